@@ -1,0 +1,100 @@
+//! Where a request goes: an address that is always below the base URL.
+
+use url::{Host, Url};
+
+use crate::error::{BuildError, BuildErrorKind};
+
+/// Checks a base URL. The error shows none of it but its scheme and host, since it may hold a password.
+pub(crate) fn base(text: &str, allow_http: bool) -> Result<Url, Box<BuildError>> {
+    let refuse = |problem: String| Err(BuildError::new(BuildErrorKind::BaseUrl, problem));
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(error) => {
+            return refuse(format!("{error}; it looks like https://api.example.com or https://example.com/api/v1"));
+        }
+    };
+    let is_loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let host = url.host_str().unwrap_or_default();
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback || allow_http => {}
+        "http" => {
+            return refuse(format!(
+                "http://{host} would send the key readable for everyone on the way; use https, or danger_allow_http if \
+                 the network is your own"
+            ));
+        }
+        other => return refuse(format!("its scheme is {other}; https is needed")),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return refuse(format!("the one for {host} holds a user name or password; the key is given apart"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return refuse(format!("the one for {host} holds a query or fragment; give parameters with `query`"));
+    }
+    Ok(url)
+}
+
+/// Adds a path, and a query if it has one, to the base URL. The result is always below the base URL.
+pub(crate) fn add_path(url: &mut Url, path: &str) -> Result<(), Box<BuildError>> {
+    let problem = |problem: &str| Err(BuildError::new(BuildErrorKind::Path, problem));
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    if !path.starts_with('/') {
+        return problem("a path starts with `/` and is added to the base URL; a whole address is not taken");
+    }
+    if path.starts_with("//") {
+        return problem("a path that starts with `//` would name another host");
+    }
+    if let Some(character) = format!("{path}{query}")
+        .chars()
+        .find(|character| character.is_control() || character.is_whitespace() || matches!(character, '\\' | '#'))
+    {
+        return problem(&format!(
+            "the path holds {character:?}; give ids with `segment` and parameters with `query`, which encode them"
+        ));
+    }
+    if path.split('/').any(is_dot_segment) {
+        return problem("the path holds a `.` or `..` segment, plain or encoded, which would change the path");
+    }
+    let base = url.path().trim_end_matches('/');
+    url.set_path(&format!("{base}{path}"));
+    add_query(url, query);
+    Ok(())
+}
+
+/// Adds one segment to the path, percent-encoded.
+pub(crate) fn add_segment(url: &mut Url, segment: &str) -> Result<(), Box<BuildError>> {
+    if matches!(segment, "" | "." | "..") {
+        return Err(BuildError::new(
+            BuildErrorKind::Path,
+            format!("the segment {segment:?} would change the path; an id was expected"),
+        ));
+    }
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().push(segment);
+    }
+    Ok(())
+}
+
+/// `.` and `..` in any spelling that URL parsers resolve.
+fn is_dot_segment(segment: &str) -> bool {
+    let plain = segment.replace("%2e", ".").replace("%2E", ".");
+    matches!(&*plain, "." | "..")
+}
+
+/// Adds encoded pairs to the query.
+pub(crate) fn add_query(url: &mut Url, pairs: &str) {
+    match (url.query().unwrap_or_default(), pairs) {
+        (_, "") => {}
+        ("", pairs) => url.set_query(Some(pairs)),
+        (present, pairs) => {
+            let both = format!("{present}&{pairs}");
+            url.set_query(Some(&both));
+        }
+    }
+}

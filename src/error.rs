@@ -1,0 +1,343 @@
+//! One error for every service: [`ApiError`].
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::retry::StopReason;
+use crate::secret::Secret;
+use crate::service::Service;
+
+mod body;
+mod build;
+mod catalog;
+mod decode;
+mod rejection;
+mod timeout;
+mod trace;
+mod transport;
+
+pub use body::{ErrorBody, FieldError};
+pub use build::{BuildError, BuildErrorKind};
+pub use catalog::{Category, CodeInfo, ErrorCode, Processing, Retry};
+pub use decode::DecodeError;
+pub use rejection::{MAX_ERROR_BODY, Rejection};
+pub use timeout::{Limit, TimeoutError};
+pub use trace::{Attempt, Outcome};
+pub use transport::{Fault, Sent, TransportError};
+
+pub(crate) use rejection::request_id;
+pub(crate) use trace::Trace;
+
+/// Everything that can go wrong with a call, by what the caller would do about it.
+///
+/// The first eight variants are answers of the service; the exact code is a question away, with
+/// [`is`](ApiError::is) or the code's own `of`. The last four are calls that got no such answer.
+///
+/// ```
+/// use http::{HeaderMap, StatusCode};
+/// use steadfast::{Abaco, ApiError, abaco};
+///
+/// let body = br#"{"message": "La API key ha expirado", "code": "API_KEY_EXPIRED"}"#;
+/// let error = ApiError::from_response::<Abaco>(StatusCode::UNAUTHORIZED, &HeaderMap::new(), body);
+///
+/// assert!(matches!(error, ApiError::Unauthenticated(_)));
+/// assert!(error.is(abaco::Code::ApiKeyExpired));
+/// assert!(!error.is_retryable());
+/// ```
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum ApiError {
+    /// The request itself must change. It had no effect where the code's [`Processing`] says so.
+    InvalidRequest(Box<Rejection>),
+    /// The key is missing, wrong, expired or without a user.
+    Unauthenticated(Box<Rejection>),
+    /// The key is known and may not do this.
+    Forbidden(Box<Rejection>),
+    /// What was asked for is not there.
+    NotFound(Box<Rejection>),
+    /// The request contradicts the present state of the resource.
+    Conflict(Box<Rejection>),
+    /// Too many requests were sent. This one had no effect.
+    RateLimited(Box<Rejection>),
+    /// The service could not do its own part. The request may have taken effect, unless the code's [`Processing`] says
+    /// otherwise.
+    Unavailable(Box<Rejection>),
+    /// An answer that is neither a success nor a documented error, such as a redirect, which is never followed.
+    Unrecognized(Box<Rejection>),
+    /// The connection could not be made or broke. The request may have taken effect if `sent` says [`Sent::Maybe`].
+    Transport(Box<TransportError>),
+    /// A time limit passed. The request may have taken effect if `sent` says [`Sent::Maybe`].
+    Timeout(Box<TimeoutError>),
+    /// A success whose body is not what was asked for. The request has taken effect.
+    Decode(Box<DecodeError>),
+    /// The request or the client could not be made. Nothing was sent.
+    Build(Box<BuildError>),
+}
+
+const _: () = assert!(size_of::<ApiError>() <= 16, "errors travel in registers");
+
+impl ApiError {
+    /// Reads an answer that was got by any HTTP library.
+    ///
+    /// Every body is read as far as it makes sense, whatever its `Content-Type`; nothing in it makes this panic. Of the
+    /// body, [`MAX_ERROR_BODY`] bytes are read and kept. An answer with a success or redirect status becomes
+    /// [`ApiError::Unrecognized`] unless it holds a listed code.
+    #[must_use]
+    pub fn from_response<S: Service>(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let body = body.get(..MAX_ERROR_BODY).unwrap_or(body);
+        Self::read::<S>(status, headers, Bytes::copy_from_slice(body), None)
+    }
+
+    pub(crate) fn read<S: Service>(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Bytes,
+        secret: Option<&Secret>,
+    ) -> Self {
+        let rejection = Box::new(Rejection::read::<S>(status, headers, body, secret));
+        match rejection.category() {
+            Category::InvalidRequest => Self::InvalidRequest(rejection),
+            Category::Unauthenticated => Self::Unauthenticated(rejection),
+            Category::Forbidden => Self::Forbidden(rejection),
+            Category::NotFound => Self::NotFound(rejection),
+            Category::Conflict => Self::Conflict(rejection),
+            Category::RateLimited => Self::RateLimited(rejection),
+            Category::Unavailable => Self::Unavailable(rejection),
+            Category::Unrecognized => Self::Unrecognized(rejection),
+        }
+    }
+
+    /// All that the service answered; `None` if no error answer came.
+    #[must_use]
+    pub fn rejection(&self) -> Option<&Rejection> {
+        match self.cause() {
+            Cause::Answer(rejection) => Some(rejection),
+            Cause::Transport(_) | Cause::Timeout(_) | Cause::Decode(_) | Cause::Build(_) => None,
+        }
+    }
+
+    /// The HTTP status of the answer, as far as one came: also of one whose body broke off or could not be decoded.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        match self.cause() {
+            Cause::Answer(rejection) => Some(rejection.status),
+            Cause::Transport(error) => error.status,
+            Cause::Timeout(error) => error.status,
+            Cause::Decode(error) => Some(error.status),
+            Cause::Build(_) => None,
+        }
+    }
+
+    /// The code as the service sent it, listed or not.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.rejection()?.code.as_deref()
+    }
+
+    /// The id under which the service logged the request.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.rejection()?.request_id.as_deref()
+    }
+
+    /// Whether the service answered with this very code. Equal codes of two services are different codes.
+    #[must_use]
+    pub fn is<C: ErrorCode>(&self, code: C) -> bool {
+        self.rejection().and_then(|rejection| rejection.info).is_some_and(|info| std::ptr::eq(info, code.info()))
+    }
+
+    /// What the caller would do about the answer; `None` if no error answer came.
+    #[must_use]
+    pub fn category(&self) -> Option<Category> {
+        self.rejection().map(Rejection::category)
+    }
+
+    /// Whether the same request may succeed later: the page says so, or where it is silent, the status; or the connection
+    /// failed or a time limit passed.
+    ///
+    /// This does not say that sending it again is safe. [`RetryPolicy::decide`](crate::RetryPolicy::decide) does.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self.cause() {
+            Cause::Answer(rejection) => rejection.is_promising(),
+            Cause::Transport(error) => error.fault != Fault::Tls,
+            Cause::Timeout(_) => true,
+            Cause::Decode(_) | Cause::Build(_) => false,
+        }
+    }
+
+    /// The longest wait that the answer asked for, counted from its arrival.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.rejection()?.retry_after
+    }
+
+    /// The earliest time, by this machine's clock, at which the service wants to be asked again: by its answer or by its
+    /// page. Never later than the end of the year 9999.
+    #[must_use]
+    pub fn retry_at(&self) -> Option<SystemTime> {
+        self.rejection()?.retry_at()
+    }
+
+    /// What to do about it, from the service's page in our words. `None` where the page says nothing.
+    #[must_use]
+    pub fn help(&self) -> Option<&'static str> {
+        let row = match self.cause() {
+            Cause::Answer(rejection) => rejection.row,
+            Cause::Transport(error) => error.row,
+            Cause::Timeout(error) => error.row,
+            Cause::Decode(_) | Cause::Build(_) => None,
+        };
+        row.map(|row| row.fix)
+    }
+
+    /// The attempts that the call made, in order; empty for an error that no call of this crate's client ended with.
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.trace().attempts
+    }
+
+    /// How long the call took, waits included.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.trace().elapsed
+    }
+
+    /// Why the call was not tried again; `None` for an error that no call of this crate's client ended with.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        self.trace().stop_reason
+    }
+
+    /// The method of the request.
+    #[must_use]
+    pub fn method(&self) -> Option<&Method> {
+        self.trace().method.as_ref()
+    }
+
+    /// The path of the request as it was sent, without the query.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        self.trace().path.as_deref()
+    }
+
+    /// Whether it is certain that the request had no effect.
+    pub(crate) fn proves_no_effect(&self) -> bool {
+        match self.cause() {
+            Cause::Answer(rejection) => rejection.proves_no_effect(),
+            Cause::Transport(error) => error.sent == Sent::Never,
+            Cause::Timeout(error) => error.sent == Sent::Never,
+            Cause::Decode(_) => false,
+            Cause::Build(_) => true,
+        }
+    }
+
+    /// What came of the attempt that ended with this error; `None` if there was none.
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        match self.cause() {
+            Cause::Answer(rejection) => {
+                Some(Outcome::Answered { status: rejection.status, code: rejection.code.clone() })
+            }
+            Cause::Transport(error) => Some(Outcome::Failed(error.fault)),
+            Cause::Timeout(error) => Some(Outcome::TimedOut(error.limit)),
+            Cause::Decode(error) => Some(Outcome::Answered { status: error.status, code: None }),
+            Cause::Build(_) => None,
+        }
+    }
+
+    fn trace(&self) -> &Trace {
+        match self.cause() {
+            Cause::Answer(rejection) => &rejection.trace,
+            Cause::Transport(error) => &error.trace,
+            Cause::Timeout(error) => &error.trace,
+            Cause::Decode(error) => &error.trace,
+            Cause::Build(error) => &error.trace,
+        }
+    }
+
+    fn cause(&self) -> Cause<'_> {
+        match self {
+            Self::InvalidRequest(rejection)
+            | Self::Unauthenticated(rejection)
+            | Self::Forbidden(rejection)
+            | Self::NotFound(rejection)
+            | Self::Conflict(rejection)
+            | Self::RateLimited(rejection)
+            | Self::Unavailable(rejection)
+            | Self::Unrecognized(rejection) => Cause::Answer(rejection),
+            Self::Transport(error) => Cause::Transport(error),
+            Self::Timeout(error) => Cause::Timeout(error),
+            Self::Decode(error) => Cause::Decode(error),
+            Self::Build(error) => Cause::Build(error),
+        }
+    }
+
+    pub(crate) fn trace_mut(&mut self) -> &mut Trace {
+        match self {
+            Self::InvalidRequest(rejection)
+            | Self::Unauthenticated(rejection)
+            | Self::Forbidden(rejection)
+            | Self::NotFound(rejection)
+            | Self::Conflict(rejection)
+            | Self::RateLimited(rejection)
+            | Self::Unavailable(rejection)
+            | Self::Unrecognized(rejection) => &mut rejection.trace,
+            Self::Transport(error) => &mut error.trace,
+            Self::Timeout(error) => &mut error.trace,
+            Self::Decode(error) => &mut error.trace,
+            Self::Build(error) => &mut error.trace,
+        }
+    }
+}
+
+/// What the variants of [`ApiError`] are made of: five kinds, of which the first has eight variants.
+enum Cause<'a> {
+    Answer(&'a Rejection),
+    Transport(&'a TransportError),
+    Timeout(&'a TimeoutError),
+    Decode(&'a DecodeError),
+    Build(&'a BuildError),
+}
+
+impl From<TransportError> for ApiError {
+    fn from(error: TransportError) -> Self {
+        Self::Transport(Box::new(error))
+    }
+}
+
+impl From<TimeoutError> for ApiError {
+    fn from(error: TimeoutError) -> Self {
+        Self::Timeout(Box::new(error))
+    }
+}
+
+impl From<Box<DecodeError>> for ApiError {
+    fn from(error: Box<DecodeError>) -> Self {
+        Self::Decode(error)
+    }
+}
+
+impl From<Box<BuildError>> for ApiError {
+    fn from(error: Box<BuildError>) -> Self {
+        Self::Build(error)
+    }
+}
+
+/// Text from outside on one line of a log: control characters become spaces, and 200 characters are enough.
+pub(crate) struct Text<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 200;
+        let mut characters = self.0.chars();
+        for character in characters.by_ref().take(LONGEST) {
+            let breaks_lines = character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
+            fmt::Write::write_char(f, if breaks_lines { ' ' } else { character })?;
+        }
+        f.write_str(if characters.next().is_some() { "…" } else { "" })
+    }
+}

@@ -1,0 +1,375 @@
+//! The catalogue: what each service documents about its errors, as data.
+
+use std::fmt;
+use std::hash::Hash;
+use std::ops::RangeInclusive;
+
+use http::StatusCode;
+
+/// One documented error: a code, or an answer that a page describes without a code.
+///
+/// Rows are made by [`error_codes!`](crate::error_codes) and live for the whole program, so a `&'static CodeInfo` can be
+/// kept anywhere.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeInfo {
+    /// The service's short name, such as `"abaco"`.
+    pub service: &'static str,
+    /// The code as the service sends it; `None` in a row for answers that carry no code.
+    pub code: Option<&'static str>,
+    /// The HTTP statuses that the page gives: one for a code, one or a class for a row without a code. Empty in the row
+    /// for "no answer came".
+    pub statuses: RangeInclusive<u16>,
+    /// What the caller would do about it.
+    pub category: Category,
+    /// What the page says about sending the request again.
+    pub retry: Retry,
+    /// Whether the request can have had an effect.
+    pub processing: Processing,
+    /// What happened, in one sentence.
+    pub meaning: &'static str,
+    /// What to do about it, in one sentence.
+    pub fix: &'static str,
+}
+
+impl CodeInfo {
+    /// A row of [`error_codes!`](crate::error_codes), which is its only caller.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn row(
+        service: &'static str,
+        code: Option<&'static str>,
+        statuses: RangeInclusive<u16>,
+        category: Category,
+        retry: Retry,
+        processing: Processing,
+        [meaning, fix]: [&'static str; 2],
+    ) -> Self {
+        Self {
+            service,
+            code,
+            statuses,
+            category,
+            retry,
+            processing,
+            meaning: meaning.trim_ascii(),
+            fix: fix.trim_ascii(),
+        }
+    }
+
+    /// The documented status, where the row has exactly one.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        let only = *self.statuses.start();
+        (only == *self.statuses.end()).then(|| StatusCode::from_u16(only).ok()).flatten()
+    }
+
+    /// Whether `status` is one that the page gives for this row.
+    #[must_use]
+    pub fn is_documented_under(&self, status: StatusCode) -> bool {
+        self.statuses.contains(&status.as_u16())
+    }
+}
+
+/// What a caller would do about an error, whichever service it came from.
+///
+/// Each has the variant of its name in [`ApiError`](crate::ApiError), which adds those for calls that got no such answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Category {
+    /// The request itself must change.
+    InvalidRequest,
+    /// The key is missing, wrong, expired or without a user.
+    Unauthenticated,
+    /// The key is known and may not do this.
+    Forbidden,
+    /// What was asked for is not there.
+    NotFound,
+    /// The request contradicts the present state of the resource.
+    Conflict,
+    /// Too many requests: slow down.
+    RateLimited,
+    /// The service could not do its own part; the same request may succeed later.
+    Unavailable,
+    /// Neither a success nor a documented error, such as a redirect.
+    Unrecognized,
+}
+
+impl Category {
+    /// What a status alone says, for answers whose code no row describes (RFC 9110 §15, RFC 6585 §4).
+    ///
+    /// ```
+    /// use steadfast::Category;
+    /// assert_eq!(Category::of_status(http::StatusCode::IM_A_TEAPOT), Category::InvalidRequest);
+    /// assert_eq!(Category::of_status(http::StatusCode::FOUND), Category::Unrecognized);
+    /// ```
+    #[must_use]
+    pub fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            401 | 407 => Self::Unauthenticated,
+            402 | 403 | 451 => Self::Forbidden,
+            404 | 410 => Self::NotFound,
+            409 | 412 => Self::Conflict,
+            429 => Self::RateLimited,
+            408 | 500..=599 => Self::Unavailable,
+            400..=499 => Self::InvalidRequest,
+            _ => Self::Unrecognized,
+        }
+    }
+}
+
+impl fmt::Display for Category {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InvalidRequest => "invalid request",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not found",
+            Self::Conflict => "conflict",
+            Self::RateLimited => "rate limited",
+            Self::Unavailable => "unavailable",
+            Self::Unrecognized => "unrecognized",
+        })
+    }
+}
+
+/// What a service's page says about sending a request again after an error.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// The page says that it does not help.
+    Never,
+    /// The page says to send it again, after a wait that it leaves open or that the answer names.
+    Backoff,
+    /// The page says to send it again after so many seconds.
+    After(RangeInclusive<u64>),
+    /// The page says nothing; the HTTP status decides.
+    Unstated,
+}
+
+impl Retry {
+    /// Whether sending the same request again may succeed, given the status for where the page is silent.
+    ///
+    /// Of the statuses, 408, 429, 500, 502, 503 and 504 are promising.
+    #[must_use]
+    pub fn is_promising(&self, status: StatusCode) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Backoff | Self::After(_) => true,
+            Self::Unstated => matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504),
+        }
+    }
+}
+
+impl fmt::Display for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Never => f.write_str("no"),
+            Self::Backoff => f.write_str("yes, with backoff"),
+            Self::After(seconds) => {
+                write!(f, "yes, after {} to {} s", seconds.start(), seconds.end())
+            }
+            Self::Unstated => f.write_str("unstated"),
+        }
+    }
+}
+
+/// Whether a request that met an error can have had an effect on the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Processing {
+    /// The answer proves that it had none: a check of key, permission, origin, limit or input refused it.
+    NotStarted,
+    /// It may have had an effect, in part or whole.
+    Unknown,
+}
+
+impl fmt::Display for Processing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotStarted => "none",
+            Self::Unknown => "possible",
+        })
+    }
+}
+
+/// The codes of one service, as an enum made by [`error_codes!`](crate::error_codes).
+pub trait ErrorCode: Copy + Eq + Hash + fmt::Debug + fmt::Display + Send + Sync + 'static {
+    /// The service's short name.
+    const SERVICE: &'static str;
+    /// Every documented code, in the page's order.
+    const ALL: &'static [Self];
+    /// The answers that the page describes by status alone.
+    const ANSWERS: &'static [CodeInfo];
+    /// What the page says for when no answer comes: a timeout, a refused connection.
+    const NO_ANSWER: Option<&'static CodeInfo>;
+
+    /// The documented row of this code.
+    fn info(self) -> &'static CodeInfo;
+
+    /// The code that the service writes as `wire`; `None` for one that its page does not list.
+    fn from_wire(wire: &str) -> Option<Self>;
+}
+
+/// Makes the table of one service's documented errors.
+///
+/// A row is two doc lines (what it means, what to do) and the columns variant, wire code, status, [`Category`],
+/// [`Retry`] and [`Processing`]. After the enum may follow `answers`, rows for answers that the page describes by status
+/// without a code, and `no_answer`, one row for when none comes.
+///
+/// From it come a fieldless `Copy` enum with `ALL`, `from_wire`, `info`, `as_str` and `of`, and its [`ErrorCode`].
+///
+/// ```
+/// steadfast::error_codes! {
+///     /// The codes of a parcel service.
+///     pub enum Code of "parcels" {
+///         // variant     wire code     status  category        retry            processing
+///
+///         /// The parcel has left the depot.
+///         /// Change the address at the carrier instead.
+///         AlreadySent =  "sent"        409     Conflict        Never            Unknown
+///
+///         /// The depot is closed for the night.
+///         /// Send it again in one to two minutes.
+///         Closed      =  "closed"      503     Unavailable     After(60..=120)  NotStarted
+///     }
+///     answers {
+///         // statuses  category        retry     processing
+///
+///         /// The request misses something.
+///         /// Compare it with the parcel service's form.
+///         400..=400    InvalidRequest  Unstated  NotStarted
+///     }
+/// }
+///
+/// assert_eq!(Code::from_wire("sent"), Some(Code::AlreadySent));
+/// assert_eq!(Code::Closed.info().fix, "Send it again in one to two minutes.");
+/// ```
+#[macro_export]
+macro_rules! error_codes {
+    (
+        $(#[$attribute:meta])*
+        $visibility:vis enum $name:ident of $service:literal {
+            $(
+                #[doc = $meaning:literal]
+                #[doc = $fix:literal]
+                $variant:ident = $wire:literal $status:literal
+                $category:ident $retry:ident $(($seconds:expr))? $processing:ident
+            )*
+        }
+        $(answers {
+            $(
+                #[doc = $answer_meaning:literal]
+                #[doc = $answer_fix:literal]
+                $first:literal ..= $last:literal
+                $answer_category:ident $answer_retry:ident $(($answer_seconds:expr))? $answer_processing:ident
+            )*
+        })?
+        $(no_answer {
+            #[doc = $none_meaning:literal]
+            #[doc = $none_fix:literal]
+            $none_category:ident $none_retry:ident $none_processing:ident
+        })?
+    ) => {
+        $(#[$attribute])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        $visibility enum $name {
+            $(
+                #[doc = $meaning]
+                #[doc = $fix]
+                #[doc = concat!("\nSent as `", $wire, "` with status ", $status, ".")]
+                $variant,
+            )*
+        }
+
+        impl $name {
+            /// Every documented code, in the page's order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The code that the service writes as `wire`; `None` for one that its page does not list.
+            #[must_use]
+            pub fn from_wire(wire: &str) -> Option<Self> {
+                match wire {
+                    $($wire => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+
+            /// The code as the service writes it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $wire,)*
+                }
+            }
+
+            /// The documented row of this code.
+            #[must_use]
+            pub fn info(self) -> &'static $crate::CodeInfo {
+                match self {
+                    $(Self::$variant => {
+                        static ROW: $crate::CodeInfo = $crate::CodeInfo::row(
+                            $service,
+                            Some($wire),
+                            $status..=$status,
+                            $crate::Category::$category,
+                            $crate::Retry::$retry $(($seconds))?,
+                            $crate::Processing::$processing,
+                            [$meaning, $fix],
+                        );
+                        &ROW
+                    })*
+                }
+            }
+
+            /// The code that `error` carries, where it came from this service and its page lists the code.
+            #[must_use]
+            pub fn of(error: &$crate::ApiError) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| error.is(*code))
+            }
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl $crate::ErrorCode for $name {
+            const SERVICE: &'static str = $service;
+            const ALL: &'static [Self] = Self::ALL;
+            const ANSWERS: &'static [$crate::CodeInfo] = &[$($(
+                $crate::CodeInfo::row(
+                    $service,
+                    None,
+                    $first..=$last,
+                    $crate::Category::$answer_category,
+                    $crate::Retry::$answer_retry $(($answer_seconds))?,
+                    $crate::Processing::$answer_processing,
+                    [$answer_meaning, $answer_fix],
+                ),
+            )*)?];
+            const NO_ANSWER: Option<&'static $crate::CodeInfo> = [$(
+                &$crate::CodeInfo::row(
+                    $service,
+                    None,
+                    ::std::ops::RangeInclusive::new(1, 0),
+                    $crate::Category::$none_category,
+                    $crate::Retry::$none_retry,
+                    $crate::Processing::$none_processing,
+                    [$none_meaning, $none_fix],
+                ),
+            )?]
+            .as_slice()
+            .first()
+            .copied();
+
+            fn info(self) -> &'static $crate::CodeInfo {
+                self.info()
+            }
+
+            fn from_wire(wire: &str) -> Option<Self> {
+                Self::from_wire(wire)
+            }
+        }
+    };
+}

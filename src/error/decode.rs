@@ -1,0 +1,146 @@
+//! A success whose body is not what was asked for.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+
+use super::{Text, Trace};
+use crate::secret::Secret;
+
+/// The service answered with success, and its body is not what was asked for.
+///
+/// The request has taken effect. Such a call is never sent again.
+#[derive(Debug)]
+pub struct DecodeError {
+    pub(crate) status: StatusCode,
+    pub(crate) trace: Trace,
+    expected: &'static str,
+    path: Box<str>,
+    reason: Box<str>,
+    snippet: Box<str>,
+    source: Option<serde_json::Error>,
+}
+
+impl DecodeError {
+    /// The success status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The Rust type that was asked for.
+    #[must_use]
+    pub fn expected(&self) -> &'static str {
+        self.expected
+    }
+
+    /// Where in the JSON the trouble is, such as `documents[3].total`; `.` for the whole of it.
+    #[must_use]
+    pub fn json_path(&self) -> &str {
+        &self.path
+    }
+
+    /// Up to 80 characters of the body around the trouble.
+    #[must_use]
+    pub fn snippet(&self) -> &str {
+        &self.snippet
+    }
+
+    /// The body was longer than `limit` bytes; `seen` is what of it was read.
+    pub(crate) fn too_long(status: StatusCode, limit: usize, seen: Bytes, secret: &Secret) -> Box<Self> {
+        let reason = format!("it is longer than max_body, {limit} bytes; raise that for answers of this size");
+        Self::new(status, "a body within max_body", reason, &secret.strike_out(seen), 0)
+    }
+
+    /// The body is not UTF-8 text from byte `at` on.
+    pub(crate) fn not_text(status: StatusCode, body: Bytes, at: usize, secret: &Secret) -> Box<Self> {
+        let reason = format!("it is not UTF-8 from byte {at} on");
+        Self::new(status, "UTF-8 text", reason, &secret.strike_out(body), at)
+    }
+
+    /// Decodes JSON; an empty body counts as `null`, so that `()` and `Option` take a 204.
+    pub(crate) fn decode<T: DeserializeOwned>(
+        status: StatusCode,
+        body: &Bytes,
+        secret: &Secret,
+    ) -> Result<T, Box<Self>> {
+        serde_json::from_slice(json(body)).map_err(|_| {
+            // The second pass looks for the place, which costs time, in a body that can be shown.
+            let body = secret.strike_out(body.clone());
+            let json = json(&body);
+            let expected = std::any::type_name::<T>();
+            let mut deserializer = serde_json::Deserializer::from_slice(json);
+            let Err(located) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) else {
+                return Self::new(status, expected, "it is more than one JSON value".to_owned(), json, 0);
+            };
+            let path = located.path().to_string();
+            let source = located.into_inner();
+            let reason = if body.is_empty() { "it is empty".to_owned() } else { source.to_string() };
+            let mut error = Self::new(status, expected, reason, &body, offset(json, source.line(), source.column()));
+            error.path = path.into();
+            error.source = Some(source);
+            error
+        })
+    }
+
+    fn new(status: StatusCode, expected: &'static str, reason: String, body: &[u8], at: usize) -> Box<Self> {
+        Box::new(Self {
+            status,
+            trace: Trace::default(),
+            expected,
+            path: ".".into(),
+            reason: reason.into(),
+            snippet: snippet(body, at),
+            source: None,
+        })
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, trace, expected, path, reason, snippet, .. } = self;
+        let (service, status) = (trace.service, status.as_u16());
+        write!(f, "{service}: {status}, but the body is not {expected}: {}", Text(reason))?;
+        if &**path != "." {
+            write!(f, " at {}", Text(path))?;
+        }
+        if !snippet.is_empty() {
+            write!(f, " near {:?}", &**snippet)?;
+        }
+        write!(f, "{trace}")
+    }
+}
+
+impl StdError for DecodeError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_ref().map(|source| source as _)
+    }
+}
+
+/// The JSON in a body: without a byte-order mark, and `null` if nothing is there.
+fn json(body: &[u8]) -> &[u8] {
+    match body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body) {
+        [] => b"null",
+        json => json,
+    }
+}
+
+/// The byte at a line and column, both from 1, as `serde_json` counts them.
+fn offset(body: &[u8], line: usize, column: usize) -> usize {
+    let before: usize = body.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
+    before.saturating_add(column)
+}
+
+/// Up to 80 characters around a byte, with what is not text replaced.
+fn snippet(body: &[u8], at: usize) -> Box<str> {
+    const BEFORE: usize = 50;
+    let start = at.min(body.len()).saturating_sub(BEFORE);
+    let around = body.get(start..).unwrap_or_default();
+    let around = around.get(..320).unwrap_or(around);
+    let text = String::from_utf8_lossy(around);
+    let text = text.trim_start_matches('\u{fffd}').trim();
+    text.chars().take(80).collect::<String>().into()
+}

@@ -1,0 +1,82 @@
+//! A time limit that passed before the answer was complete.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::trace::Span;
+use super::{CodeInfo, Sent, Trace};
+
+/// A time limit passed before the answer was complete.
+#[derive(Debug)]
+pub struct TimeoutError {
+    pub(crate) limit: Limit,
+    pub(crate) after: Duration,
+    pub(crate) sent: Sent,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) row: Option<&'static CodeInfo>,
+    pub(crate) trace: Trace,
+}
+
+impl TimeoutError {
+    /// What a [`Transport`](crate::transport::Transport) reports when a limit of its own, `after`, has passed.
+    #[must_use]
+    pub fn new(limit: Limit, after: Duration, sent: Sent) -> Self {
+        Self { limit, after, sent, status: None, row: None, trace: Trace::default() }
+    }
+
+    /// Which limit passed.
+    #[must_use]
+    pub fn limit(&self) -> Limit {
+        self.limit
+    }
+
+    /// Whether the service can have received the request.
+    #[must_use]
+    pub fn sent(&self) -> Sent {
+        self.sent
+    }
+
+    /// The status, if the answer's head had come in time and its body had not.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+}
+
+impl fmt::Display for TimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (service, limit, after) = (self.trace.service, self.limit, Span(self.after));
+        write!(f, "{service}: {limit} of {after} passed")?;
+        if let Some(status) = self.status {
+            write!(f, " while the body of an answer with status {} was read", status.as_u16())?;
+        }
+        write!(f, ", {}{}", self.sent, self.trace)
+    }
+}
+
+impl StdError for TimeoutError {}
+
+/// The time limits of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// `connect_timeout`: for making a connection.
+    Connect,
+    /// `attempt_timeout`: for one request and its whole answer.
+    Attempt,
+    /// `deadline`: for the call with all its attempts and waits.
+    Deadline,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "the connect timeout",
+            Self::Attempt => "the attempt timeout",
+            Self::Deadline => "the deadline",
+        })
+    }
+}

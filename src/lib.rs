@@ -1,0 +1,76 @@
+//! A client for the APIs of abaco (accounting), FSM Navigator (field service) and Stayforge (hotel access), whose
+//! documented errors become one [`ApiError`] and whose retries follow each code's documentation.
+//!
+//! # Start
+//!
+//! ```no_run
+//! use steadfast::{Abaco, ApiError, Client, abaco};
+//!
+//! # async fn example() -> Result<(), ApiError> {
+//! let client = Client::<Abaco>::new(abaco::ApiKey::new("abk_abc123", "the secret")?)?;
+//! let partners: serde_json::Value = client.get("/business-partners").query(&[("page", 1)]).fetch().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! A [`Client`] makes [`Request`]s; [`Request::fetch`] decodes JSON and [`Request::send`] gives the whole [`Response`].
+//!
+//! # Errors
+//!
+//! [`ApiError`]'s variants say what to do; the exact documented code is beside it:
+//!
+//! ```
+//! use steadfast::{ApiError, fsm_navigator};
+//!
+//! fn explain(error: &ApiError) -> String {
+//!     match error {
+//!         ApiError::RateLimited(_) => format!("come back at {:?}", error.retry_at()),
+//!         ApiError::Conflict(_) if error.is(fsm_navigator::Code::DuplicateCustomer) => "known already".to_owned(),
+//!         ApiError::InvalidRequest(rejection) => format!("wrong fields: {:?}", rejection.fields),
+//!         other => format!("{other}; {}", other.help().unwrap_or("no advice is documented")),
+//!     }
+//! }
+//! ```
+//!
+//! The tables of codes are [`abaco::Code`], [`fsm_navigator::Code`] and [`stayforge::Code`]. They serve any HTTP library:
+//! see [`ApiError::from_response`].
+//!
+//! # Retries
+//!
+//! [`RetryPolicy`] states the rule; it is on by default. Every error and response tells its [`Attempt`]s, and an error
+//! its [`StopReason`].
+//!
+//! # A service of your own
+//!
+//! One file describes it: see [`Service`] and [`error_codes!`].
+#![forbid(unsafe_code)]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod address;
+mod call;
+mod client;
+mod error;
+mod request;
+mod response;
+mod retry;
+mod secret;
+pub mod service;
+pub mod transport;
+
+pub use client::{Client, ClientBuilder};
+pub use error::{
+    ApiError, Attempt, BuildError, BuildErrorKind, Category, CodeInfo, DecodeError, ErrorBody, ErrorCode, Fault,
+    FieldError, Limit, MAX_ERROR_BODY, Outcome, Processing, Rejection, Retry, Sent, TimeoutError, TransportError,
+};
+pub use request::Request;
+pub use response::Response;
+pub use retry::{CallState, Decision, RetryPolicy, StopReason, WaitSource};
+pub use service::abaco::{self, Abaco};
+pub use service::fsm_navigator::{self, FsmNavigator};
+pub use service::stayforge::{self, Stayforge};
+pub use service::{Credential, Service, TakesDelete, XApiKey};
+pub use transport::Transport;
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

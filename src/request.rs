@@ -1,0 +1,199 @@
+//! One call being described: [`Request`].
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::address;
+use crate::call;
+use crate::client::Core;
+use crate::error::{ApiError, BuildError, BuildErrorKind};
+use crate::response::Response;
+use crate::retry::RetryPolicy;
+
+/// One call being described; [`send`](Self::send) or [`fetch`](Self::fetch) makes it.
+///
+/// What is wrong with the description is reported by these two, as [`ApiError::Build`], before anything is sent.
+#[must_use = "a request is sent by `send` or `fetch`"]
+#[derive(Debug)]
+pub struct Request {
+    pub(crate) core: Arc<Core>,
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) idempotent: bool,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) deadline: Duration,
+    pub(crate) problem: Option<Box<BuildError>>,
+}
+
+impl Request {
+    pub(crate) fn new(core: &Arc<Core>, method: Method, path: &str) -> Self {
+        let mut request = Self {
+            idempotent: method.is_idempotent(),
+            method,
+            url: core.base_url.clone(),
+            headers: core.headers.clone(),
+            body: Bytes::new(),
+            retry: core.retry,
+            deadline: core.deadline,
+            problem: None,
+            core: Arc::clone(core),
+        };
+        request.problem = address::add_path(&mut request.url, path).err();
+        request
+    }
+
+    /// Adds one segment to the path, percent-encoded, so that an id cannot change the path: `a/b` becomes `a%2Fb`.
+    ///
+    /// An empty segment, `.` and `..` cannot be encoded and are refused.
+    pub fn segment(self, segment: impl Display) -> Self {
+        self.change(|request| address::add_segment(&mut request.url, &segment.to_string()))
+    }
+
+    /// Adds to the query: anything that serialises as a flat map or as a list of pairs. `None` values are left out.
+    ///
+    /// ```
+    /// # let client = steadfast::Client::<steadfast::Stayforge>::new(steadfast::stayforge::ApiKey::new("sk_example")?)?;
+    /// let request = client.get("/v1/branches").query(&[("page", 2), ("limit", 50)]);
+    /// # Ok::<(), steadfast::ApiError>(())
+    /// ```
+    pub fn query<Q: Serialize + ?Sized>(self, query: &Q) -> Self {
+        self.change(|request| {
+            let pairs = serde_urlencoded::to_string(query).map_err(|error| {
+                BuildError::new(
+                    BuildErrorKind::Query,
+                    "the query must be a flat map or a list of pairs of plain values",
+                )
+                .with_source(error)
+            })?;
+            address::add_query(&mut request.url, &pairs);
+            Ok(())
+        })
+    }
+
+    /// Sets a header. The key's own header, `Cookie`, `Origin`, `Referer`, `Host` and those that frame the message are
+    /// refused: the client answers for them.
+    pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.change(|request| {
+            let (name, value) = header(&request.core.key_header, name.as_ref(), value.as_ref())?;
+            request.headers.insert(name, value);
+            Ok(())
+        })
+    }
+
+    /// Sets the body to this value as JSON, and `Content-Type` to `application/json`.
+    pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
+        self.change(|request| {
+            let json = serde_json::to_vec(value).map_err(|error| {
+                BuildError::new(BuildErrorKind::Body, "the value cannot be written as JSON").with_source(error)
+            })?;
+            request.body = json.into();
+            let json = HeaderValue::from_static("application/json");
+            request.headers.insert(CONTENT_TYPE, json);
+            Ok(())
+        })
+    }
+
+    /// Sets the body to these bytes. Give their `Content-Type` with [`header`](Self::header).
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Says whether sending this request twice does the same as sending it once. Defaults to what the method says
+    /// (RFC 9110 §9.2.2): GET, PUT and DELETE are idempotent, POST and PATCH are not.
+    ///
+    /// With `true` the request is sent again also after an answer that leaves open whether it took effect.
+    pub fn idempotent(mut self, idempotent: bool) -> Self {
+        self.idempotent = idempotent;
+        self
+    }
+
+    /// Sends this key as `Idempotency-Key` and marks the request as idempotent. Only for services that honour it; none of
+    /// the three documents that it does.
+    pub fn idempotency_key(self, key: impl AsRef<str>) -> Self {
+        self.header("idempotency-key", key).idempotent(true)
+    }
+
+    /// Sets when this call is tried again. Defaults to the client's policy.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Sets how long this call may take, all attempts and waits included. Defaults to the client's deadline;
+    /// `Duration::MAX` is none.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Makes the call, with retries, and reads the whole answer.
+    ///
+    /// Dropping the future gives the call up; a request that is under way may still take effect.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`]. The error's [`stop_reason`](ApiError::stop_reason) says why the call was not tried (again), its
+    /// [`attempts`](ApiError::attempts) what was tried.
+    pub async fn send(self) -> Result<Response, ApiError> {
+        call::run(self).await
+    }
+
+    /// Makes the call, with retries, and decodes the answer from JSON; see [`Response::json`].
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`ApiError::Decode`] if the answer is not JSON for a `T`; that is not tried again.
+    pub async fn fetch<T: DeserializeOwned>(self) -> Result<T, ApiError> {
+        self.send().await?.json()
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Self) -> Result<(), Box<BuildError>>) -> Self {
+        if self.problem.is_none() {
+            self.problem = change(&mut self).err();
+        }
+        self
+    }
+}
+
+/// Reads a header that a caller gives.
+pub(crate) fn header(
+    key_header: &HeaderName,
+    name: &str,
+    value: &str,
+) -> Result<(HeaderName, HeaderValue), Box<BuildError>> {
+    const OURS: [&str; 9] = [
+        "authorization",
+        "connection",
+        "content-length",
+        "cookie",
+        "host",
+        "origin",
+        "referer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let problem = |problem: String| BuildError::new(BuildErrorKind::Header, problem);
+    let header =
+        HeaderName::try_from(name).map_err(|_| problem(format!("{name:?} is not a header name (RFC 9110 §5.1)")))?;
+    if header == *key_header || OURS.contains(&header.as_str()) {
+        return Err(problem(format!(
+            "the header {header} is the client's own; it follows from the key, the base URL and the body"
+        )));
+    }
+    let mut value = HeaderValue::try_from(value).map_err(|_| {
+        problem(format!("the value of the header {header} holds a line end or another control character"))
+    })?;
+    value.set_sensitive(true);
+    Ok((header, value))
+}

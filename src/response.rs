@@ -1,0 +1,92 @@
+//! A success: [`Response`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+
+use crate::error::{ApiError, Attempt, DecodeError, Trace, request_id};
+use crate::secret::Secret;
+
+/// A success answer of the service, with its body read.
+#[derive(Clone, Debug)]
+pub struct Response {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) trace: Trace,
+    pub(crate) secret: Arc<Secret>,
+}
+
+impl Response {
+    /// The status, 200 to 299.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The body, byte for byte; empty for a 204. Cloning it is cheap.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The body, without a copy.
+    #[must_use]
+    pub fn into_body(self) -> Bytes {
+        self.body
+    }
+
+    /// The body as text.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::Decode`] if it is not UTF-8. The request has taken effect.
+    pub fn text(&self) -> Result<&str, ApiError> {
+        std::str::from_utf8(&self.body).map_err(|error| {
+            self.undecoded(DecodeError::not_text(self.status, self.body.clone(), error.valid_up_to(), &self.secret))
+        })
+    }
+
+    /// The body decoded from JSON, whatever its `Content-Type`. An empty body counts as `null`, which `()` and `Option`
+    /// take.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::Decode`] if it is not JSON for a `T`; the error says where. The request has taken effect.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        DecodeError::decode(self.status, &self.body, &self.secret).map_err(|error| self.undecoded(error))
+    }
+
+    /// The id under which the service logged the request, if a header names it.
+    #[must_use]
+    pub fn request_id(&self) -> Option<Box<str>> {
+        request_id(&self.headers)
+    }
+
+    /// The attempts that it took, in order; the last is the one that succeeded.
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.trace.attempts
+    }
+
+    /// How long the call took, waits included.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.trace.elapsed
+    }
+
+    fn undecoded(&self, error: Box<DecodeError>) -> ApiError {
+        let mut error = ApiError::from(error);
+        *error.trace_mut() = Trace { stop_reason: Some(crate::StopReason::NotRetryable), ..self.trace.clone() };
+        error
+    }
+}

@@ -1,0 +1,87 @@
+//! How a request reaches the service: [`Transport`].
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use url::Url;
+
+use crate::error::{ApiError, TransportError};
+
+pub(crate) mod reqwest;
+
+/// Sends one request and brings the head of its answer; the body is read afterwards, piece by piece.
+///
+/// The default is reqwest. Another one, in memory say, is given with
+/// [`ClientBuilder::transport`](crate::ClientBuilder::transport).
+///
+/// It must not follow redirects, keep cookies or try again by itself: the client counts on one request for each call of
+/// `send`. Dropping the future gives the request up.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends the request, once.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::Transport`] when no answer came, saying whether the request can have arrived; [`ApiError::Timeout`]
+    /// when a limit of its own passed.
+    fn send(&self, request: HttpRequest) -> SendFuture<'_>;
+}
+
+/// What [`Transport::send`] returns.
+pub type SendFuture<'a> = Pin<Box<dyn Future<Output = Result<http::Response<Body>, ApiError>> + Send + 'a>>;
+
+/// A request as it goes out.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct HttpRequest {
+    /// The method.
+    pub method: Method,
+    /// The whole address, query included.
+    pub url: Url,
+    /// All headers but those that belong to the connection (`Host`, `Content-Length`). The key's value is marked
+    /// sensitive and so does not show in `Debug`.
+    pub headers: HeaderMap,
+    /// The body; empty for none.
+    pub body: Bytes,
+}
+
+/// The body of an answer, as it comes in.
+pub struct Body(Source);
+
+enum Source {
+    Whole(Option<Bytes>),
+    Pieces(Box<Pieces>),
+}
+
+type Pieces = dyn FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> + Send;
+
+impl Body {
+    /// A body that comes in pieces; `poll` gives the next, then `None` at the end.
+    pub fn from_poll(
+        poll: impl FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> + Send + 'static,
+    ) -> Self {
+        Self(Source::Pieces(Box::new(poll)))
+    }
+
+    /// The next piece.
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, TransportError>> {
+        match &mut self.0 {
+            Source::Whole(bytes) => bytes.take().map(Ok),
+            Source::Pieces(poll) => poll_fn(poll).await,
+        }
+    }
+}
+
+impl<B: Into<Bytes>> From<B> for Body {
+    fn from(bytes: B) -> Self {
+        Self(Source::Whole(Some(bytes.into())))
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Body(..)")
+    }
+}

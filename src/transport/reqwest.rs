@@ -1,0 +1,105 @@
+//! The default transport: reqwest, with everything off that would break a promise.
+
+use std::error::Error as StdError;
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use http_body::Body as _;
+use reqwest::redirect;
+
+use super::{Body, HttpRequest, SendFuture, Transport};
+use crate::error::{BuildError, BuildErrorKind, Fault, Limit, Sent, TimeoutError, TransportError};
+
+/// reqwest, with a pool of connections.
+pub(crate) struct Reqwest {
+    client: reqwest::Client,
+    connect_timeout: Duration,
+}
+
+impl Reqwest {
+    /// Redirects are not followed, since they could carry the key to another origin; `Referer` and cookies would change
+    /// how abaco judges a request; reqwest's own retries would not be counted. With `direct`, no proxy from the
+    /// environment is used: over plain HTTP it would see the key.
+    pub(crate) fn new(connect_timeout: Duration, direct: bool) -> Result<Self, Box<BuildError>> {
+        let builder = reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .connect_timeout(connect_timeout);
+        let builder = if direct { builder.no_proxy() } else { builder };
+        let client = builder.build().map_err(|error| {
+            BuildError::new(BuildErrorKind::Configuration, "the HTTP client could not be set up; its source says why")
+                .with_source(error)
+        })?;
+        Ok(Self { client, connect_timeout })
+    }
+
+    fn failure(&self, error: reqwest::Error) -> crate::ApiError {
+        let error = error.without_url();
+        if error.is_connect() && error.is_timeout() {
+            return TimeoutError::new(Limit::Connect, self.connect_timeout, Sent::Never).into();
+        }
+        broken(error).into()
+    }
+}
+
+impl Transport for Reqwest {
+    fn send(&self, request: HttpRequest) -> SendFuture<'_> {
+        let mut outgoing = reqwest::Request::new(request.method, request.url);
+        *outgoing.headers_mut() = request.headers;
+        if !request.body.is_empty() {
+            *outgoing.body_mut() = Some(request.body.into());
+        }
+        let answer = self.client.execute(outgoing);
+        Box::pin(async move {
+            let answer = answer.await.map_err(|error| self.failure(error))?;
+            Ok(http::Response::from(answer).map(pieces))
+        })
+    }
+}
+
+fn pieces(mut body: reqwest::Body) -> Body {
+    Body::from_poll(move |context| {
+        loop {
+            let frame = std::task::ready!(Pin::new(&mut body).poll_frame(context));
+            return match frame {
+                None => None,
+                Some(Err(error)) => Some(Err(broken(error.without_url()))),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => Some(Ok(data)),
+                    Err(_trailers) => continue,
+                },
+            }
+            .into();
+        }
+    })
+}
+
+fn broken(error: reqwest::Error) -> TransportError {
+    let (fault, sent) = if error.is_dns() {
+        (Fault::Dns, Sent::Never)
+    } else if error.is_connect() {
+        (connect_fault(&error), Sent::Never)
+    } else if error.is_builder() {
+        (Fault::Connect, Sent::Never)
+    } else {
+        (Fault::Reset, Sent::Maybe)
+    };
+    TransportError::new(fault, sent).with_source(error)
+}
+
+/// A failed handshake shows as invalid data in rustls; in native-tls it is the only failure that no I/O error causes.
+fn connect_fault(error: &reqwest::Error) -> Fault {
+    let mut cause: Option<&(dyn StdError + 'static)> = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return match error.kind() {
+                io::ErrorKind::InvalidData => Fault::Tls,
+                _ => Fault::Connect,
+            };
+        }
+        cause = error.source();
+    }
+    Fault::Tls
+}
