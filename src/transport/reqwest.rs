@@ -91,15 +91,18 @@ fn broken(error: reqwest::Error) -> TransportError {
 
 /// A failed handshake shows as invalid data in rustls; in native-tls it is the only failure that no I/O error causes.
 fn connect_fault(error: &reqwest::Error) -> Fault {
+    let mut fault = Fault::Tls;
     let mut cause: Option<&(dyn StdError + 'static)> = error.source();
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return match error.kind() {
-                io::ErrorKind::InvalidData => Fault::Tls,
-                _ => Fault::Connect,
-            };
-        }
-        cause = error.source();
+        // An I/O error's `source` passes over the error that it wraps.
+        cause = match error.downcast_ref::<io::Error>() {
+            Some(error) if error.kind() == io::ErrorKind::InvalidData => return Fault::Tls,
+            Some(error) => {
+                fault = Fault::Connect;
+                error.get_ref().map(|wrapped| wrapped as _)
+            }
+            None => error.source(),
+        };
     }
-    Fault::Tls
+    fault
 }

@@ -1,0 +1,134 @@
+//! The decision: pure, and the same for the same arguments.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use steadfast::{
+    Abaco, ApiError, CallState, Decision, Fault, RetryPolicy, Sent, StopReason, TimeoutError, TransportError, WaitSource,
+};
+
+fn answer(status: u16) -> ApiError {
+    ApiError::from_response::<Abaco>(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), b"")
+}
+
+fn decide(error: &ApiError, method: &Method) -> Decision {
+    RetryPolicy::new().decide(error, &CallState::new(method))
+}
+
+#[test]
+fn what_is_retried_follows_from_status_and_method() {
+    let idempotent = [Method::GET, Method::HEAD, Method::PUT, Method::DELETE];
+    for status in 300..600 {
+        // abaco's pages say that every 5xx may be retried; else the status decides.
+        let promising = matches!(status, 408 | 429 | 500..);
+        for method in &idempotent {
+            let waits = matches!(decide(&answer(status), method), Decision::Wait { .. });
+            assert_eq!(waits, promising, "{method} {status}");
+        }
+        for method in [Method::POST, Method::PATCH] {
+            let expected = match status {
+                429 => None,
+                _ if promising => Some(StopReason::MayHaveActed),
+                _ => Some(StopReason::NotRetryable),
+            };
+            match (decide(&answer(status), &method), expected) {
+                (Decision::Wait { .. }, None) => {}
+                (Decision::Stop(reason), Some(expected)) => assert_eq!(reason, expected, "{method} {status}"),
+                (decision, _) => panic!("{method} {status}: {decision:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn connection_faults_are_retried_where_nothing_was_sent_or_the_method_allows() {
+    for (fault, sent, get, post) in [
+        (Fault::Dns, Sent::Never, true, true),
+        (Fault::Connect, Sent::Never, true, true),
+        (Fault::Reset, Sent::Maybe, true, false),
+        (Fault::Tls, Sent::Never, false, false),
+    ] {
+        let error = ApiError::from(TransportError::new(fault, sent));
+        for (method, again) in [(Method::GET, get), (Method::POST, post)] {
+            assert_eq!(matches!(decide(&error, &method), Decision::Wait { .. }), again, "{method} {fault:?}");
+        }
+    }
+    let connect = TimeoutError::new(steadfast::Limit::Connect, Duration::from_secs(10), Sent::Never);
+    assert!(matches!(decide(&connect.into(), &Method::POST), Decision::Wait { .. }));
+    let attempt = TimeoutError::new(steadfast::Limit::Attempt, Duration::from_secs(30), Sent::Maybe);
+    assert_eq!(decide(&attempt.into(), &Method::POST), Decision::Stop(StopReason::MayHaveActed));
+}
+
+#[test]
+fn the_reasons_to_stop() {
+    let policy = RetryPolicy::new();
+    let mut state = CallState::new(&Method::GET);
+    let stop = Decision::Stop;
+
+    state.attempt = 3;
+    assert_eq!(policy.decide(&answer(503), &state), stop(StopReason::AttemptsExhausted));
+    state.attempt = u32::MAX;
+    assert_eq!(policy.decide(&answer(503), &state), stop(StopReason::AttemptsExhausted));
+    state.attempt = 1;
+    assert_eq!(RetryPolicy::disabled().decide(&answer(503), &state), stop(StopReason::Disabled));
+    assert_eq!(policy.with_max_attempts(0).decide(&answer(503), &state), stop(StopReason::Disabled));
+    state.replayable = false;
+    assert_eq!(policy.decide(&answer(503), &state), stop(StopReason::BodyNotReplayable));
+    state.replayable = true;
+    state.remaining = Duration::from_millis(10);
+    assert_eq!(policy.decide(&answer(503), &state), stop(StopReason::DeadlineWouldPass));
+    state.remaining = Duration::ZERO;
+    assert_eq!(policy.decide(&answer(503), &state), stop(StopReason::DeadlineWouldPass));
+    assert_eq!(policy.decide(&answer(404), &state), stop(StopReason::NotRetryable));
+}
+
+#[test]
+fn backoff_grows_to_its_cap_is_never_immediate_and_never_overflows() {
+    let policy = RetryPolicy::new().with_max_attempts(u32::MAX);
+    let wait = |policy: RetryPolicy, status, attempt, seed| {
+        let mut state = CallState::new(&Method::GET);
+        (state.attempt, state.seed) = (attempt, seed);
+        match policy.decide(&answer(status), &state) {
+            Decision::Wait { delay, source: WaitSource::Backoff } => delay,
+            other => panic!("{other:?}"),
+        }
+    };
+    for attempt in (1..80).chain([1000, u32::MAX - 1]) {
+        let ceiling = Duration::from_millis(500).saturating_mul(2_u32.saturating_pow(attempt - 1)).min(Duration::from_secs(20));
+        let waits: Vec<_> = (0..200).map(|seed| wait(policy, 503, attempt, seed)).collect();
+        assert!(waits.iter().all(|wait| (Duration::from_millis(50)..=ceiling).contains(wait)), "{attempt}");
+        assert!(waits.iter().max().unwrap() > &(ceiling / 2), "{attempt}: full jitter fills the range");
+        assert!(waits.iter().min().unwrap() < &(ceiling / 4), "{attempt}: full jitter fills the range");
+    }
+    let limited: Vec<_> = (0..200).map(|seed| wait(policy, 429, 1, seed)).collect();
+    assert!(limited.iter().all(|wait| (Duration::from_millis(100)..=Duration::from_secs(1)).contains(wait)));
+    assert!(limited.iter().max().unwrap() > &Duration::from_millis(500), "a rate limit waits longer than a fault");
+
+    for (base, cap) in [(Duration::MAX, Duration::MAX), (Duration::ZERO, Duration::ZERO), (Duration::MAX, Duration::ZERO)] {
+        let policy = policy.with_base(base).with_cap(cap).with_max_wait(Duration::from_secs(5));
+        assert!(wait(policy, 503, 50, 1) <= Duration::from_secs(5));
+    }
+}
+
+#[test]
+fn limits_of_duration_max_mean_no_limit() {
+    let policy = RetryPolicy::new().with_max_wait(Duration::MAX).with_cap(Duration::MAX).with_base(Duration::MAX);
+    let mut headers = HeaderMap::new();
+    headers.insert("retry-after", HeaderValue::from_static("86400"));
+    let error = ApiError::from_response::<Abaco>(StatusCode::TOO_MANY_REQUESTS, &headers, b"");
+    let Decision::Wait { delay, .. } = policy.with_rate_limit_base(Duration::ZERO).decide(&error, &CallState::new(&Method::GET)) else {
+        panic!()
+    };
+    assert!(delay >= Duration::from_secs(86_400));
+    // A wait of Duration::MAX reaches any deadline, also none at all.
+    let _ = policy.decide(&answer(503), &CallState::new(&Method::GET));
+}
+
+#[test]
+fn the_same_arguments_give_the_same_decision() {
+    let mut state = CallState::new(&Method::GET);
+    for seed in 0..100 {
+        state.seed = seed;
+        assert_eq!(RetryPolicy::new().decide(&answer(503), &state), RetryPolicy::new().decide(&answer(503), &state));
+    }
+}

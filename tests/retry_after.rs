@@ -1,0 +1,196 @@
+//! The waits that services ask for, in every form, and what is made of malformed ones.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use steadfast::{Abaco, ApiError, CallState, Decision, FsmNavigator, RetryPolicy, StopReason, WaitSource};
+
+/// The `Date` of the answers here: Sun, 06 Nov 1994 08:49:37 GMT, so that no local clock matters.
+const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+fn limited(headers: &[(&str, &[u8])], body: &str) -> ApiError {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_bytes(value).unwrap());
+    }
+    ApiError::from_response::<FsmNavigator>(StatusCode::TOO_MANY_REQUESTS, &map, body.as_bytes())
+}
+
+fn after(values: &[&str]) -> Option<Duration> {
+    let mut headers = vec![("date", DATE.as_bytes())];
+    headers.extend(values.iter().map(|value| ("retry-after", value.as_bytes())));
+    limited(&headers, "{}").retry_after()
+}
+
+const fn seconds(seconds: u64) -> Option<Duration> {
+    Some(Duration::from_secs(seconds))
+}
+
+#[test]
+fn retry_after_is_read_in_all_its_forms() {
+    let cases: &[(&[&str], Option<Duration>)] = &[
+        (&["0"], seconds(0)),
+        (&["7"], seconds(7)),
+        (&["007"], seconds(7)),
+        (&[" \t7 "], seconds(7)),
+        (&["86400"], seconds(86400)),
+        (&["99999999999999999999"], Some(Duration::MAX)),
+        (&["Sun, 06 Nov 1994 08:49:47 GMT"], seconds(10)),
+        (&["Sunday, 06-Nov-94 08:49:47 GMT"], seconds(10)),
+        (&["Sun Nov  6 08:49:47 1994"], seconds(10)),
+        (&["Sun, 06 Nov 1994 08:49:60 GMT"], seconds(23)),
+        (&["Sun, 06 Nov 1994 08:49:27 GMT"], seconds(0)),
+        // Of several the longest that is valid.
+        (&["3", "9", "5"], seconds(9)),
+        (&["x", "4"], seconds(4)),
+        (&[], None),
+    ];
+    for (values, expected) in cases {
+        assert_eq!(after(values), *expected, "{values:?}");
+    }
+}
+
+#[test]
+fn a_year_of_two_digits_is_at_most_fifty_years_ahead() {
+    let date = ("date", b"Fri, 06 Nov 2026 08:49:37 GMT".as_slice());
+    let after = |value: &str| limited(&[date, ("retry-after", value.as_bytes())], "{}").retry_after();
+    assert_eq!(after("Wednesday, 06-Nov-75 08:49:37 GMT"), seconds(1_546_300_800));
+    assert_eq!(after("Sunday, 06-Nov-77 08:49:37 GMT"), seconds(0));
+}
+
+#[test]
+fn a_malformed_retry_after_counts_as_absent() {
+    let malformed = [
+        "", " ", "-10", "1.5", "+1", "0x10", "1e3", "10s", "10, 20", "1 0", "٣", "soon", "NaN", "Infinity",
+        "Sun, 06 Nov 1994 08:49:47", "Sun, 06 Nov 1994 08:49:47 PST", "Mon, 06 Nov 1994 08:49:47 GMT",
+        "Sun, 31 Feb 1994 08:49:47 GMT", "Sun, 06 Nov 1994 25:49:47 GMT", "Sunday, 06-Nov-1994 08:49:47 GMT",
+        "Sunday, 06-Nov-9 08:49:47 GMT", "1994-11-06T08:49:47Z", ":60", "::60", "a:b:60", ", --", "X, 1-2-33 4",
+    ];
+    for value in malformed {
+        assert_eq!(after(&[value]), None, "{value:?}");
+        let decision = RetryPolicy::new().decide(&limited(&[("retry-after", value.as_bytes())], "{}"), &CallState::new(&Method::GET));
+        let Decision::Wait { delay, source } = decision else { panic!("{value:?}: {decision:?}") };
+        assert_eq!(source, WaitSource::Backoff, "{value:?}");
+        assert!(delay >= Duration::from_millis(50), "{value:?} must not cause an immediate retry: {delay:?}");
+    }
+    assert_eq!(limited(&[("retry-after", b"\xff\xfe")], "{}").retry_after(), None);
+}
+
+#[test]
+fn a_date_is_measured_against_the_answers_own_date_unless_it_has_an_age() {
+    let future = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
+    let future = future.as_bytes();
+    let without_date = limited(&[("retry-after", future)], "{}").retry_after().unwrap();
+    assert!((98..=100).contains(&without_date.as_secs()), "{without_date:?}");
+
+    let from_a_cache = limited(&[("retry-after", future), ("date", DATE.as_bytes()), ("age", b"5")], "{}");
+    assert!((98..=100).contains(&from_a_cache.retry_after().unwrap().as_secs()));
+
+    let a_wrong_clock = limited(&[("retry-after", b"Sun, 06 Nov 1994 08:49:40 GMT"), ("date", DATE.as_bytes())], "{}");
+    assert_eq!(a_wrong_clock.retry_after(), seconds(3));
+}
+
+#[test]
+fn the_longest_of_all_hints_wins() {
+    let date = ("date", DATE.as_bytes());
+    let reset = 784_111_777 + 30; // DATE + 30 s
+    let reset = reset.to_string();
+    let reset = ("x-ratelimit-reset", reset.as_bytes());
+
+    assert_eq!(limited(&[date, reset], "{}").retry_after(), seconds(30));
+    assert_eq!(limited(&[date, reset, ("retry-after", b"40")], "{}").retry_after(), seconds(40));
+    assert_eq!(limited(&[date, reset, ("retry-after", b"20")], r#"{"retry_after": 60}"#).retry_after(), seconds(60));
+    assert_eq!(limited(&[("retry-after-ms", b"1500")], "{}").retry_after(), Some(Duration::from_millis(1500)));
+    assert_eq!(limited(&[("retry-after-ms", b"1500.5")], "{}").retry_after(), None);
+}
+
+#[test]
+fn the_bodys_retry_after_is_read_and_a_malformed_one_counts_as_absent() {
+    let body = |value: &str| limited(&[], &format!(r#"{{"error": "rate_limit_exceeded", "retry_after": {value}}}"#));
+    let cases = [
+        ("60", seconds(60)),
+        ("0", seconds(0)),
+        ("1.2", seconds(2)),
+        (r#""15""#, seconds(15)),
+        ("18446744073709551616", Some(Duration::MAX)),
+        ("1e300", Some(Duration::MAX)),
+        ("-1", None),
+        ("null", None),
+        ("true", None),
+        (r#""soon""#, None),
+        ("[60]", None),
+        ("1e999", None),
+    ];
+    for (value, expected) in cases {
+        assert_eq!(body(value).retry_after(), expected, "{value}");
+    }
+}
+
+#[test]
+fn the_reset_of_a_window_asks_for_a_wait_only_in_a_refusal() {
+    let mut headers = HeaderMap::new();
+    headers.insert("date", HeaderValue::from_static(DATE));
+    headers.insert("x-ratelimit-reset", HeaderValue::from_static("784111877"));
+    let read = |status| ApiError::from_response::<FsmNavigator>(status, &headers, b"{}").retry_after();
+    assert_eq!(read(StatusCode::TOO_MANY_REQUESTS), seconds(100));
+    assert_eq!(read(StatusCode::INTERNAL_SERVER_ERROR), None);
+    assert_eq!(read(StatusCode::BAD_REQUEST), None);
+}
+
+#[test]
+fn a_wait_longer_than_max_wait_stops_the_call_and_says_when_to_come_back() {
+    let before = SystemTime::now();
+    for value in ["86400", "99999999999999999999"] {
+        let error = limited(&[("retry-after", value.as_bytes())], "{}");
+        let decision = RetryPolicy::new().decide(&error, &CallState::new(&Method::GET));
+        assert_eq!(decision, Decision::Stop(StopReason::WaitTooLong), "{value}");
+        assert!(error.retry_at().unwrap() >= before + Duration::from_secs(86_400), "{value}");
+        // The end of the year 9999: a time that any HTTP date can name.
+        assert!(httpdate::fmt_http_date(error.retry_at().unwrap()).ends_with("GMT"));
+    }
+}
+
+#[test]
+fn no_wait_is_earlier_than_the_hint_nor_much_later() {
+    for seed in 0..2000 {
+        let mut state = CallState::new(&Method::POST);
+        state.seed = seed;
+        let error = limited(&[("retry-after", b"60")], r#"{"retry_after": 59}"#);
+        let Decision::Wait { delay, source } = RetryPolicy::new().decide(&error, &state) else { panic!() };
+        assert!(delay >= Duration::from_secs(60) && delay <= Duration::from_secs(61), "{delay:?}");
+        assert_eq!(source, WaitSource::Header);
+    }
+}
+
+#[test]
+fn the_documented_range_is_kept() {
+    let error = ApiError::from_response::<FsmNavigator>(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        &HeaderMap::new(),
+        br#"{"success": false, "error": "server_error"}"#,
+    );
+    let mut waits = Vec::new();
+    for seed in 0..2000 {
+        let mut state = CallState::new(&Method::GET);
+        state.seed = seed;
+        let Decision::Wait { delay, source } = RetryPolicy::new().decide(&error, &state) else { panic!() };
+        assert_eq!(source, WaitSource::Documented);
+        waits.push(delay);
+    }
+    assert!(waits.iter().min().unwrap() >= &Duration::from_secs(5));
+    assert!(waits.iter().max().unwrap() <= &Duration::from_secs(10));
+    assert!(*waits.iter().max().unwrap() - *waits.iter().min().unwrap() > Duration::from_secs(4), "spread out");
+
+    let hasty = RetryPolicy::new().with_max_wait(Duration::from_secs(4));
+    let decision = hasty.decide(&error, &CallState::new(&Method::GET));
+    assert_eq!(decision, Decision::Stop(StopReason::WaitTooLong));
+    assert!(error.retry_at().is_some());
+}
+
+#[test]
+fn a_hint_of_another_service_counts_too() {
+    let mut headers = HeaderMap::new();
+    headers.insert("retry-after", HeaderValue::from_static("2"));
+    let error = ApiError::from_response::<Abaco>(StatusCode::SERVICE_UNAVAILABLE, &headers, b"<html>");
+    assert_eq!(error.retry_after(), seconds(2));
+}
