@@ -69,10 +69,10 @@ pub(crate) fn add_path(url: &mut Url, path: &str) -> Result<(), Box<BuildError>>
 
 /// Adds one segment to the path, percent-encoded.
 pub(crate) fn add_segment(url: &mut Url, segment: &str) -> Result<(), Box<BuildError>> {
-    if matches!(segment, "" | "." | "..") {
+    if matches!(segment, "" | "." | "..") || segment.chars().any(char::is_control) {
         return Err(BuildError::new(
             BuildErrorKind::Path,
-            format!("the segment {segment:?} would change the path; an id was expected"),
+            format!("{segment:?} cannot be a segment: an id without control characters was expected"),
         ));
     }
     if let Ok(mut segments) = url.path_segments_mut() {

@@ -54,7 +54,7 @@ impl Request {
 
     /// Adds one segment to the path, percent-encoded, so that an id cannot change the path: `a/b` becomes `a%2Fb`.
     ///
-    /// An empty segment, `.` and `..` cannot be encoded and are refused.
+    /// An empty segment, `.`, `..` and control characters cannot be encoded and are refused.
     pub fn segment(self, segment: impl Display) -> Self {
         self.change(|request| address::add_segment(&mut request.url, &segment.to_string()))
     }

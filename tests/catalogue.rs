@@ -227,9 +227,7 @@ fn page(name: &str) -> Option<String> {
 
 #[test]
 fn the_vendors_pages_hold_no_code_that_the_catalogue_lacks() {
-    if let (Some(errors), Some(authentication)) =
-        (page("abaco-common-errors.txt"), page("abaco-authentication.txt"))
-    {
+    if let (Some(errors), Some(authentication)) = (page("abaco-common-errors.txt"), page("abaco-authentication.txt")) {
         let text = format!("{errors}\n{authentication}");
         // The last is a code and the word "API", run together.
         let not_codes = ["CORS_ORIGINS", "YOUR_KEY_ID", "YOUR_SECRET", "API_KEY_DELETE_FORBIDDENAPI"];

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use steadfast::{
-    Abaco, ApiError, CallState, Decision, Fault, RetryPolicy, Sent, StopReason, TimeoutError, TransportError, WaitSource,
+    Abaco, ApiError, CallState, Decision, Fault, RetryPolicy, Sent, StopReason, TimeoutError, TransportError,
+    WaitSource,
 };
 
 fn answer(status: u16) -> ApiError {
@@ -94,7 +95,8 @@ fn backoff_grows_to_its_cap_is_never_immediate_and_never_overflows() {
         }
     };
     for attempt in (1..80).chain([1000, u32::MAX - 1]) {
-        let ceiling = Duration::from_millis(500).saturating_mul(2_u32.saturating_pow(attempt - 1)).min(Duration::from_secs(20));
+        let ceiling =
+            Duration::from_millis(500).saturating_mul(2_u32.saturating_pow(attempt - 1)).min(Duration::from_secs(20));
         let waits: Vec<_> = (0..200).map(|seed| wait(policy, 503, attempt, seed)).collect();
         assert!(waits.iter().all(|wait| (Duration::from_millis(50)..=ceiling).contains(wait)), "{attempt}");
         assert!(waits.iter().max().unwrap() > &(ceiling / 2), "{attempt}: full jitter fills the range");
@@ -104,7 +106,9 @@ fn backoff_grows_to_its_cap_is_never_immediate_and_never_overflows() {
     assert!(limited.iter().all(|wait| (Duration::from_millis(100)..=Duration::from_secs(1)).contains(wait)));
     assert!(limited.iter().max().unwrap() > &Duration::from_millis(500), "a rate limit waits longer than a fault");
 
-    for (base, cap) in [(Duration::MAX, Duration::MAX), (Duration::ZERO, Duration::ZERO), (Duration::MAX, Duration::ZERO)] {
+    for (base, cap) in
+        [(Duration::MAX, Duration::MAX), (Duration::ZERO, Duration::ZERO), (Duration::MAX, Duration::ZERO)]
+    {
         let policy = policy.with_base(base).with_cap(cap).with_max_wait(Duration::from_secs(5));
         assert!(wait(policy, 503, 50, 1) <= Duration::from_secs(5));
     }
@@ -116,7 +120,9 @@ fn limits_of_duration_max_mean_no_limit() {
     let mut headers = HeaderMap::new();
     headers.insert("retry-after", HeaderValue::from_static("86400"));
     let error = ApiError::from_response::<Abaco>(StatusCode::TOO_MANY_REQUESTS, &headers, b"");
-    let Decision::Wait { delay, .. } = policy.with_rate_limit_base(Duration::ZERO).decide(&error, &CallState::new(&Method::GET)) else {
+    let Decision::Wait { delay, .. } =
+        policy.with_rate_limit_base(Duration::ZERO).decide(&error, &CallState::new(&Method::GET))
+    else {
         panic!()
     };
     assert!(delay >= Duration::from_secs(86_400));

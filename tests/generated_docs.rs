@@ -28,7 +28,9 @@ fn check<C: ErrorCode>(pages: &[&str]) {
 
 fn page<C: ErrorCode>(pages: &[&str]) -> String {
     let mut text = format!("# Errors of {}\n\n", C::SERVICE);
-    text.push_str("Made from the table in `src/service`; `UPDATE_DOCS=1 cargo test --test generated_docs` makes it anew.\n");
+    text.push_str(
+        "Made from the table in `src/service`; `UPDATE_DOCS=1 cargo test --test generated_docs` makes it anew.\n",
+    );
     text.push_str("The codes and statuses are documented on:\n\n");
     for page in pages {
         writeln!(text, "- <{page}>").unwrap();

@@ -113,8 +113,8 @@ fn of_a_repeated_member_the_last_that_can_be_read_counts() {
 
 #[test]
 fn problem_details_are_read() {
-    let body = r##"{"type": "https://example.com/out-of-credit", "title": "No credit", "status": 403,
-        "detail": "Your balance is 30.", "instance": "/account/12", "balance": 30}"##;
+    let body = r#"{"type": "https://example.com/out-of-credit", "title": "No credit", "status": 403,
+        "detail": "Your balance is 30.", "instance": "/account/12", "balance": 30}"#;
     let rejection = read::<Abaco>(403, body);
     assert_eq!(rejection.code.as_deref(), Some("https://example.com/out-of-credit"));
     assert_eq!(rejection.message.as_deref(), Some("Your balance is 30."));

@@ -42,7 +42,7 @@ async fn a_429_is_waited_out_and_the_attempts_are_told() {
     assert_eq!(first.code(), Some("RATE_LIMIT_EXCEEDED"));
     assert_eq!(first.wait_source, Some(WaitSource::Header));
     let (wait, began) = (first.wait.unwrap(), second.began);
-    assert!(began >= wait && began - wait <= Duration::from_millis(1), "the clock ticks in milliseconds");
+    assert!(began >= wait && began <= wait + Duration::from_millis(1), "the clock ticks in milliseconds");
     assert_eq!(second.status().map(|status| status.as_u16()), Some(200));
     assert_eq!(second.wait, None);
     assert!(answer.elapsed() >= Duration::from_secs(60));
@@ -106,7 +106,8 @@ async fn a_wait_longer_than_max_wait_ends_the_call_at_once() {
         assert_eq!(transport.count(), 1);
         assert_eq!(began.elapsed(), Duration::ZERO);
         assert!(error.retry_at().unwrap() > SystemTime::now() + Duration::from_secs(86_000));
-        assert!(error.to_string().contains("longer wait than max_wait"), "{error}");
+        let line = error.to_string();
+        assert!(line.contains("longer wait than max_wait") && line.contains(", not before "), "{line}");
     }
 }
 
@@ -128,8 +129,7 @@ async fn a_malformed_or_past_retry_after_is_neither_obeyed_nor_answered_at_once(
 async fn a_wait_that_would_outlast_the_deadline_ends_the_call_at_once() {
     let transport = ScriptedTransport::new([Step::answer(429, &[("retry-after", "60")], LIMITED)]);
     let began = Instant::now();
-    let error =
-        client(&transport).get("/documents").deadline(Duration::from_secs(59)).send().await.unwrap_err();
+    let error = client(&transport).get("/documents").deadline(Duration::from_secs(59)).send().await.unwrap_err();
     assert_eq!(error.stop_reason(), Some(StopReason::DeadlineWouldPass));
     assert!(matches!(error, ApiError::RateLimited(_)));
     assert_eq!(began.elapsed(), Duration::ZERO);
@@ -138,10 +138,7 @@ async fn a_wait_that_would_outlast_the_deadline_ends_the_call_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn no_attempt_runs_past_the_deadline() {
-    let transport = ScriptedTransport::new([
-        Step::Late(Duration::from_secs(6), response(503, &[], "")),
-        Step::Silence,
-    ]);
+    let transport = ScriptedTransport::new([Step::Late(Duration::from_secs(6), response(503, &[], "")), Step::Silence]);
     let client = builder(&transport).deadline(Duration::from_secs(10)).build().unwrap();
     let began = Instant::now();
     let error = client.get("/documents").send().await.unwrap_err();
@@ -262,7 +259,8 @@ async fn limits_of_duration_max_are_no_limits() {
 
 #[tokio::test(start_paused = true)]
 async fn dropping_a_call_sends_nothing_more() {
-    let transport = ScriptedTransport::new([Step::answer(503, &[("retry-after", "10")], ""), Step::answer(200, &[], "")]);
+    let transport =
+        ScriptedTransport::new([Step::answer(503, &[("retry-after", "10")], ""), Step::answer(200, &[], "")]);
     let client = client(&transport);
     let call = client.get("/documents").send();
     assert!(tokio::time::timeout(Duration::from_secs(5), call).await.is_err());
@@ -284,9 +282,9 @@ fn errors_and_futures_can_be_sent_between_threads() {
     fn sendable<T: Send>(_: &T) {}
     check::<ApiError>();
     check::<Client<Abaco>>();
-    let client = client(&tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-        ScriptedTransport::new([])
-    }));
+    let client = client(
+        &tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async { ScriptedTransport::new([]) }),
+    );
     sendable(&client.get("/").send());
     sendable(&client.get("/").fetch::<String>());
 }

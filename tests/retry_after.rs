@@ -22,6 +22,7 @@ fn after(values: &[&str]) -> Option<Duration> {
     limited(&headers, "{}").retry_after()
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "it is what the cases compare with")]
 const fn seconds(seconds: u64) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
@@ -61,14 +62,38 @@ fn a_year_of_two_digits_is_at_most_fifty_years_ahead() {
 #[test]
 fn a_malformed_retry_after_counts_as_absent() {
     let malformed = [
-        "", " ", "-10", "1.5", "+1", "0x10", "1e3", "10s", "10, 20", "1 0", "٣", "soon", "NaN", "Infinity",
-        "Sun, 06 Nov 1994 08:49:47", "Sun, 06 Nov 1994 08:49:47 PST", "Mon, 06 Nov 1994 08:49:47 GMT",
-        "Sun, 31 Feb 1994 08:49:47 GMT", "Sun, 06 Nov 1994 25:49:47 GMT", "Sunday, 06-Nov-1994 08:49:47 GMT",
-        "Sunday, 06-Nov-9 08:49:47 GMT", "1994-11-06T08:49:47Z", ":60", "::60", "a:b:60", ", --", "X, 1-2-33 4",
+        "",
+        " ",
+        "-10",
+        "1.5",
+        "+1",
+        "0x10",
+        "1e3",
+        "10s",
+        "10, 20",
+        "1 0",
+        "٣",
+        "soon",
+        "NaN",
+        "Infinity",
+        "Sun, 06 Nov 1994 08:49:47",
+        "Sun, 06 Nov 1994 08:49:47 PST",
+        "Mon, 06 Nov 1994 08:49:47 GMT",
+        "Sun, 31 Feb 1994 08:49:47 GMT",
+        "Sun, 06 Nov 1994 25:49:47 GMT",
+        "Sunday, 06-Nov-1994 08:49:47 GMT",
+        "Sunday, 06-Nov-9 08:49:47 GMT",
+        "1994-11-06T08:49:47Z",
+        ":60",
+        "::60",
+        "a:b:60",
+        ", --",
+        "X, 1-2-33 4",
     ];
     for value in malformed {
         assert_eq!(after(&[value]), None, "{value:?}");
-        let decision = RetryPolicy::new().decide(&limited(&[("retry-after", value.as_bytes())], "{}"), &CallState::new(&Method::GET));
+        let decision = RetryPolicy::new()
+            .decide(&limited(&[("retry-after", value.as_bytes())], "{}"), &CallState::new(&Method::GET));
         let Decision::Wait { delay, source } = decision else { panic!("{value:?}: {decision:?}") };
         assert_eq!(source, WaitSource::Backoff, "{value:?}");
         assert!(delay >= Duration::from_millis(50), "{value:?} must not cause an immediate retry: {delay:?}");
@@ -179,7 +204,8 @@ fn the_documented_range_is_kept() {
     }
     assert!(waits.iter().min().unwrap() >= &Duration::from_secs(5));
     assert!(waits.iter().max().unwrap() <= &Duration::from_secs(10));
-    assert!(*waits.iter().max().unwrap() - *waits.iter().min().unwrap() > Duration::from_secs(4), "spread out");
+    assert!(waits.iter().any(|wait| *wait < Duration::from_secs(6)), "spread out");
+    assert!(waits.iter().any(|wait| *wait > Duration::from_secs(9)), "spread out");
 
     let hasty = RetryPolicy::new().with_max_wait(Duration::from_secs(4));
     let decision = hasty.decide(&error, &CallState::new(&Method::GET));

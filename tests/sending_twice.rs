@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use local_service::{Answer, LocalService, Vendor};
 use serde_json::json;
-use steadfast::{Abaco, ApiError, Client, Fault, Limit, RetryPolicy, Sent, StopReason, Stayforge};
+use steadfast::{Abaco, ApiError, Client, Fault, Limit, RetryPolicy, Sent, Stayforge, StopReason};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -54,7 +54,8 @@ async fn a_post_that_was_refused_before_it_acted_is_sent_again() {
     assert!(received.iter().all(|request| request.body == br#"{"total":12}"#));
 
     let service = LocalService::<Stayforge>::start().await;
-    let refusals = [Answer::error::<Stayforge>(403, "apikey_verify_error", "API key verification failed: x"), success()];
+    let refusals =
+        [Answer::error::<Stayforge>(403, "apikey_verify_error", "API key verification failed: x"), success()];
     service.script("POST", "/v1/cards", refusals).await;
     service.builder().retry(FAST).build().unwrap().post("/v1/cards").send().await.unwrap();
     assert_eq!(service.received().await.len(), 2);

@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use super::{Category, CodeInfo, ErrorBody, ErrorCode, FieldError, Processing, Retry, Text, Trace};
+use crate::retry::StopReason;
 use crate::retry::after::{self, Hint};
 use crate::secret::Secret;
 use crate::service::Service;
@@ -141,6 +142,11 @@ impl fmt::Display for Rejection {
         }
         if let Some(request_id) = &self.request_id {
             write!(f, " [request {}]", Text(request_id))?;
+        }
+        if let Some(StopReason::WaitTooLong | StopReason::DeadlineWouldPass) = self.trace.stop_reason
+            && let Some(time) = self.retry_at()
+        {
+            write!(f, ", not before {}", httpdate::HttpDate::from(time))?;
         }
         write!(f, "{}", self.trace)
     }

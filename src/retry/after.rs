@@ -52,11 +52,11 @@ pub(crate) fn delay_seconds(text: &str) -> Option<Duration> {
     }
 }
 
-/// `time + wait`, or the end of the year 9999, the last that an HTTP date can name.
+/// `time + wait`, kept to what an HTTP date can name: from 1970 to the end of the year 9999.
 pub(crate) fn add(time: SystemTime, wait: Duration) -> SystemTime {
     const END_OF_9999: Duration = Duration::from_secs(253_402_300_799);
     let end = SystemTime::UNIX_EPOCH.checked_add(END_OF_9999).unwrap_or(time);
-    time.checked_add(wait).map_or(end, |sum| sum.min(end))
+    time.checked_add(wait).unwrap_or(end).clamp(SystemTime::UNIX_EPOCH, end)
 }
 
 /// The service's clock, as its `Date` shows it, so that a wrong local clock does no harm. An answer with `Age` comes out

@@ -85,7 +85,7 @@ crate::error_codes! {
         RateLimitExceeded       =  "rate_limit_exceeded"         429     RateLimited      Backoff        NotStarted
 
         /// Something failed inside the service.
-        /// Send it again after five to ten seconds; if it keeps failing, report method, path and time to support.
+        /// Send it again after five to ten seconds if it may act twice; if it keeps failing, report method, path and time.
         ServerError             =  "server_error"                500     Unavailable      After(5..=10)  Unknown
     }
     answers {
@@ -120,7 +120,7 @@ crate::error_codes! {
         429..=429     RateLimited      Backoff        NotStarted
 
         /// Something failed inside the service.
-        /// Send it again after five to ten seconds; if it keeps failing, report method, path and time to support.
+        /// Send it again after five to ten seconds if it may act twice; if it keeps failing, report method, path and time.
         500..=500     Unavailable      After(5..=10)  Unknown
     }
 }

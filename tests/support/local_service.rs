@@ -1,5 +1,5 @@
 //! A service on loopback that answers by a script, in the form that its vendor documents.
-#![allow(dead_code, reason = "each test and example uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test and example uses its own part")]
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;

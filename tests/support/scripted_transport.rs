@@ -1,5 +1,5 @@
 //! A transport in memory that answers by a script, for calls on virtual time.
-#![allow(dead_code, reason = "each test uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

@@ -1,0 +1,60 @@
+//! What must not compile, and what the compiler then says.
+//!
+//! The compiler is run on the crate as it was built for this test, so nothing is built anew, and only the words that the
+//! crate itself puts into the message are compared, so that every compiler version passes.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+#[test]
+fn delete_on_abaco_does_not_compile_and_the_message_says_why() {
+    let program = |service: &str| {
+        format!(
+            "pub fn remove(client: &steadfast::Client<steadfast::{service}>) {{
+                let _ = client.delete(\"/business-partners\");
+            }}"
+        )
+    };
+    for service in ["FsmNavigator", "Stayforge"] {
+        assert_eq!(compile(&program(service)), Ok(()), "{service}");
+    }
+    let message = compile(&program("Abaco")).unwrap_err();
+    for expected in [
+        "error[E0277]: `Abaco` does not take DELETE requests with an API key",
+        "this service refuses every DELETE that carries an API key",
+        "API_KEY_DELETE_FORBIDDEN",
+        "remove the record in its web app",
+    ] {
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+/// Compiles a library that uses this crate; the error is what the compiler said.
+fn compile(program: &str) -> Result<(), String> {
+    let test = std::env::current_exe().unwrap();
+    let libraries = test.parent().unwrap();
+    let newest = std::fs::read_dir(libraries)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("libsteadfast-") && name.ends_with(".rlib")
+        })
+        .max_by_key(|path: &PathBuf| path.metadata().and_then(|data| data.modified()).ok())
+        .expect("the crate was built for this test");
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let source = folder.join("program.rs");
+    std::fs::write(&source, program).unwrap();
+    let output = Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned()))
+        .args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--cap-lints=allow"])
+        .arg("-L")
+        .arg(format!("dependency={}", libraries.display()))
+        .arg("--extern")
+        .arg(format!("steadfast={}", newest.display()))
+        .arg("--out-dir")
+        .arg(&folder)
+        .arg(&source)
+        .output()
+        .expect("rustc runs");
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
