@@ -61,7 +61,7 @@ impl Request {
 
     /// Adds to the query: anything that serialises as a flat map or as a list of pairs. `None` values are left out.
     ///
-    /// ```
+    /// ```no_run
     /// # let client = steadfast::Client::<steadfast::Stayforge>::new(steadfast::stayforge::ApiKey::new("sk_example")?)?;
     /// let request = client.get("/v1/branches").query(&[("page", 2), ("limit", 50)]);
     /// # Ok::<(), steadfast::ApiError>(())

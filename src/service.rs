@@ -18,7 +18,7 @@ pub(crate) use key::checked;
 ///
 /// A service of your own is a type that implements this, beside a table made by [`error_codes!`](crate::error_codes).
 ///
-/// ```
+/// ```no_run
 /// use http::{HeaderMap, StatusCode};
 /// use steadfast::{ErrorBody, Service, XApiKey};
 ///
