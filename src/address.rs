@@ -14,7 +14,7 @@ pub(crate) fn base(text: &str, allow_http: bool) -> Result<Url, Box<BuildError>>
         }
     };
     let is_loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,

@@ -1,59 +1,79 @@
-//! The one place where a call happens: send, read, classify, decide, wait, and again.
+//! The one place where a call happens: gate, send, read, classify, decide, wait, and again.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_LENGTH;
+use bytes::Bytes;
 use http::response::Parts;
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument;
 
+use crate::client::Core;
 use crate::error::{
-    ApiError, Attempt, DecodeError, Limit, MAX_ERROR_BODY, Outcome, Sent, TimeoutError, Trace, TransportError,
+    ApiError, Attempt, DecodeError, Limit, Outcome, PartialAnswer, Sent, TimeoutError, Trace, request_id,
 };
+use crate::event::Event;
+use crate::gate::{Held, Pass, Patience, Quota, Verdict};
 use crate::request::Request;
 use crate::response::Response;
-use crate::retry::{CallState, Decision, StopReason};
-use crate::transport::{Body, HttpRequest};
+use crate::retry::budget::Loan;
+use crate::retry::{CallState, Decision, StopReason, WaitSource, after};
+use exchange::{Answer, End, exchange};
+
+mod exchange;
+mod span;
 
 /// Makes the call until it succeeds or the policy says stop.
 pub(crate) async fn run(mut request: Request) -> Result<Response, ApiError> {
+    let core = Arc::clone(&request.core);
     let problem = request.problem.take();
-    let mut random = request.retry.random();
-    let mut call = Call { request, began: Instant::now(), attempts: Vec::new() };
+    let mut call = Call::new(request);
     if let Some(problem) = problem {
-        return Err(call.ended(problem.into(), StopReason::NotRetryable));
+        return Err(call.not_made(problem.into()));
     }
+    let mut last_error: Option<ApiError> = None;
+    let mut loan: Option<Loan<'_>> = None;
     loop {
-        let began = call.began.elapsed();
+        let pass = match call.enter(&core).await {
+            Ok(pass) => pass,
+            Err(held) => {
+                let (error, reason) = call.not_let_through(held);
+                return Err(call.ended(last_error.unwrap_or(error), None, reason));
+            }
+        };
+        call.note_wait();
         let result = call.attempt().await;
+        call.tell_gate(pass, &result);
         let error = match result {
             Ok((head, body)) => {
-                call.record(began, Outcome::Answered { status: head.status, code: None });
+                match loan {
+                    Some(loan) => drop(loan), // goes back
+                    None => core.budget.deposit(1),
+                }
                 return Ok(call.succeeded(head, body));
             }
             Err(error) => error,
         };
-        if let Some(outcome) = error.outcome() {
-            call.record(began, outcome);
+        if let Some(loan) = loan.take()
+            && error.is_retryable()
+        {
+            loan.spend();
         }
-        let state = CallState {
-            attempt: u32::try_from(call.attempts.len()).unwrap_or(u32::MAX),
-            idempotent: call.request.idempotent,
-            replayable: true,
-            remaining: call.remaining(),
-            seed: random.u64(..),
+        let state = call.state();
+        let (delay, source) = match call.request.retry.decide(&error, &state) {
+            Decision::Wait { delay, source } => (delay, source),
+            Decision::Stop(reason) => return Err(call.ended(error, last_error, reason)),
         };
-        match call.request.retry.decide(&error, &state) {
-            Decision::Stop(reason) => return Err(call.ended(error, reason)),
-            Decision::Wait { delay, source } => {
-                if let Some(attempt) = call.attempts.last_mut() {
-                    attempt.wait = Some(delay);
-                    attempt.wait_source = Some(source);
-                }
-                sleep(delay).await;
-            }
+        loan = core.budget.withdraw(error.is_rate_limit());
+        if loan.is_none() {
+            return Err(call.ended(error, last_error, StopReason::BudgetEmpty));
         }
+        call.plan_wait(delay, source);
+        // After a refusal the wait is the gate's, where those that were refused together stand in one queue.
+        if error.refusal().is_none() {
+            sleep(delay).await;
+        }
+        last_error = Some(error.after(last_error));
     }
 }
 
@@ -61,12 +81,76 @@ pub(crate) async fn run(mut request: Request) -> Result<Response, ApiError> {
 struct Call {
     request: Request,
     began: Instant,
+    deadline: Option<Instant>,
+    random: fastrand::Rng,
     attempts: Vec<Attempt>,
+    /// How many of the attempts the service refused over its limit.
+    refusals: u32,
+    /// What the last answer told of the quota.
+    quota: Option<Quota>,
 }
 
 impl Call {
+    fn new(request: Request) -> Self {
+        let began = Instant::now();
+        Self {
+            deadline: began.checked_add(request.deadline),
+            random: request.retry.random(),
+            request,
+            began,
+            attempts: Vec::new(),
+            refusals: 0,
+            quota: None,
+        }
+    }
+
+    fn remaining(&self) -> Duration {
+        self.request.deadline.saturating_sub(self.began.elapsed())
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { deadline: self.deadline, max_wait: self.request.retry.max_wait() }
+    }
+
+    /// Waits for leave to send, no longer than the deadline.
+    async fn enter<'a>(&self, core: &'a Core) -> Result<Pass<'a>, Option<Held>> {
+        let remaining = self.remaining();
+        if remaining.is_zero() {
+            return Err(None);
+        }
+        core.gate.enter(self.refusals, self.patience()).within(remaining).await
+    }
+
+    /// Sends the request once, reads its answer, and records the attempt.
+    async fn attempt(&mut self) -> Result<(Parts, Bytes), ApiError> {
+        let began = self.began.elapsed();
+        let span = span::of(&self.request, self.attempts.len());
+        let result = self.exchange().instrument(span.clone()).await;
+        let outcome = match &result {
+            Ok((head, _)) => Some(Outcome::Answered { status: head.status, code: None }),
+            Err(error) => error.outcome(),
+        };
+        if let Some(outcome) = outcome {
+            span::record(&span, &outcome, result.is_err());
+            self.attempts.push(Attempt {
+                number: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1),
+                began,
+                took: self.began.elapsed().saturating_sub(began),
+                outcome,
+                malformed_hints: result
+                    .as_ref()
+                    .err()
+                    .and_then(ApiError::rejection)
+                    .map_or_else(Vec::new, |rejection| rejection.malformed_hints.clone()),
+                wait: None,
+                wait_source: None,
+            });
+        }
+        result
+    }
+
     /// Sends the request once and reads its answer, within the limits.
-    async fn attempt(&self) -> Result<(Parts, Bytes), ApiError> {
+    async fn exchange(&mut self) -> Result<(Parts, Bytes), ApiError> {
         let core = &self.request.core;
         let remaining = self.remaining();
         let (limit, within) = if remaining <= core.attempt_timeout {
@@ -75,63 +159,108 @@ impl Call {
             (Limit::Attempt, core.attempt_timeout)
         };
         let mut answer = None;
-        let end = match timeout(within, self.exchange(&mut answer)).await {
+        let end = match timeout(within, exchange(&self.request, &mut answer)).await {
             Ok(end) => end?,
             Err(_) => End::TimedOut,
         };
-        let after = match limit {
-            Limit::Deadline => self.request.deadline,
-            Limit::Connect | Limit::Attempt => within,
-        };
-        let timed_out = TimeoutError::new(limit, after, Sent::Maybe);
+        let timed_out = TimeoutError::new(limit, core.attempt_timeout.min(self.request.deadline), Sent::Maybe);
         let Some(Answer { head, body }) = answer else {
             return Err(timed_out.into());
         };
         let status = head.status;
+        self.quota = quota(&head);
+        let body = body.whole();
         if !status.is_success() {
-            return Err((core.read)(status, &head.headers, body.whole(), Some(&core.secret)));
+            return Err((core.read)(status, &head.headers, body, Some(&core.secret)));
         }
-        match end {
-            End::Complete => Ok((head, body.whole())),
-            End::TooLong => Err(DecodeError::too_long(status, core.max_body, body.whole(), &core.secret).into()),
+        if let End::Complete = end {
+            return Ok((head, body));
+        }
+        let request_id = request_id(&head.headers).map(|id| core.secret.strike_out_text(&id));
+        let partial = Box::new(PartialAnswer { status, request_id, body: core.secret.strike_out(body) });
+        Err(match end {
+            End::Complete | End::TooLong => DecodeError::too_long(*partial, core.max_body).into(),
             End::Broken(mut error) => {
-                error.status = Some(status);
-                Err(error.into())
+                error.partial = Some(partial);
+                error.into()
             }
-            End::TimedOut => Err(TimeoutError { status: Some(status), ..timed_out }.into()),
+            End::TimedOut => TimeoutError { partial: Some(partial), ..timed_out }.into(),
+        })
+    }
+
+    /// Tells the gate what the answer means for all calls.
+    fn tell_gate(&mut self, pass: Pass<'_>, result: &Result<(Parts, Bytes), ApiError>) {
+        let verdict = match result {
+            Ok(_) => Verdict::Took,
+            Err(error) => match error.refusal() {
+                Some(rejection) => {
+                    self.refusals = self.refusals.saturating_add(1);
+                    Verdict::Refused { hint: rejection.retry_after, rejection: Arc::new(rejection.clone()) }
+                }
+                None if error.status().is_some() => Verdict::Took,
+                None => Verdict::Silent,
+            },
+        };
+        let policy = self.request.retry;
+        let (own, spread) = (self.random.f64(), self.random.f64());
+        pass.answered(
+            verdict,
+            self.quota.take(),
+            |refusals| policy.rate_limit_backoff(refusals, own),
+            |wait| policy.spread(wait, spread),
+        );
+    }
+
+    /// What the decision needs to know.
+    fn state(&mut self) -> CallState {
+        CallState {
+            attempt: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX),
+            idempotent: self.request.idempotent,
+            replayable: true,
+            remaining: self.remaining(),
+            seed: self.random.u64(..),
         }
     }
 
-    /// Leaves what comes in `answer`, so that it is there also when the time is up midway.
-    async fn exchange(&self, answer: &mut Option<Answer>) -> Result<End, ApiError> {
-        let Request { core, method, url, headers, body, .. } = &self.request;
-        let outgoing =
-            HttpRequest { method: method.clone(), url: url.clone(), headers: headers.clone(), body: body.clone() };
-        let (head, body) = core.transport.send(outgoing).await?.into_parts();
-        let most = if head.status.is_success() { core.max_body } else { MAX_ERROR_BODY };
-        let Answer { head, body: collected } = answer.insert(Answer { head, body: Collected::default() });
-        let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        let is_hopeless = announced.is_some_and(|length| length > most as u64);
-        if is_hopeless && head.status.is_success() {
-            return Ok(End::TooLong);
-        }
-        Ok(collected.read(body, most).await)
-    }
-
-    fn remaining(&self) -> Duration {
-        self.request.deadline.saturating_sub(self.began.elapsed())
-    }
-
-    fn record(&mut self, began: Duration, outcome: Outcome) {
-        let number = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
-        self.attempts.push(Attempt {
-            number,
-            began,
-            took: self.began.elapsed().saturating_sub(began),
-            outcome,
-            wait: None,
-            wait_source: None,
+    fn plan_wait(&mut self, delay: Duration, source: WaitSource) {
+        let Some(attempt) = self.attempts.last_mut() else { return };
+        (attempt.wait, attempt.wait_source) = (Some(delay), Some(source));
+        self.request.core.observer.tell(|| Event::RetryScheduled {
+            method: self.request.method.clone(),
+            path: self.request.url.path().into(),
+            attempt: attempt.clone(),
+            delay,
+            source,
         });
+    }
+
+    /// Puts down how long the wait really was, and whether it was the gate that made it so: an eighth longer than planned.
+    fn note_wait(&mut self) {
+        let now = self.began.elapsed();
+        let Some(attempt) = self.attempts.last_mut() else { return };
+        let actual = now.saturating_sub(attempt.began.saturating_add(attempt.took));
+        if attempt.wait.is_some_and(|planned| actual > planned.saturating_add(planned / 8)) {
+            attempt.wait_source = Some(WaitSource::Gate);
+        }
+        attempt.wait = Some(actual);
+    }
+
+    /// The error of a call that the gate did not let through, if it has no error of its own: the answer that closed the
+    /// gate, or that the time is up.
+    fn not_let_through(&mut self, held: Option<Held>) -> (ApiError, StopReason) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            (attempt.wait, attempt.wait_source) = (None, None);
+        }
+        let mut timeout = TimeoutError::new(Limit::Deadline, self.request.deadline, Sent::Never);
+        let Some(Held { wait, beyond_max_wait, refusal }) = held else {
+            return (timeout.into(), StopReason::DeadlineWouldPass);
+        };
+        let reason = if beyond_max_wait { StopReason::WaitTooLong } else { StopReason::DeadlineWouldPass };
+        if let Some(refusal) = refusal {
+            return (ApiError::from((*refusal).clone()), reason);
+        }
+        timeout.retry_at = Some(after::add(SystemTime::now(), wait));
+        (timeout.into(), reason)
     }
 
     fn succeeded(self, head: Parts, body: Bytes) -> Response {
@@ -144,93 +273,44 @@ impl Call {
         }
     }
 
-    fn ended(self, mut error: ApiError, reason: StopReason) -> ApiError {
-        let row = self.request.core.no_answer;
-        match &mut error {
-            ApiError::Transport(error) => error.row = row,
-            ApiError::Timeout(error) => error.row = row,
-            ApiError::InvalidRequest(_)
-            | ApiError::Unauthenticated(_)
-            | ApiError::Forbidden(_)
-            | ApiError::NotFound(_)
-            | ApiError::Conflict(_)
-            | ApiError::RateLimited(_)
-            | ApiError::Unavailable(_)
-            | ApiError::Unrecognized(_)
-            | ApiError::Decode(_)
-            | ApiError::Build(_) => {}
-        }
-        *error.trace_mut() = self.trace(Some(reason));
+    /// The error of a call that could not be made.
+    fn not_made(self, mut error: ApiError) -> ApiError {
+        *error.trace_mut() = self.trace(None);
+        error
+    }
+
+    /// The error that the call ends with, which came after the error `before`.
+    fn ended(self, error: ApiError, before: Option<ApiError>, reason: StopReason) -> ApiError {
+        let core = Arc::clone(&self.request.core);
+        let mut error = error.after(before);
+        error.set_no_answer_row(core.no_answer);
+        let trace = error.trace_mut();
+        *trace = Trace { earlier_answer: trace.earlier_answer.take(), ..self.trace(Some(reason)) };
+        core.observer.tell(|| Event::GaveUp {
+            method: error.method().cloned().unwrap_or_default(),
+            path: error.path().unwrap_or_default().into(),
+            last: error.attempts().last().cloned(),
+            attempts: error.attempts().len(),
+            reason,
+        });
         error
     }
 
     fn trace(self, stop_reason: Option<StopReason>) -> Trace {
         Trace {
             service: self.request.core.service,
-            path: Some(self.request.url.path().into()),
+            path: Some(self.request.refused_path.unwrap_or_else(|| self.request.url.path().into())),
             method: Some(self.request.method),
             elapsed: self.began.elapsed(),
             attempts: self.attempts,
             stop_reason,
+            earlier_answer: None,
         }
     }
 }
 
-/// An answer as far as it has come.
-struct Answer {
-    head: Parts,
-    body: Collected,
-}
-
-/// How the reading of an answer ended.
-enum End {
-    Complete,
-    TooLong,
-    Broken(TransportError),
-    TimedOut,
-}
-
-/// The pieces of a body; a single one, as most bodies are, is not copied.
-#[derive(Default)]
-struct Collected {
-    first: Bytes,
-    rest: BytesMut,
-}
-
-impl Collected {
-    async fn read(&mut self, mut body: Body, most: usize) -> End {
-        let mut room = most;
-        while let Some(piece) = body.next().await {
-            let mut piece = match piece {
-                Ok(piece) => piece,
-                Err(error) => return End::Broken(error),
-            };
-            let is_too_long = piece.len() > room;
-            piece.truncate(room);
-            room = room.saturating_sub(piece.len());
-            self.add(piece);
-            if is_too_long {
-                return End::TooLong;
-            }
-        }
-        End::Complete
-    }
-
-    fn add(&mut self, piece: Bytes) {
-        if self.first.is_empty() {
-            self.first = piece;
-        } else {
-            self.rest.extend_from_slice(&piece);
-        }
-    }
-
-    fn whole(self) -> Bytes {
-        if self.rest.is_empty() {
-            return self.first;
-        }
-        let mut whole = BytesMut::with_capacity(self.first.len().saturating_add(self.rest.len()));
-        whole.extend_from_slice(&self.first);
-        whole.extend_from_slice(&self.rest);
-        whole.freeze()
-    }
+/// What an answer tells of the quota.
+fn quota(head: &Parts) -> Option<Quota> {
+    let (remaining, reset) = after::quota(&head.headers, SystemTime::now())?;
+    Some(Quota { remaining, reset: Instant::now().checked_add(reset)? })
 }

@@ -13,14 +13,18 @@ use url::Url;
 
 use crate::address;
 use crate::error::{ApiError, BuildError, BuildErrorKind, CodeInfo, ErrorCode};
+use crate::event::{Event, Observer};
+use crate::gate::Gate;
 use crate::request::{self, Request};
 use crate::retry::RetryPolicy;
+use crate::retry::budget::{Bucket, RetryBudget};
 use crate::secret::Secret;
 use crate::service::{Credential, Service, TakesDelete};
 use crate::transport::Transport;
 use crate::transport::reqwest::Reqwest;
 
-/// A client of the service `S`. Cloning it is cheap, and clones share their connections.
+/// A client of the service `S`. Cloning it is cheap; clones share their connections, the retry budget and the gate that
+/// holds all their calls back after a rate limit. Clients that are made apart share nothing, even with the same key.
 ///
 /// ```no_run
 /// use steadfast::{Abaco, Client};
@@ -61,9 +65,10 @@ impl<S: Service> Client<S> {
             )
             .of(S::NAME)
         })?;
-        let builder = Self::builder(S::Key::parse(SecretString::from(text))?);
+        let parsed = S::Key::parse(SecretString::from(text)).map_err(|error| error.in_variable(&key))?;
+        let builder = Self::builder(parsed);
         match variable::<S>(&base_url)? {
-            Some(url) => builder.base_url(url).build(),
+            Some(url) => builder.base_url(url).build().map_err(|error| error.in_variable(&base_url)),
             None => builder.build(),
         }
     }
@@ -76,9 +81,12 @@ impl<S: Service> Client<S> {
             allow_http: false,
             transport: None,
             retry: RetryPolicy::new(),
-            deadline: Duration::from_secs(300),
-            attempt_timeout: Duration::from_secs(30),
-            connect_timeout: Duration::from_secs(10),
+            budget: RetryBudget::new(),
+            deadline: None,
+            attempt_timeout: None,
+            connect_timeout: None,
+            max_in_flight: 32,
+            observer: Observer::default(),
             max_body: 32 * 1024 * 1024,
             user_agent: concat!("steadfast/", env!("CARGO_PKG_VERSION")).to_owned(),
             headers: Vec::new(),
@@ -142,9 +150,12 @@ pub struct ClientBuilder<S: Service> {
     allow_http: bool,
     transport: Option<Arc<dyn Transport>>,
     retry: RetryPolicy,
-    deadline: Duration,
-    attempt_timeout: Duration,
-    connect_timeout: Duration,
+    budget: RetryBudget,
+    deadline: Option<Duration>,
+    attempt_timeout: Option<Duration>,
+    connect_timeout: Option<Duration>,
+    max_in_flight: usize,
+    observer: Observer,
     max_body: usize,
     user_agent: String,
     headers: Vec<(String, String)>,
@@ -178,21 +189,56 @@ impl<S: Service> ClientBuilder<S> {
         self
     }
 
+    /// How many retries all calls of this client and its clones may make together. Defaults to [`RetryBudget::new`].
+    pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// How many requests of this client and its clones may be under way at the same time; further calls wait their turn,
+    /// within their deadlines. Defaults to 32.
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.max_in_flight = requests;
+        self
+    }
+
+    /// Tells `observe` what the client does on its own: retries, the gate, calls given up. It is called in the midst of
+    /// calls, so it should be quick and must not block.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use steadfast::{Client, Event, Stayforge, stayforge};
+    ///
+    /// let retries = Arc::new(AtomicU64::new(0));
+    /// let counter = Arc::clone(&retries);
+    /// let builder = Client::<Stayforge>::builder(stayforge::ApiKey::new("sk_example")?).observer(move |event| {
+    ///     if let Event::RetryScheduled { .. } = event {
+    ///         counter.fetch_add(1, Ordering::Relaxed);
+    ///     }
+    /// });
+    /// # Ok::<(), steadfast::ApiError>(())
+    /// ```
+    pub fn observer(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.observer = Observer::new(observe);
+        self
+    }
+
     /// How long a call may take, all attempts and waits included. Defaults to 300 s; `Duration::MAX` is no limit.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+        self.deadline = Some(deadline);
         self
     }
 
     /// How long one attempt may take, until its answer is read. Defaults to 30 s; `Duration::MAX` is no limit.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.attempt_timeout = timeout;
+        self.attempt_timeout = Some(timeout);
         self
     }
 
     /// How long making a connection may take, TLS included. Defaults to 10 s; `Duration::MAX` is no limit.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.connect_timeout = Some(timeout);
         self
     }
 
@@ -224,18 +270,34 @@ impl<S: Service> ClientBuilder<S> {
         Ok(Client { core: Arc::new(core), service: PhantomData })
     }
 
+    /// What in the settings no call could keep.
+    fn contradiction(&self) -> Option<String> {
+        let given = [
+            ("connect_timeout", self.connect_timeout),
+            ("attempt_timeout", self.attempt_timeout),
+            ("deadline", self.deadline),
+        ];
+        let mut given: Vec<_> = given.into_iter().filter_map(|(name, limit)| Some((name, limit?))).collect();
+        if let Some((name, _)) = given.iter().find(|(_, limit)| limit.is_zero()) {
+            return Some(format!("{name} is zero, so no call could succeed; Duration::MAX means no limit"));
+        }
+        given.retain(|(_, limit)| *limit != Duration::MAX);
+        let outlasts = |pair: &&[(&str, Duration)]| matches!(pair, [(_, inner), (_, outer)] if inner > outer);
+        if let Some([(inner, _), (outer, _)]) = given.windows(2).find(outlasts) {
+            return Some(format!(
+                "{inner} is longer than {outer}, which would always end first; lower the one or raise the other"
+            ));
+        }
+        if self.max_in_flight == 0 {
+            return Some("max_in_flight is zero, so no request could be sent".to_owned());
+        }
+        self.retry.contradiction().or_else(|| self.budget.contradiction()).map(str::to_owned)
+    }
+
     fn core(self) -> Result<Core, Box<BuildError>> {
         let base_url = address::base(&self.base_url, self.allow_http)?;
-        let limits = [
-            ("deadline", self.deadline),
-            ("attempt_timeout", self.attempt_timeout),
-            ("connect_timeout", self.connect_timeout),
-        ];
-        if let Some((name, _)) = limits.into_iter().find(|(_, limit)| limit.is_zero()) {
-            return Err(BuildError::new(
-                BuildErrorKind::Configuration,
-                format!("{name} is zero, so no call could succeed; Duration::MAX means no limit"),
-            ));
+        if let Some(problem) = self.contradiction() {
+            return Err(BuildError::new(BuildErrorKind::Configuration, problem));
         }
         let (key_header, value) = self.key.header();
         let mut headers = HeaderMap::new();
@@ -245,7 +307,7 @@ impl<S: Service> ClientBuilder<S> {
         headers.insert(USER_AGENT, user_agent);
         for (name, value) in &self.headers {
             let (name, value) = request::header(&key_header, name, value)?;
-            headers.append(name, value);
+            headers.insert(name, value);
         }
         let mut value = HeaderValue::try_from(value.expose_secret())
             .map_err(|_| BuildError::new(BuildErrorKind::Key, "the key holds a control character"))?;
@@ -262,7 +324,7 @@ impl<S: Service> ClientBuilder<S> {
                     "an https base URL needs TLS; turn on steadfast's feature `rustls` or `native-tls`",
                 ));
             }
-            Arc::new(Reqwest::new(self.connect_timeout, is_http)?)
+            Arc::new(Reqwest::new(self.connect_timeout.unwrap_or(Duration::from_secs(10)), is_http)?)
         };
         Ok(Core {
             service: S::NAME,
@@ -274,8 +336,11 @@ impl<S: Service> ClientBuilder<S> {
             key_header,
             transport,
             retry: self.retry,
-            deadline: self.deadline,
-            attempt_timeout: self.attempt_timeout,
+            budget: Bucket::new(self.budget),
+            gate: Gate::new(self.max_in_flight, self.observer.clone()),
+            observer: self.observer,
+            deadline: self.deadline.unwrap_or(Duration::from_secs(300)),
+            attempt_timeout: self.attempt_timeout.unwrap_or(Duration::from_secs(30)),
             max_body: self.max_body,
         })
     }
@@ -289,6 +354,8 @@ impl<S: Service> fmt::Debug for ClientBuilder<S> {
             .field("deadline", &self.deadline)
             .field("attempt_timeout", &self.attempt_timeout)
             .field("connect_timeout", &self.connect_timeout)
+            .field("max_in_flight", &self.max_in_flight)
+            .field("budget", &self.budget)
             .field("max_body", &self.max_body)
             .finish_non_exhaustive()
     }
@@ -305,6 +372,9 @@ pub(crate) struct Core {
     pub(crate) key_header: HeaderName,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) retry: RetryPolicy,
+    pub(crate) budget: Bucket,
+    pub(crate) gate: Gate,
+    pub(crate) observer: Observer,
     pub(crate) deadline: Duration,
     pub(crate) attempt_timeout: Duration,
     pub(crate) max_body: usize,

@@ -30,6 +30,7 @@ pub use transport::{Fault, Sent, TransportError};
 
 pub(crate) use rejection::request_id;
 pub(crate) use trace::Trace;
+pub(crate) use transport::PartialAnswer;
 
 /// Everything that can go wrong with a call, by what the caller would do about it.
 ///
@@ -98,17 +99,23 @@ impl ApiError {
         body: Bytes,
         secret: Option<&Secret>,
     ) -> Self {
-        let rejection = Box::new(Rejection::read::<S>(status, headers, body, secret));
-        match rejection.category() {
-            Category::InvalidRequest => Self::InvalidRequest(rejection),
-            Category::Unauthenticated => Self::Unauthenticated(rejection),
-            Category::Forbidden => Self::Forbidden(rejection),
-            Category::NotFound => Self::NotFound(rejection),
-            Category::Conflict => Self::Conflict(rejection),
-            Category::RateLimited => Self::RateLimited(rejection),
-            Category::Unavailable => Self::Unavailable(rejection),
-            Category::Unrecognized => Self::Unrecognized(rejection),
+        Self::from(Rejection::read::<S>(status, headers, body, secret))
+    }
+
+    /// An error about what a caller gave, for a [`Credential`](crate::Credential) of your own to refuse a key with. Nothing
+    /// was sent. `problem` says what is wrong and what to do, and must not hold the key.
+    #[must_use]
+    pub fn build(kind: BuildErrorKind, problem: impl Into<Box<str>>) -> Self {
+        Self::Build(BuildError::new(kind, problem))
+    }
+
+    pub(crate) fn in_variable(mut self, name: &str) -> Self {
+        if let Self::Build(error) = &mut self
+            && matches!(error.kind(), BuildErrorKind::Key | BuildErrorKind::BaseUrl)
+        {
+            error.in_variable(name);
         }
+        self
     }
 
     /// All that the service answered; `None` if no error answer came.
@@ -125,8 +132,8 @@ impl ApiError {
     pub fn status(&self) -> Option<StatusCode> {
         match self.cause() {
             Cause::Answer(rejection) => Some(rejection.status),
-            Cause::Transport(error) => error.status,
-            Cause::Timeout(error) => error.status,
+            Cause::Transport(error) => error.status(),
+            Cause::Timeout(error) => error.status(),
             Cause::Decode(error) => Some(error.status),
             Cause::Build(_) => None,
         }
@@ -141,7 +148,36 @@ impl ApiError {
     /// The id under which the service logged the request.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        self.rejection()?.request_id.as_deref()
+        match self.cause() {
+            Cause::Answer(rejection) => rejection.request_id.as_deref(),
+            Cause::Transport(error) => error.partial.as_ref()?.request_id.as_deref(),
+            Cause::Timeout(error) => error.partial.as_ref()?.request_id.as_deref(),
+            Cause::Decode(error) => error.request_id.as_deref(),
+            Cause::Build(_) => None,
+        }
+    }
+
+    /// The last error answer that came during the call: [`rejection`](Self::rejection), or, where the last attempt got no
+    /// answer, that of an attempt before.
+    #[must_use]
+    pub fn last_answer(&self) -> Option<&Rejection> {
+        self.rejection().or(self.trace().earlier_answer.as_deref())
+    }
+
+    /// Takes that answer out.
+    pub(crate) fn into_last_answer(mut self) -> Option<Box<Rejection>> {
+        let earlier = self.trace_mut().earlier_answer.take();
+        match self {
+            Self::InvalidRequest(rejection)
+            | Self::Unauthenticated(rejection)
+            | Self::Forbidden(rejection)
+            | Self::NotFound(rejection)
+            | Self::Conflict(rejection)
+            | Self::RateLimited(rejection)
+            | Self::Unavailable(rejection)
+            | Self::Unrecognized(rejection) => Some(rejection),
+            Self::Transport(_) | Self::Timeout(_) | Self::Decode(_) | Self::Build(_) => earlier,
+        }
     }
 
     /// Whether the service answered with this very code. Equal codes of two services are different codes.
@@ -180,7 +216,11 @@ impl ApiError {
     /// page. Never later than the end of the year 9999.
     #[must_use]
     pub fn retry_at(&self) -> Option<SystemTime> {
-        self.rejection()?.retry_at()
+        match self.cause() {
+            Cause::Answer(rejection) => rejection.retry_at(),
+            Cause::Timeout(error) => error.retry_at,
+            Cause::Transport(_) | Cause::Decode(_) | Cause::Build(_) => None,
+        }
     }
 
     /// What to do about it, from the service's page in our words. `None` where the page says nothing.
@@ -233,6 +273,35 @@ impl ApiError {
             Cause::Timeout(error) => error.sent == Sent::Never,
             Cause::Decode(_) => false,
             Cause::Build(_) => true,
+        }
+    }
+
+    /// This error with the last answer that came before it, in `before`, unless it is an answer itself.
+    pub(crate) fn after(mut self, before: Option<Self>) -> Self {
+        if self.rejection().is_none() {
+            self.trace_mut().earlier_answer = before.and_then(Self::into_last_answer);
+        }
+        self
+    }
+
+    pub(crate) fn is_rate_limit(&self) -> bool {
+        self.category() == Some(Category::RateLimited)
+    }
+
+    /// The answer, if it tells every call to hold back: a rate limit, or a 503 that names a wait.
+    pub(crate) fn refusal(&self) -> Option<&Rejection> {
+        self.rejection().filter(|rejection| {
+            rejection.category() == Category::RateLimited
+                || (rejection.status == StatusCode::SERVICE_UNAVAILABLE && rejection.retry_after.is_some())
+        })
+    }
+
+    /// Sets the documented row for when no answer came, if none did.
+    pub(crate) fn set_no_answer_row(&mut self, row: Option<&'static CodeInfo>) {
+        if let Self::Transport(error) = self {
+            error.row = row;
+        } else if let Self::Timeout(error) = self {
+            error.row = row;
         }
     }
 
@@ -301,6 +370,23 @@ enum Cause<'a> {
     Timeout(&'a TimeoutError),
     Decode(&'a DecodeError),
     Build(&'a BuildError),
+}
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        let category = rejection.category();
+        let rejection = Box::new(rejection);
+        match category {
+            Category::InvalidRequest => Self::InvalidRequest(rejection),
+            Category::Unauthenticated => Self::Unauthenticated(rejection),
+            Category::Forbidden => Self::Forbidden(rejection),
+            Category::NotFound => Self::NotFound(rejection),
+            Category::Conflict => Self::Conflict(rejection),
+            Category::RateLimited => Self::RateLimited(rejection),
+            Category::Unavailable => Self::Unavailable(rejection),
+            Category::Unrecognized => Self::Unrecognized(rejection),
+        }
+    }
 }
 
 impl From<TransportError> for ApiError {

@@ -49,6 +49,8 @@ mod address;
 mod call;
 mod client;
 mod error;
+mod event;
+mod gate;
 mod request;
 mod response;
 mod retry;
@@ -61,8 +63,10 @@ pub use error::{
     ApiError, Attempt, BuildError, BuildErrorKind, Category, CodeInfo, DecodeError, ErrorBody, ErrorCode, Fault,
     FieldError, Limit, MAX_ERROR_BODY, Outcome, Processing, Rejection, Retry, Sent, TimeoutError, TransportError,
 };
+pub use event::Event;
 pub use request::Request;
 pub use response::Response;
+pub use retry::budget::RetryBudget;
 pub use retry::{CallState, Decision, RetryPolicy, StopReason, WaitSource};
 pub use service::abaco::{self, Abaco};
 pub use service::fsm_navigator::{self, FsmNavigator};

@@ -33,6 +33,8 @@ pub struct Request {
     pub(crate) retry: RetryPolicy,
     pub(crate) deadline: Duration,
     pub(crate) problem: Option<Box<BuildError>>,
+    /// The path as given, if it cannot be sent.
+    pub(crate) refused_path: Option<Box<str>>,
 }
 
 impl Request {
@@ -46,9 +48,12 @@ impl Request {
             retry: core.retry,
             deadline: core.deadline,
             problem: None,
+            refused_path: None,
             core: Arc::clone(core),
         };
-        request.problem = address::add_path(&mut request.url, path).err();
+        if let Err(problem) = address::add_path(&mut request.url, path) {
+            (request.problem, request.refused_path) = (Some(problem), Some(path.into()));
+        }
         request
     }
 
@@ -127,14 +132,25 @@ impl Request {
     /// Sets when this call is tried again. Defaults to the client's policy.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
-        self
+        self.change(|_| match policy.contradiction() {
+            Some(problem) => Err(BuildError::new(BuildErrorKind::Configuration, problem)),
+            None => Ok(()),
+        })
     }
 
     /// Sets how long this call may take, all attempts and waits included. Defaults to the client's deadline;
     /// `Duration::MAX` is none.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
-        self
+        self.change(|_| {
+            if deadline.is_zero() {
+                return Err(BuildError::new(
+                    BuildErrorKind::Configuration,
+                    "deadline is zero, so the call could not succeed; Duration::MAX means no limit",
+                ));
+            }
+            Ok(())
+        })
     }
 
     /// Makes the call, with retries, and reads the whole answer.

@@ -1,5 +1,6 @@
 //! A success: [`Response`].
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::error::{ApiError, Attempt, DecodeError, Trace, request_id};
 use crate::secret::Secret;
 
 /// A success answer of the service, with its body read.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -84,9 +85,21 @@ impl Response {
         self.trace.elapsed
     }
 
-    fn undecoded(&self, error: Box<DecodeError>) -> ApiError {
+    fn undecoded(&self, mut error: Box<DecodeError>) -> ApiError {
+        error.request_id = self.request_id().map(|id| self.secret.strike_out_text(&id));
         let mut error = ApiError::from(error);
         *error.trace_mut() = Trace { stop_reason: Some(crate::StopReason::NotRetryable), ..self.trace.clone() };
         error
+    }
+}
+
+/// Status, length and attempts: the service may have sent the key back in a header or in the body.
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("body_length", &self.body.len())
+            .field("attempts", &self.trace.attempts)
+            .finish_non_exhaustive()
     }
 }

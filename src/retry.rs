@@ -10,13 +10,14 @@ use backoff::{backoff, scaled};
 
 pub(crate) mod after;
 mod backoff;
+pub(crate) mod budget;
 
 /// When a call is tried again, and how long it waits before.
 ///
 /// A request is sent again if both hold:
 ///
 /// - It is *promising*: the code's page says to retry, or it is silent and the status is 408, 429, 500, 502, 503 or 504,
-///   or no answer came (a timeout, a connection that could not be made or broke).
+///   or no answer came (a timeout, a connection that could not be made or broke; but not a failed TLS handshake).
 /// - It is *safe*: the method is idempotent (RFC 9110 §9.2.2) or the request was marked so, or the answer proves that the
 ///   request had no effect, or nothing of it was sent.
 ///
@@ -120,6 +121,30 @@ impl RetryPolicy {
     /// The source of a call's randomness.
     pub(crate) fn random(&self) -> fastrand::Rng {
         self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)
+    }
+
+    /// How long to hold back after so many refusals in a row that named no wait.
+    pub(crate) fn rate_limit_backoff(&self, refusals: u32, random: f64) -> Duration {
+        backoff(self.rate_limit_base, self.cap, refusals, random).min(self.max_wait)
+    }
+
+    /// How much longer than a service asked, so that clients which were told the same moment come apart: up to a fiftieth,
+    /// at most `base`.
+    pub(crate) fn spread(&self, wait: Duration, random: f64) -> Duration {
+        scaled((wait / 50).min(self.base), random)
+    }
+
+    /// What contradicts itself in these settings.
+    pub(crate) fn contradiction(&self) -> Option<&'static str> {
+        if self.max_attempts == 1 {
+            None
+        } else if self.base > self.cap {
+            Some("the retry policy's base is longer than its cap; lower the one or raise the other")
+        } else if self.max_wait.is_zero() {
+            Some("the retry policy's max_wait is zero, so no retry could wait; RetryPolicy::disabled() makes none")
+        } else {
+            None
+        }
     }
 
     /// Decides what follows an error. Pure: the same arguments give the same decision.
@@ -275,7 +300,7 @@ impl fmt::Display for WaitSource {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// The same request would meet the same error.
+    /// Repeating the request would not help: it would meet the same error, or it has succeeded already.
     NotRetryable,
     /// The request may have taken effect, and sending it again could do it twice.
     MayHaveActed,
@@ -296,7 +321,7 @@ pub enum StopReason {
 impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotRetryable => "the same request would fail again",
+            Self::NotRetryable => "repeating it would not help",
             Self::MayHaveActed => "not sent again because it may have taken effect",
             Self::AttemptsExhausted => "no attempts left",
             Self::WaitTooLong => "the service asks for a longer wait than max_wait",

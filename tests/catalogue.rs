@@ -213,6 +213,11 @@ fn a_listed_code_under_another_status_keeps_its_meaning_but_proves_nothing() {
     assert_eq!(error.status(), Some(StatusCode::SERVICE_UNAVAILABLE));
     let post = RetryPolicy::new().decide(&error, &CallState::new(&Method::POST));
     assert_eq!(post, Decision::Stop(StopReason::MayHaveActed));
+
+    let body = br#"{"error": "server_error"}"#;
+    let error = ApiError::from_response::<FsmNavigator>(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), body);
+    let post = RetryPolicy::new().decide(&error, &CallState::new(&Method::POST));
+    assert_eq!(post, Decision::Stop(StopReason::MayHaveActed));
 }
 
 /// The vendors' pages, where the checkout stands beside them.

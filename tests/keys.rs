@@ -101,6 +101,42 @@ async fn a_key_that_the_service_sends_back_is_struck_out() {
     assert!(!shown.contains("canary"), "{shown}");
 }
 
+#[tokio::test]
+async fn a_key_is_struck_out_however_it_is_written_and_wherever_the_body_is_cut() {
+    let key = r#"canary/01"23\45-secret"#;
+    let escaped = r#"canary\/01\"23\\45\u002dsecret"#;
+    let twice = r#"canary\\\/01\\\"23\\\\45\\u002dsecret"#;
+    let percent = "canary%2f01%2223%5C45-secret";
+    let cut = format!("{}{key}", "x".repeat(steadfast::MAX_ERROR_BODY - 9));
+    let transport = ScriptedTransport::new(
+        [
+            format!(r#"{{"code": "c", "message": "{escaped}", "details": {{"{escaped}": ["{escaped}"]}}}}"#),
+            format!(r#"{{"message": "{twice}"}}"#),
+            format!("ключ {percent} ключ {key}"),
+            cut,
+        ]
+        .map(|body| Step::answer(400, &[("retry-after", "canary%2f01%2223%5C45-secret")], &body)),
+    );
+    let key = stayforge::ApiKey::new(key).unwrap();
+    let client = Client::<Stayforge>::builder(key).transport(transport.clone()).build().unwrap();
+    for _ in 0..4 {
+        let error = client.get("/v1/x").send().await.unwrap_err();
+        let rejection = error.rejection().unwrap();
+        let shown = format!("{error} {error:?} {:?} {}", rejection, String::from_utf8_lossy(&rejection.body));
+        assert!(!shown.contains("canary"), "{}", &shown[..shown.len().min(900)]);
+        assert!(shown.contains("[redacted]"));
+    }
+    assert_eq!(transport.count(), 4);
+}
+
+#[tokio::test]
+async fn a_response_shows_neither_headers_nor_body_in_debug() {
+    let transport = ScriptedTransport::new([Step::answer(200, &[("x-echo", CANARY)], CANARY)]);
+    let client = Client::<Stayforge>::builder(stayforge::ApiKey::new(CANARY).unwrap()).transport(transport);
+    let answer = client.build().unwrap().get("/v1/x").send().await.unwrap();
+    assert!(!format!("{answer:?}").contains("canary"));
+}
+
 /// The environment belongs to the whole process, so a child reads it.
 #[test]
 fn a_client_is_made_from_the_environment() {
@@ -117,13 +153,17 @@ fn a_client_is_made_from_the_environment() {
     let local = "http://127.0.0.1:9/base";
     let cases: [Case<'_>; 8] = [
         ("abaco", &[], "ABACO_API_KEY is not set"),
-        ("abaco", &[("ABACO_API_KEY", "canary")], "no `:`"),
+        ("abaco", &[("ABACO_API_KEY", "canary")], "ABACO_API_KEY: the API key has no `:`"),
         ("abaco", &[("ABACO_API_KEY", "")], "is empty"),
         ("abaco", &[("ABACO_API_KEY", "abk:canary"), ("ABACO_BASE_URL", local)], local),
         ("fsm", &[("FSM_NAVIGATOR_API_KEY", "canary"), ("FSM_NAVIGATOR_BASE_URL", local)], local),
         ("fsm", &[("ABACO_API_KEY", "canary")], "FSM_NAVIGATOR_API_KEY is not set"),
         ("stayforge", &[("STAYFORGE_API_KEY", "canary\n")], "white space at byte 6"),
-        ("stayforge", &[("STAYFORGE_API_KEY", "canary"), ("STAYFORGE_BASE_URL", "http://x.example")], "https"),
+        (
+            "stayforge",
+            &[("STAYFORGE_API_KEY", "canary"), ("STAYFORGE_BASE_URL", "http://x.example")],
+            "STAYFORGE_BASE_URL: ",
+        ),
     ];
     for (case, variables, expected) in cases {
         let output = Command::new(std::env::current_exe().unwrap())

@@ -133,6 +133,33 @@ fn a_code_inside_an_error_object_is_found() {
 }
 
 #[test]
+fn hints_and_details_inside_an_error_object_are_found() {
+    let body = r#"{"error": {"code": "c", "retry_after": 60, "request_id": "rid", "details": {"x": 1}}}"#;
+    for rejection in [read::<Stayforge>(429, body), read::<FsmNavigator>(429, body)] {
+        assert_eq!(rejection.retry_after, Some(std::time::Duration::from_secs(60)));
+        assert_eq!(rejection.request_id.as_deref(), Some("rid"));
+        assert_eq!(rejection.details, Some(json!({"x": 1})));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_as_a_part_of_the_error_stays_in_the_details() {
+    let rejection = read::<Abaco>(400, r#"{"code": {"a": 1}, "message": {"email": ["bad"]}, "retry_after": "soon"}"#);
+    assert_eq!(
+        rejection.details,
+        Some(json!({"code": {"a": 1}, "message": {"email": ["bad"]}, "retry_after": "soon"}))
+    );
+    assert_eq!(fields(&rejection), [("email", "bad")]);
+}
+
+#[test]
+fn a_tree_that_would_take_too_much_memory_is_not_built() {
+    let body = format!(r#"{{"details": [{}0], "code": "API_KEY_EXPIRED"}}"#, r#"{"":0},"#.repeat(20_000));
+    let rejection = read::<Abaco>(401, &body);
+    assert_eq!((rejection.details, rejection.code.as_deref()), (None, Some("API_KEY_EXPIRED")));
+}
+
+#[test]
 fn messages_about_fields_are_found_in_the_usual_shapes() {
     let cases = [
         (r#"{"errors": {"email": ["is taken", "is odd"]}}"#, vec![("email", "is taken"), ("email", "is odd")]),
@@ -148,6 +175,11 @@ fn messages_about_fields_are_found_in_the_usual_shapes() {
         (r#"{"details": {"a": ["b"], "count": 2}}"#, vec![("a", "b")]),
         (r#"{"invalid-params": [{"name": "a", "reason": "b"}]}"#, vec![("a", "b")]),
         (r#"[{"field": "a", "message": "b"}]"#, vec![("a", "b")]),
+        (
+            r#"{"errors": {"message": "is required", "email": "is taken"}}"#,
+            vec![("email", "is taken"), ("message", "is required")],
+        ),
+        (r#"{"errors": [{"property": "p", "constraints": {"isEmail": "no"}}]}"#, vec![]),
         (r#"{"errors": ["no field named"]}"#, vec![]),
         (r#"{"errors": [{"message": "no field named"}]}"#, vec![]),
         (r#"{"errors": [{"field": "a", "rule": "no message"}]}"#, vec![]),
@@ -175,7 +207,7 @@ fn fields_are_bounded_however_many_the_body_has() {
     let long = "x".repeat(100_000);
     let body = format!(r#"{{"errors": {{"{long}": [{}"no"]}}, "code": "C"}}"#, r#""no","#.repeat(20_000));
     assert_eq!(read::<Abaco>(400, &body).fields.len(), 0);
-    let body = format!(r#"{{"errors": {{"a": [{}"no"]}}}}"#, r#""no","#.repeat(20_000));
+    let body = format!(r#"{{"errors": {{"a": [{}"no"]}}}}"#, r#""no","#.repeat(10_000));
     assert_eq!(read::<Abaco>(400, &body).fields.len(), 100);
 }
 

@@ -10,7 +10,10 @@ use local_service::{Answer, LocalService, Vendor};
 use scripted_transport::{ScriptedTransport, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use steadfast::{Abaco, ApiError, BuildErrorKind, Client, FsmNavigator, Request, Service, Stayforge, TakesDelete};
+use steadfast::{
+    Abaco, ApiError, BuildErrorKind, Client, FsmNavigator, Request, RetryBudget, RetryPolicy, Service, Stayforge,
+    TakesDelete,
+};
 
 fn client<V: Vendor>(transport: &ScriptedTransport) -> Client<V> {
     Client::builder(V::key()).transport(transport.clone()).build().unwrap()
@@ -184,8 +187,21 @@ async fn services_that_take_delete_have_it() {
 async fn headers_that_the_client_answers_for_are_refused() {
     let transport = succeeding();
     let client = client::<Stayforge>(&transport);
-    for name in ["Cookie", "origin", "REFERER", "host", "x-api-key", "authorization", "content-length", "a b", "", "é"]
-    {
+    for name in [
+        "Cookie",
+        "connection",
+        "upgrade",
+        "transfer-encoding",
+        "origin",
+        "REFERER",
+        "host",
+        "x-api-key",
+        "authorization",
+        "content-length",
+        "a b",
+        "",
+        "é",
+    ] {
         let error = client.get("/v1/x").header(name, "canary-value").send().await.unwrap_err();
         assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Header), "{name}: {error}");
         assert!(!format!("{error} {error:?}").contains("canary-value"));
@@ -204,6 +220,32 @@ async fn headers_that_the_client_answers_for_are_refused() {
 }
 
 #[tokio::test]
+async fn the_clients_own_headers_are_sent_once() {
+    let transport = succeeding();
+    let ours = Client::<Abaco>::builder(Abaco::key()).transport(transport.clone()).build().unwrap();
+    ours.get("/x").send().await.unwrap();
+    let agent = concat!("steadfast/", env!("CARGO_PKG_VERSION"));
+    assert_eq!(transport.last().headers["user-agent"], agent);
+    assert!(transport.last().headers["accept"].to_str().unwrap().starts_with("application/json"));
+
+    let builder = Client::<Abaco>::builder(Abaco::key()).header("user-agent", "mine/1").header("accept", "text/csv");
+    let mine = builder.transport(transport.clone()).build().unwrap();
+    mine.get("/x").send().await.unwrap();
+    for (name, value) in [("user-agent", "mine/1"), ("accept", "text/csv")] {
+        let sent: Vec<_> = transport.last().headers.get_all(name).into_iter().cloned().collect();
+        assert_eq!(sent, [value]);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_too_long_is_not_called_a_connection_fault() {
+    let service = LocalService::<Abaco>::start().await;
+    let request = service.builder().build().unwrap().get("/x").query(&[("q", "x".repeat(70_000))]);
+    let error = request.send().await.unwrap_err();
+    assert!(matches!(error, ApiError::Build(_)), "{error}");
+}
+
+#[tokio::test]
 async fn json_successes_are_decoded_and_others_kept_as_bytes() {
     #[derive(Deserialize, Debug, PartialEq)]
     struct Page {
@@ -213,7 +255,6 @@ async fn json_successes_are_decoded_and_others_kept_as_bytes() {
     let pdf = b"%PDF-1.7\n\xff\xfe".to_vec();
     service.script("GET", "/documents", [Answer::json(&json!({"total": 3}))]).await;
     service.script("POST", "/journal-entries/7/print", [Answer::raw(200, pdf.clone(), "application/pdf")]).await;
-    service.script("DELETE", "/x", []).await;
     service.script("PUT", "/nothing", [Answer::status(204), Answer::status(204), Answer::status(200)]).await;
     let client = service.builder().build().unwrap();
 
@@ -246,7 +287,8 @@ async fn a_success_that_is_not_what_was_asked_for_says_where() {
         Step::answer(200, &[], body),
         Step::answer(200, &[], "<html>maintenance</html>"),
         Step::answer(200, &[], r#"{"documents": []} {"#),
-        Step::answer(200, &[], ""),
+        Step::answer(201, &[("x-request-id", "req-1")], "\u{feff}{\"id\": 4711}"),
+        Step::answer(204, &[], " \r\n"),
     ]);
     let client = client::<Abaco>(&transport);
 
@@ -263,6 +305,13 @@ async fn a_success_that_is_not_what_was_asked_for_says_where() {
     assert!(error.to_string().contains("maintenance"), "{error}");
     let error = client.get("/documents").fetch::<Page>().await.unwrap_err();
     assert!(error.to_string().contains("more than one JSON value"), "{error}");
+
+    let error = client.post("/documents").fetch::<Page>().await.unwrap_err();
+    let ApiError::Decode(decode) = &error else { panic!("{error}") };
+    assert_eq!((error.request_id(), decode.snippet()), (Some("req-1"), r#"{"id": 4711}"#));
+    assert!(String::from_utf8_lossy(decode.body()).contains("4711"), "what was made can be found");
+    assert!(error.to_string().contains("the request took effect"), "{error}");
+    client.get("/documents").fetch::<()>().await.expect("white space is no content");
 }
 
 #[tokio::test]
@@ -281,6 +330,20 @@ async fn a_body_beyond_max_body_is_an_error_and_not_read() {
     let endless = Step::Answer(scripted_transport::response(200, &[], endless));
     let error = self::client::<Abaco>(&ScriptedTransport::new([endless])).get("/export").send().await.unwrap_err();
     assert!(matches!(error, ApiError::Decode(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_body_that_announces_itself_as_too_long_is_not_read() {
+    let unread = || steadfast::transport::Body::from_poll(|_| panic!("the body was read"));
+    let headers = [("content-length", "99999999"), ("x-request-id", "req-7")];
+    let transport = ScriptedTransport::new([
+        Step::Answer(scripted_transport::response(200, &headers, unread())),
+        Step::answer(204, &headers, ""),
+    ]);
+    let error = client::<Abaco>(&transport).get("/export").send().await.unwrap_err();
+    assert!(matches!(error, ApiError::Decode(_)), "{error}");
+    assert_eq!(error.request_id(), Some("req-7"));
+    client::<Abaco>(&transport).get("/export").send().await.expect("a 204 has no body, whatever it announces");
 }
 
 #[tokio::test]
@@ -308,6 +371,7 @@ fn base_urls_that_would_show_the_key_are_refused() {
         "http://api.abaco.hn",
         "http://192.168.0.1",
         "http://localhost.evil.example",
+        "http://evil.localhost",
         "ftp://a.example",
         "",
         "api.abaco.hn",
@@ -340,9 +404,25 @@ fn limits_that_no_call_could_keep_are_refused() {
         builder().deadline(Duration::ZERO),
         builder().attempt_timeout(Duration::ZERO),
         builder().connect_timeout(Duration::ZERO),
+        builder().attempt_timeout(Duration::from_secs(20)).deadline(Duration::from_secs(10)),
+        builder().connect_timeout(Duration::from_secs(20)).attempt_timeout(Duration::from_secs(10)),
+        builder().connect_timeout(Duration::from_secs(20)).deadline(Duration::from_secs(10)),
+        builder().max_in_flight(0),
+        builder().retry(RetryPolicy::new().with_base(Duration::from_secs(30))),
+        builder().retry(RetryPolicy::new().with_max_wait(Duration::ZERO)),
+        builder().retry_budget(RetryBudget::new().with_capacity(10)),
     ] {
         let error = builder.build().unwrap_err();
         assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Configuration), "{error}");
+    }
+    for builder in [
+        builder().deadline(Duration::from_secs(5)),
+        builder().attempt_timeout(Duration::MAX).deadline(Duration::from_secs(5)),
+        builder().attempt_timeout(Duration::from_secs(1000)),
+        builder().retry(RetryPolicy::disabled().with_max_wait(Duration::ZERO)),
+        builder().retry_budget(RetryBudget::unlimited()),
+    ] {
+        builder.build().unwrap();
     }
 }
 

@@ -179,8 +179,8 @@ async fn an_error_that_would_come_again_is_not_retried() {
     assert_eq!((transport.count(), error.stop_reason()), (1, Some(StopReason::NotRetryable)));
     assert_eq!(
         error.to_string(),
-        "abaco: 401 Unauthorized, API_KEY_EXPIRED: La API key ha expirado (GET /documents, 1 attempt in 0 ms; the same \
-         request would fail again)"
+        "abaco: 401 Unauthorized, API_KEY_EXPIRED: La API key ha expirado (GET /documents, 1 attempt in 0 ms; repeating it \
+         would not help)"
     );
 }
 
@@ -274,6 +274,55 @@ async fn a_description_that_cannot_be_sent_is_not_sent() {
     let error = client(&transport).get("//evil.example").send().await.unwrap_err();
     assert!(matches!(error, ApiError::Build(_)));
     assert_eq!((transport.count(), error.attempts().len()), (0, 0));
+    assert_eq!((error.path(), error.stop_reason()), (Some("//evil.example"), None));
+
+    let error = client(&transport).post("/documents").deadline(Duration::ZERO).send().await.unwrap_err();
+    assert!(matches!(error, ApiError::Build(_)), "{error}");
+    assert_eq!(transport.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_answer_is_kept_when_later_attempts_get_none() {
+    let headers = [("x-request-id", "req-7")];
+    let body = r#"{"code": "SOMETHING", "message": "m"}"#;
+    let transport = ScriptedTransport::new([
+        Step::answer(503, &headers, body),
+        Step::Silence,
+        Step::Break(Fault::Reset, Sent::Maybe),
+    ]);
+    let error = client(&transport).get("/documents").send().await.unwrap_err();
+    assert!(matches!(error, ApiError::Transport(_)), "{error}");
+    let answer = error.last_answer().expect("the first attempt was answered");
+    assert_eq!((answer.code.as_deref(), answer.request_id.as_deref()), (Some("SOMETHING"), Some("req-7")));
+    assert_eq!((error.rejection().map(|answer| answer.status), error.category()), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_that_breaks_off_keeps_what_had_come() {
+    let mut first = Some(bytes::Bytes::from_static(b"{\"id\": 4711, "));
+    let stalled = Body::from_poll(move |_| match first.take() {
+        Some(piece) => std::task::Poll::Ready(Some(Ok(piece))),
+        None => std::task::Poll::Pending,
+    });
+    let transport = ScriptedTransport::new([Step::Answer(response(201, &[("x-request-id", "req-7")], stalled))]);
+    let error = client(&transport).post("/documents").send().await.unwrap_err();
+    let ApiError::Timeout(timeout) = &error else { panic!("{error}") };
+    assert_eq!(timeout.body().unwrap(), "{\"id\": 4711, ");
+    assert_eq!((error.status().unwrap().as_u16(), error.request_id()), (201, Some("req-7")));
+    assert!(error.to_string().contains("attempt timeout of 30.00 s"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_malformed_hint_is_told_in_the_attempts_trace() {
+    let body = r#"{"code": "RATE_LIMIT_EXCEEDED", "retry_after": "soon"}"#;
+    let headers = [("retry-after", "-10"), ("x-ratelimit-reset", "tomorrow")];
+    let transport = ScriptedTransport::new([Step::answer(429, &headers, body), Step::answer(200, &[], "{}")]);
+    let answer = client(&transport).get("/documents").send().await.unwrap();
+    assert_eq!(
+        answer.attempts()[0].malformed_hints,
+        ["x-ratelimit-reset: tomorrow".into(), "retry-after: -10".into(), "retry_after in the body: \"soon\"".into()]
+            as [Box<str>; 3]
+    );
 }
 
 #[test]

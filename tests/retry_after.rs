@@ -177,6 +177,7 @@ fn a_wait_longer_than_max_wait_stops_the_call_and_says_when_to_come_back() {
 
 #[test]
 fn no_wait_is_earlier_than_the_hint_nor_much_later() {
+    let mut waits = Vec::new();
     for seed in 0..2000 {
         let mut state = CallState::new(&Method::POST);
         state.seed = seed;
@@ -184,7 +185,11 @@ fn no_wait_is_earlier_than_the_hint_nor_much_later() {
         let Decision::Wait { delay, source } = RetryPolicy::new().decide(&error, &state) else { panic!() };
         assert!(delay >= Duration::from_secs(60) && delay <= Duration::from_secs(61), "{delay:?}");
         assert_eq!(source, WaitSource::Header);
+        waits.push(delay);
     }
+    waits.sort_unstable();
+    waits.dedup();
+    assert!(waits.len() > 1000, "callers that were told the same moment come apart");
 }
 
 #[test]

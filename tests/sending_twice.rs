@@ -181,17 +181,51 @@ async fn a_post_whose_connection_was_refused_is_sent_again() {
     assert_eq!(answer.attempts().len(), 2);
 }
 
-#[cfg(any(feature = "rustls", feature = "native-tls"))]
 #[tokio::test]
 async fn a_host_name_that_does_not_exist_is_a_dns_fault() {
     let client = Client::<Abaco>::builder(Abaco::key())
-        .base_url("https://no-such-host.invalid")
+        // A label of a host name has at most 63 characters, so no resolver needs to be asked.
+        .base_url(format!("http://{}.example", "x".repeat(64)))
+        .danger_allow_http()
         .retry(RetryPolicy::disabled())
         .build()
         .unwrap();
     let error = client.get("/documents").send().await.unwrap_err();
     let ApiError::Transport(transport) = &error else { panic!("{error}") };
     assert_eq!((transport.fault(), transport.sent()), (Fault::Dns, Sent::Never));
+}
+
+/// A proxy is taken from the environment, which belongs to the whole process, so a child makes the calls.
+#[tokio::test]
+async fn a_key_on_plain_http_passes_no_proxy_and_a_proxys_refusal_is_a_connect_fault() {
+    if let Ok(url) = std::env::var("STEADFAST_PROXY_CASE") {
+        let error = client(&url).get("/documents").send().await.unwrap_err();
+        println!("child says {error}");
+        return;
+    }
+    let (proxy, proxied) = server(|mut stream| async move {
+        let _ = stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n").await;
+    })
+    .await;
+    let (direct, received) = server(|mut stream| async move {
+        let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+    })
+    .await;
+    let child = |url: &str| {
+        let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
+        let test = "a_key_on_plain_http_passes_no_proxy_and_a_proxys_refusal_is_a_connect_fault";
+        command.args(["--exact", test, "--nocapture"]).env("STEADFAST_PROXY_CASE", url);
+        command.env("http_proxy", &proxy).env("https_proxy", &proxy).env_remove("no_proxy").env_remove("NO_PROXY");
+        async move { String::from_utf8_lossy(&command.output().await.unwrap().stdout).into_owned() }
+    };
+    let shown = child(&direct).await;
+    assert!(shown.contains("404 Not Found"), "{shown}");
+    assert_eq!((received.load(Ordering::SeqCst), proxied.load(Ordering::SeqCst)), (1, 0));
+    if cfg!(any(feature = "rustls", feature = "native-tls")) {
+        let shown = child("https://api.example").await;
+        assert!(shown.contains("no connection could be made") && shown.contains("3 attempts"), "{shown}");
+        assert_eq!(proxied.load(Ordering::SeqCst), 3);
+    }
 }
 
 #[cfg(any(feature = "rustls", feature = "native-tls"))]

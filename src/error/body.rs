@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 
 /// What a service's form of error holds, before status and headers are added.
 ///
-/// Every part is optional: services leave fields out, and proxies answer in their place.
+/// Every part is optional: services leave fields out, and proxies answer in their place. For a form of error that is not
+/// JSON, begin with `ErrorBody::default()` and fill in what the body holds.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ErrorBody {
@@ -24,6 +25,8 @@ pub struct ErrorBody {
     pub details: Option<Value>,
     /// The messages that speak of one field each.
     pub fields: Vec<FieldError>,
+    /// A wait that the body gives and that cannot be read.
+    pub(crate) malformed_hint: Option<Box<str>>,
 }
 
 /// What is wrong with one field of a request.
@@ -34,6 +37,14 @@ pub struct FieldError {
     pub field: Box<str>,
     /// What is wrong with it.
     pub message: Box<str>,
+}
+
+impl FieldError {
+    /// A message about one field.
+    #[must_use]
+    pub fn new(field: impl Into<Box<str>>, message: impl Into<Box<str>>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
 }
 
 impl ErrorBody {
@@ -57,7 +68,7 @@ impl ErrorBody {
             let members = Members::of(text);
             return Some(members.read(code_member));
         }
-        match serde_json::from_str::<Value>(text).ok()? {
+        match value(text)? {
             Value::String(message) => Some(Self { message: filled(&message), ..Self::default() }),
             other => {
                 let mut fields = Vec::new();
@@ -91,19 +102,28 @@ impl<'a> Members<'a> {
     }
 
     fn read(&self, code_member: &str) -> ErrorBody {
-        let nested = match self.last("error", |value| value.as_object().cloned()) {
-            Some(inner) => inner,
-            None => Map::new(),
+        // Some services and gateways put it all into an object `error`.
+        let nested = self.last("error", |value| match value {
+            Value::Object(members) => Some(members),
+            _ => None,
+        });
+        let nested = nested.unwrap_or_default();
+        let any = |names: &[&str], read: fn(&Value) -> Option<Box<str>>| {
+            let outer = names.iter().find_map(|name| self.last(name, |value| read(&value)));
+            outer.or_else(|| names.iter().find_map(|name| read(nested.get(*name)?)))
         };
         let code = self
-            .last(code_member, scalar)
+            .last(code_member, |value| scalar(&value))
             .or_else(|| scalar(nested.get("code")?))
-            .or_else(|| self.last("type", scalar).filter(|uri| &**uri != "about:blank"));
-        let message = ["message", "detail", "title", "error_description"]
-            .into_iter()
-            .find_map(|name| self.last(name, prose))
-            .or_else(|| prose(nested.get("message")?))
-            .or_else(|| self.last("error", prose).filter(|_| code_member != "error"));
+            .or_else(|| self.last("type", |value| scalar(&value)).filter(|uri| &**uri != "about:blank"));
+        let message = any(&["message", "detail", "title", "error_description"], prose)
+            .or_else(|| self.last("error", |value| prose(&value)).filter(|_| code_member != "error"));
+        let wait = self.last("retry_after", present).or_else(|| nested.get("retry_after").cloned());
+        let retry_after = wait.as_ref().and_then(seconds);
+        let malformed_hint = wait.filter(|_| retry_after.is_none()).map(|value| {
+            let value: String = value.to_string().chars().take(60).collect();
+            format!("retry_after in the body: {value}").into()
+        });
         let mut fields = Vec::new();
         for name in FIELD_MEMBERS {
             let outer = self.last(name, present);
@@ -111,36 +131,44 @@ impl<'a> Members<'a> {
                 collect_fields(value, "", &mut fields);
             }
         }
+        let details = self.last("details", present).or_else(|| nested.get("details").cloned());
         ErrorBody {
+            details: details.or_else(|| self.rest(code_member)),
             code,
             message,
-            request_id: ["request_id", "requestId"].into_iter().find_map(|name| self.last(name, scalar)),
-            retry_after: self.last("retry_after", seconds),
-            details: self.last("details", present).or_else(|| self.rest(code_member)),
+            request_id: any(&["request_id", "requestId"], scalar),
+            retry_after,
+            malformed_hint,
             fields,
         }
     }
 
     /// What `read` makes of the last member of this name that it can read.
-    fn last<T>(&self, name: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
-        self.0
-            .iter()
-            .rev()
-            .filter(|(member, _)| member == name)
-            .find_map(|(_, raw)| read(&serde_json::from_str(raw.get()).ok()?))
+    fn last<T>(&self, name: &str, read: impl Fn(Value) -> Option<T>) -> Option<T> {
+        self.0.iter().rev().filter(|(member, _)| member == name).find_map(|(_, raw)| read(value(raw.get())?))
     }
 
     /// The members that no other part of the error holds.
     fn rest(&self, code_member: &str) -> Option<Value> {
-        let known = [code_member, "message", "success", "request_id", "retry_after", "details"];
-        let rest: Map<String, Value> = self
-            .0
-            .iter()
-            .filter(|(name, _)| !known.contains(&name.as_str()))
-            .filter_map(|(name, raw)| Some((name.clone(), serde_json::from_str(raw.get()).ok()?)))
-            .collect();
+        let is_rest = |name: &str, value: &Value| match name {
+            "success" => false,
+            "message" => prose(value).is_none(),
+            "retry_after" => seconds(value).is_none(),
+            _ if name == code_member || name == "request_id" => scalar(value).is_none(),
+            _ => true,
+        };
+        let members = self.0.iter().filter_map(|(name, raw)| Some((name.clone(), value(raw.get())?)));
+        let rest: Map<String, Value> =
+            members.filter(|(name, value)| !value.is_null() && is_rest(name, value)).collect();
         (!rest.is_empty()).then_some(Value::Object(rest))
     }
+}
+
+/// A JSON value; `None` if it is malformed, too deep, or so long that its tree would take too much memory. Texts have no
+/// tree.
+fn value(json: &str) -> Option<Value> {
+    const LONGEST_TREE: usize = 64 * 1024;
+    (json.len() <= LONGEST_TREE || json.starts_with('"')).then(|| serde_json::from_str(json).ok()).flatten()
 }
 
 impl<'de> DeserializeSeed<'de> for &mut Members<'de> {
@@ -176,32 +204,42 @@ const LONGEST_PATH: usize = 200;
 /// Gathers field messages from the usual shapes: a map from field to one message or several, a list of entries that
 /// name their field, and both nested in each other.
 fn collect_fields(value: &Value, path: &str, fields: &mut Vec<FieldError>) {
-    if fields.len() >= MOST_FIELDS || path.len() > LONGEST_PATH {
-        return;
-    }
     match value {
-        Value::Object(entry) => match (entry_field(entry).or_else(|| filled(path)), entry_message(entry)) {
-            (Some(field), Some(message)) => fields.push(FieldError { field, message }),
-            (None, Some(_)) => {}
-            (_, None) if entry_field(entry).is_some() => {}
-            (_, None) => {
-                for (name, inner) in entry {
-                    let separator = if path.is_empty() { "" } else { "." };
-                    collect_fields(inner, &format!("{path}{separator}{name}"), fields);
-                }
-            }
-        },
         Value::Array(entries) => {
             for entry in entries {
-                collect_fields(entry, path, fields);
+                match entry {
+                    Value::Object(entry) => {
+                        let field = entry_field(entry).or_else(|| filled(path));
+                        add_field(field, entry_message(entry), fields);
+                    }
+                    _ => collect_fields(entry, path, fields),
+                }
             }
         }
-        Value::String(message) if !path.is_empty() => {
-            if let Some(message) = filled(message) {
-                fields.push(FieldError { field: path.into(), message });
+        Value::Object(entry) => {
+            let field = entry_field(entry).or_else(|| filled(path));
+            let message = entry_message(entry);
+            if field.is_some() && message.is_some() {
+                return add_field(field, message, fields);
+            }
+            for (name, inner) in entry {
+                let separator = if path.is_empty() { "" } else { "." };
+                let path = format!("{path}{separator}{name}");
+                if path.len() <= LONGEST_PATH && fields.len() < MOST_FIELDS {
+                    collect_fields(inner, &path, fields);
+                }
             }
         }
-        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::String(message) => add_field(filled(path), filled(message), fields),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn add_field(field: Option<Box<str>>, message: Option<Box<str>>, fields: &mut Vec<FieldError>) {
+    if let (Some(field), Some(message)) = (field, message)
+        && fields.len() < MOST_FIELDS
+    {
+        fields.push(FieldError { field, message });
     }
 }
 
@@ -245,8 +283,8 @@ fn prose(value: &Value) -> Option<Box<str>> {
     }
 }
 
-fn present(value: &Value) -> Option<Value> {
-    (!value.is_null()).then(|| value.clone())
+fn present(value: Value) -> Option<Value> {
+    (!value.is_null()).then_some(value)
 }
 
 fn filled(text: &str) -> Option<Box<str>> {

@@ -24,6 +24,11 @@ impl BuildError {
         self
     }
 
+    /// Says in which environment variable the wrong part stands.
+    pub(crate) fn in_variable(&mut self, name: &str) {
+        self.problem = format!("{name}: {}", self.problem).into();
+    }
+
     pub(crate) fn with_source(mut self: Box<Self>, source: impl StdError + Send + Sync + 'static) -> Box<Self> {
         self.source = Some(Box::new(source));
         self

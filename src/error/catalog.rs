@@ -45,6 +45,11 @@ impl CodeInfo {
         processing: Processing,
         [meaning, fix]: [&'static str; 2],
     ) -> Self {
+        let (first, last) = (*statuses.start(), *statuses.end());
+        assert!(first > last || (100 <= first && last <= 599), "a status is from 100 to 599");
+        if let Retry::After(seconds) = &retry {
+            assert!(*seconds.start() <= *seconds.end(), "the range of seconds is empty");
+        }
         Self {
             service,
             code,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use super::{Text, Trace};
+use super::{PartialAnswer, Text, Trace};
 use crate::secret::Secret;
 
 /// The service answered with success, and its body is not what was asked for.
@@ -16,7 +16,9 @@ use crate::secret::Secret;
 #[derive(Debug)]
 pub struct DecodeError {
     pub(crate) status: StatusCode,
+    pub(crate) request_id: Option<Box<str>>,
     pub(crate) trace: Trace,
+    body: Bytes,
     expected: &'static str,
     path: Box<str>,
     reason: Box<str>,
@@ -43,22 +45,29 @@ impl DecodeError {
         &self.path
     }
 
+    /// The body, as far as it was read, without the key.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
     /// Up to 80 characters of the body around the trouble.
     #[must_use]
     pub fn snippet(&self) -> &str {
         &self.snippet
     }
 
-    /// The body was longer than `limit` bytes; `seen` is what of it was read.
-    pub(crate) fn too_long(status: StatusCode, limit: usize, seen: Bytes, secret: &Secret) -> Box<Self> {
+    /// The body was longer than `limit` bytes.
+    pub(crate) fn too_long(seen: PartialAnswer, limit: usize) -> Box<Self> {
         let reason = format!("it is longer than max_body, {limit} bytes; raise that for answers of this size");
-        Self::new(status, "a body within max_body", reason, &secret.strike_out(seen), 0)
+        let error = Self::new(seen.status, "a body within max_body", reason, seen.body, 0);
+        Box::new(Self { request_id: seen.request_id, ..*error })
     }
 
     /// The body is not UTF-8 text from byte `at` on.
     pub(crate) fn not_text(status: StatusCode, body: Bytes, at: usize, secret: &Secret) -> Box<Self> {
         let reason = format!("it is not UTF-8 from byte {at} on");
-        Self::new(status, "UTF-8 text", reason, &secret.strike_out(body), at)
+        Self::new(status, "UTF-8 text", reason, secret.strike_out(body), at)
     }
 
     /// Decodes JSON; an empty body counts as `null`, so that `()` and `Option` take a 204.
@@ -74,27 +83,30 @@ impl DecodeError {
             let expected = std::any::type_name::<T>();
             let mut deserializer = serde_json::Deserializer::from_slice(json);
             let Err(located) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) else {
-                return Self::new(status, expected, "it is more than one JSON value".to_owned(), json, 0);
+                return Self::new(status, expected, "it is more than one JSON value".to_owned(), body, 0);
             };
             let path = located.path().to_string();
             let source = located.into_inner();
-            let reason = if body.is_empty() { "it is empty".to_owned() } else { source.to_string() };
-            let mut error = Self::new(status, expected, reason, &body, offset(json, source.line(), source.column()));
+            let reason = if body.trim_ascii().is_empty() { "it is empty".to_owned() } else { source.to_string() };
+            let at = offset(json, source.line(), source.column());
+            let mut error = Self::new(status, expected, reason, body, at);
             error.path = path.into();
             error.source = Some(source);
             error
         })
     }
 
-    fn new(status: StatusCode, expected: &'static str, reason: String, body: &[u8], at: usize) -> Box<Self> {
+    fn new(status: StatusCode, expected: &'static str, reason: String, body: Bytes, at: usize) -> Box<Self> {
         Box::new(Self {
             status,
+            request_id: None,
             trace: Trace::default(),
             expected,
             path: ".".into(),
             reason: reason.into(),
-            snippet: snippet(body, at),
+            snippet: snippet(without_mark(&body), at),
             source: None,
+            body,
         })
     }
 }
@@ -110,7 +122,7 @@ impl fmt::Display for DecodeError {
         if !snippet.is_empty() {
             write!(f, " near {:?}", &**snippet)?;
         }
-        write!(f, "{trace}")
+        write!(f, "; the request took effect{trace}")
     }
 }
 
@@ -122,10 +134,12 @@ impl StdError for DecodeError {
 
 /// The JSON in a body: without a byte-order mark, and `null` if nothing is there.
 fn json(body: &[u8]) -> &[u8] {
-    match body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body) {
-        [] => b"null",
-        json => json,
-    }
+    let json = without_mark(body);
+    if json.trim_ascii().is_empty() { b"null" } else { json }
+}
+
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 /// The byte at a line and column, both from 1, as `serde_json` counts them.

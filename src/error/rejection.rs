@@ -47,6 +47,7 @@ pub struct Rejection {
     pub body: Bytes,
     pub(crate) row: Option<&'static CodeInfo>,
     pub(crate) hint: Option<Hint>,
+    pub(crate) malformed_hints: Vec<Box<str>>,
     pub(crate) received: SystemTime,
     pub(crate) trace: Trace,
 }
@@ -65,16 +66,15 @@ impl Rejection {
             Some(secret) => secret.strike_out(body),
             None => body,
         };
-        let id = request_id(headers).map(|id| match secret {
-            Some(secret) => secret.strike_out_text(&id).into(),
-            None => id,
-        });
+        let id = request_id(headers).map(|id| clean(&id, secret));
         let parts = S::read_error(status, headers, &body).unwrap_or_else(|| ErrorBody::from_text(&body));
         let listed = parts.code.as_deref().and_then(S::Code::from_wire).map(S::Code::info);
         let by_status = S::Code::ANSWERS.iter().find(|row| row.is_documented_under(status));
         let row = listed.or(by_status);
         let category = category_of(row, status);
-        let hint = after::hint(headers, parts.retry_after, category, received);
+        let (hint, mut malformed_hints) = after::hint(headers, parts.retry_after, category, received);
+        malformed_hints.extend(parts.malformed_hint);
+        let malformed_hints = malformed_hints.iter().map(|hint| clean(hint, secret)).collect();
         let speaks_of_fields = matches!(category, Category::InvalidRequest | Category::Conflict);
         Self {
             service: S::NAME,
@@ -89,6 +89,7 @@ impl Rejection {
             body,
             row,
             hint,
+            malformed_hints,
             received,
             trace: Trace { service: S::NAME, ..Trace::default() },
         }
@@ -107,8 +108,9 @@ impl Rejection {
     /// Whether the answer proves that the request had no effect: its row says so and came under its own status, or no
     /// row speaks and the status is 429, which is given before the request is looked at (RFC 6585 §4).
     pub(crate) fn proves_no_effect(&self) -> bool {
-        match self.row.filter(|row| row.is_documented_under(self.status)) {
-            Some(row) => row.processing == Processing::NotStarted,
+        match self.row {
+            Some(row) if row.is_documented_under(self.status) => row.processing == Processing::NotStarted,
+            Some(_) => false,
             None => self.status == StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -153,6 +155,11 @@ impl fmt::Display for Rejection {
 }
 
 impl StdError for Rejection {}
+
+/// `text` without the secret.
+fn clean(text: &str, secret: Option<&Secret>) -> Box<str> {
+    secret.map_or_else(|| text.into(), |secret| secret.strike_out_text(text))
+}
 
 fn category_of(row: Option<&CodeInfo>, status: StatusCode) -> Category {
     row.map_or_else(|| Category::of_status(status), |row| row.category)

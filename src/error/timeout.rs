@@ -2,12 +2,13 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::StatusCode;
 
 use super::trace::Span;
-use super::{CodeInfo, Sent, Trace};
+use super::{CodeInfo, PartialAnswer, Sent, Trace};
 
 /// A time limit passed before the answer was complete.
 #[derive(Debug)]
@@ -15,8 +16,10 @@ pub struct TimeoutError {
     pub(crate) limit: Limit,
     pub(crate) after: Duration,
     pub(crate) sent: Sent,
-    pub(crate) status: Option<StatusCode>,
+    pub(crate) partial: Option<Box<PartialAnswer>>,
     pub(crate) row: Option<&'static CodeInfo>,
+    /// When the gate that held the call opens.
+    pub(crate) retry_at: Option<SystemTime>,
     pub(crate) trace: Trace,
 }
 
@@ -24,7 +27,7 @@ impl TimeoutError {
     /// What a [`Transport`](crate::transport::Transport) reports when a limit of its own, `after`, has passed.
     #[must_use]
     pub fn new(limit: Limit, after: Duration, sent: Sent) -> Self {
-        Self { limit, after, sent, status: None, row: None, trace: Trace::default() }
+        Self { limit, after, sent, partial: None, row: None, retry_at: None, trace: Trace::default() }
     }
 
     /// Which limit passed.
@@ -42,7 +45,13 @@ impl TimeoutError {
     /// The status, if the answer's head had come in time and its body had not.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
-        self.status
+        Some(self.partial.as_ref()?.status)
+    }
+
+    /// What of the answer's body had come, without the key.
+    #[must_use]
+    pub fn body(&self) -> Option<&Bytes> {
+        Some(&self.partial.as_ref()?.body)
     }
 }
 
@@ -50,7 +59,7 @@ impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (service, limit, after) = (self.trace.service, self.limit, Span(self.after));
         write!(f, "{service}: {limit} of {after} passed")?;
-        if let Some(status) = self.status {
+        if let Some(status) = self.status() {
             write!(f, " while the body of an answer with status {} was read", status.as_u16())?;
         }
         write!(f, ", {}{}", self.sent, self.trace)

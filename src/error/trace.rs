@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use super::{Fault, Limit, Text};
+use super::{Fault, Limit, Rejection, Text};
 use crate::retry::{StopReason, WaitSource};
 
 /// One request that was sent, or tried, on behalf of a call.
@@ -20,6 +20,8 @@ pub struct Attempt {
     pub took: Duration,
     /// What came of it.
     pub outcome: Outcome,
+    /// What the answer gave as a wait and was malformed, such as `retry-after: soon`; it counted as absent.
+    pub malformed_hints: Vec<Box<str>>,
     /// The wait that followed; `None` after the last attempt.
     pub wait: Option<Duration>,
     /// What set the length of that wait.
@@ -97,6 +99,8 @@ pub(crate) struct Trace {
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) elapsed: Duration,
     pub(crate) stop_reason: Option<StopReason>,
+    /// The last error answer, if the last attempt got none.
+    pub(crate) earlier_answer: Option<Box<Rejection>>,
 }
 
 /// The end of an error's line: ` (GET /things, 3 attempts in 2.1 s, no attempts left)`, as far as it is known.

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use bytes::Bytes;
 use http::StatusCode;
 
 use super::{CodeInfo, Trace};
@@ -12,7 +13,7 @@ use super::{CodeInfo, Trace};
 pub struct TransportError {
     pub(crate) fault: Fault,
     pub(crate) sent: Sent,
-    pub(crate) status: Option<StatusCode>,
+    pub(crate) partial: Option<Box<PartialAnswer>>,
     pub(crate) row: Option<&'static CodeInfo>,
     pub(crate) trace: Trace,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -22,7 +23,7 @@ impl TransportError {
     /// What a [`Transport`](crate::transport::Transport) reports when it cannot bring a whole answer.
     #[must_use]
     pub fn new(fault: Fault, sent: Sent) -> Self {
-        Self { fault, sent, status: None, row: None, trace: Trace::default(), source: None }
+        Self { fault, sent, partial: None, row: None, trace: Trace::default(), source: None }
     }
 
     /// Keeps the error that caused this one, for [`source`](StdError::source).
@@ -47,7 +48,13 @@ impl TransportError {
     /// The status, if the answer's head had come before the connection broke.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
-        self.status
+        Some(self.partial.as_ref()?.status)
+    }
+
+    /// What of the answer's body had come, without the key.
+    #[must_use]
+    pub fn body(&self) -> Option<&Bytes> {
+        Some(&self.partial.as_ref()?.body)
     }
 }
 
@@ -55,7 +62,7 @@ impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let service = self.trace.service;
         write!(f, "{service}: {}", self.fault)?;
-        if let Some(status) = self.status {
+        if let Some(status) = self.status() {
             write!(f, " after the head of an answer with status {}", status.as_u16())?;
         }
         write!(f, ", {}{}", self.sent, self.trace)
@@ -66,6 +73,14 @@ impl StdError for TransportError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
     }
+}
+
+/// What came of a success answer before it broke off.
+#[derive(Debug)]
+pub(crate) struct PartialAnswer {
+    pub(crate) status: StatusCode,
+    pub(crate) request_id: Option<Box<str>>,
+    pub(crate) body: Bytes,
 }
 
 /// What can go wrong with a connection.
@@ -80,6 +95,18 @@ pub enum Fault {
     Tls,
     /// The connection was reset or closed, or stopped being HTTP, before the answer was complete.
     Reset,
+}
+
+impl Fault {
+    /// The fault as OpenTelemetry's `error.type` names it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Reset => "reset",
+        }
+    }
 }
 
 impl fmt::Display for Fault {

@@ -3,12 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
-use http::header::{AGE, DATE, HeaderName, RETRY_AFTER};
+use http::header::{AGE, DATE, HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::WaitSource;
 use crate::error::Category;
 
 static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+static RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 static RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// A wait, counted from the arrival of the answer that asks for it.
@@ -18,7 +19,7 @@ pub(crate) struct Hint {
     pub(crate) source: WaitSource,
 }
 
-/// The longest of the waits that an answer asks for; what is malformed counts as absent.
+/// What an answer asks for: the longest of its waits, and what it gave as a wait and is malformed, which counts as absent.
 ///
 /// `X-RateLimit-Reset` comes with every answer of services that send it, and asks for a wait only in a refusal.
 pub(crate) fn hint(
@@ -26,22 +27,40 @@ pub(crate) fn hint(
     body: Option<Duration>,
     category: Category,
     received: SystemTime,
-) -> Option<Hint> {
+) -> (Option<Hint>, Vec<Box<str>>) {
     let clock = clock(headers, received);
-    let retry_after = texts(headers, &RETRY_AFTER)
-        .filter_map(|text| delay_seconds(text).or_else(|| Some(until(http_date(text, clock)?, clock))));
-    let milliseconds = texts(headers, &RETRY_AFTER_MS).filter_map(digits).map(Duration::from_millis);
-    let reset = texts(headers, &RATE_LIMIT_RESET)
-        .filter(|_| category == Category::RateLimited)
-        .filter_map(digits)
-        .map(|seconds| until(add(SystemTime::UNIX_EPOCH, Duration::from_secs(seconds)), clock));
+    let mut longest = body.map(|wait| Hint { wait, source: WaitSource::Body });
+    let mut malformed = Vec::new();
+    let mut consider = |name: &HeaderName, source, read: &dyn Fn(&str) -> Option<Duration>| {
+        for value in headers.get_all(name) {
+            match text(value).and_then(read) {
+                Some(wait) if longest.is_none_or(|longest| wait >= longest.wait) => {
+                    longest = Some(Hint { wait, source });
+                }
+                Some(_) => {}
+                None => malformed.push(shown(name, value)),
+            }
+        }
+    };
+    if category == Category::RateLimited {
+        consider(&RATE_LIMIT_RESET, WaitSource::Reset, &|text| reset(text, clock));
+    }
+    consider(&RETRY_AFTER_MS, WaitSource::Header, &|text| digits(text).map(Duration::from_millis));
+    consider(&RETRY_AFTER, WaitSource::Header, &|text| {
+        delay_seconds(text).or_else(|| Some(until(http_date(text, clock)?, clock)))
+    });
+    (longest, malformed)
+}
 
-    let from = |source| move |wait| Hint { wait, source };
-    body.into_iter()
-        .map(from(WaitSource::Body))
-        .chain(reset.map(from(WaitSource::Reset)))
-        .chain(retry_after.chain(milliseconds).map(from(WaitSource::Header)))
-        .max_by_key(|hint| hint.wait)
+/// What an answer tells of the quota: how many more requests the service takes, and for how long from now on.
+pub(crate) fn quota(headers: &HeaderMap, received: SystemTime) -> Option<(u64, Duration)> {
+    let remaining = digits(text(headers.get(&RATE_LIMIT_REMAINING)?)?)?;
+    Some((remaining, reset(text(headers.get(&RATE_LIMIT_RESET)?)?, clock(headers, received))?))
+}
+
+/// How long until the window's reset, given as Unix time in seconds.
+fn reset(text: &str, clock: SystemTime) -> Option<Duration> {
+    Some(until(add(SystemTime::UNIX_EPOCH, Duration::from_secs(digits(text)?)), clock))
 }
 
 /// `delay-seconds` of RFC 9110 §10.2.3: digits and nothing else. More than can be counted saturates.
@@ -62,18 +81,22 @@ pub(crate) fn add(time: SystemTime, wait: Duration) -> SystemTime {
 /// The service's clock, as its `Date` shows it, so that a wrong local clock does no harm. An answer with `Age` comes out
 /// of a cache and its `Date` is old.
 fn clock(headers: &HeaderMap, received: SystemTime) -> SystemTime {
-    texts(headers, &DATE)
-        .filter(|_| !headers.contains_key(AGE))
-        .find_map(|text| http_date(text, received))
-        .unwrap_or(received)
+    let date = headers.get(DATE).filter(|_| !headers.contains_key(AGE));
+    date.and_then(text).and_then(|date| http_date(date, received)).unwrap_or(received)
 }
 
 fn until(time: SystemTime, clock: SystemTime) -> Duration {
     time.duration_since(clock).unwrap_or_default()
 }
 
-fn texts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
-    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).map(|text| text.trim_matches([' ', '\t']))
+fn text(value: &HeaderValue) -> Option<&str> {
+    Some(value.to_str().ok()?.trim_matches([' ', '\t']))
+}
+
+/// A malformed hint, for the attempt's trace: at most 60 characters of it.
+fn shown(name: &HeaderName, value: &HeaderValue) -> Box<str> {
+    let value: String = String::from_utf8_lossy(value.as_bytes()).chars().take(60).collect();
+    format!("{name}: {value}").into()
 }
 
 fn digits(text: &str) -> Option<u64> {

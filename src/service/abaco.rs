@@ -11,9 +11,13 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Credential, Service, checked};
 use crate::error::{ApiError, BuildError, BuildErrorKind, ErrorBody};
 
-/// The vendor's pages that the table restates.
-pub const PAGES: &[&str] =
-    &["https://docs.abaco.hn/en/guide/common-errors", "https://docs.abaco.hn/en/guide/authentication"];
+/// The vendor's pages that the table restates: the first two list the codes, the others say what to retry.
+pub const PAGES: &[&str] = &[
+    "https://docs.abaco.hn/en/guide/common-errors",
+    "https://docs.abaco.hn/en/guide/authentication",
+    "https://docs.abaco.hn/en/guide/rate-limits",
+    "https://docs.abaco.hn/en/guide/best-practices",
+];
 
 /// The accounting service abaco.
 ///

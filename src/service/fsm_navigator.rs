@@ -26,6 +26,7 @@ impl Service for FsmNavigator {
     }
 }
 
+// No page lists a DELETE route, and the page of codes speaks of endpoints that answer one with 405, so others may take it.
 impl TakesDelete for FsmNavigator {}
 
 /// A key of FSM Navigator (`fsm_live_…`, `fsm_test_…`), sent as `X-API-Key`.
@@ -85,7 +86,7 @@ crate::error_codes! {
         RateLimitExceeded       =  "rate_limit_exceeded"         429     RateLimited      Backoff        NotStarted
 
         /// Something failed inside the service.
-        /// Send it again after five to ten seconds if it may act twice; if it keeps failing, report method, path and time.
+        /// If it may be sent twice, send it again after five to ten seconds; if it keeps failing, report method, path and time.
         ServerError             =  "server_error"                500     Unavailable      After(5..=10)  Unknown
     }
     answers {
@@ -120,7 +121,7 @@ crate::error_codes! {
         429..=429     RateLimited      Backoff        NotStarted
 
         /// Something failed inside the service.
-        /// Send it again after five to ten seconds if it may act twice; if it keeps failing, report method, path and time.
+        /// If it may be sent twice, send it again after five to ten seconds; if it keeps failing, report method, path and time.
         500..=500     Unavailable      After(5..=10)  Unknown
     }
 }

@@ -26,6 +26,7 @@ impl Service for Stayforge {
     }
 }
 
+// No page says that it refuses DELETE.
 impl TakesDelete for Stayforge {}
 
 /// A key of Stayforge, sent as `X-API-Key`.

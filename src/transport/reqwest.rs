@@ -37,6 +37,10 @@ impl Reqwest {
 
     fn failure(&self, error: reqwest::Error) -> crate::ApiError {
         let error = error.without_url();
+        if error.is_builder() {
+            let problem = "the address cannot be sent; most likely it is too long, and parameters belong into a body";
+            return BuildError::new(BuildErrorKind::Query, problem).with_source(error).into();
+        }
         if error.is_connect() && error.is_timeout() {
             return TimeoutError::new(Limit::Connect, self.connect_timeout, Sent::Never).into();
         }
@@ -81,28 +85,26 @@ fn broken(error: reqwest::Error) -> TransportError {
         (Fault::Dns, Sent::Never)
     } else if error.is_connect() {
         (connect_fault(&error), Sent::Never)
-    } else if error.is_builder() {
-        (Fault::Connect, Sent::Never)
     } else {
         (Fault::Reset, Sent::Maybe)
     };
     TransportError::new(fault, sent).with_source(error)
 }
 
-/// A failed handshake shows as invalid data in rustls; in native-tls it is the only failure that no I/O error causes.
+/// A failed handshake shows as invalid data in rustls, and as an error of its own in native-tls.
 fn connect_fault(error: &reqwest::Error) -> Fault {
-    let mut fault = Fault::Tls;
     let mut cause: Option<&(dyn StdError + 'static)> = error.source();
     while let Some(error) = cause {
+        #[cfg(feature = "native-tls")]
+        if error.is::<native_tls::Error>() {
+            return Fault::Tls;
+        }
         // An I/O error's `source` passes over the error that it wraps.
         cause = match error.downcast_ref::<io::Error>() {
             Some(error) if error.kind() == io::ErrorKind::InvalidData => return Fault::Tls,
-            Some(error) => {
-                fault = Fault::Connect;
-                error.get_ref().map(|wrapped| wrapped as _)
-            }
+            Some(error) => error.get_ref().map(|wrapped| wrapped as _),
             None => error.source(),
         };
     }
-    fault
+    Fault::Connect
 }

@@ -1,0 +1,85 @@
+//! One request going out and its answer coming in, as far as it comes.
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use http::header::CONTENT_LENGTH;
+use http::response::Parts;
+
+use crate::error::{ApiError, MAX_ERROR_BODY, TransportError};
+use crate::request::Request;
+use crate::transport::{Body, HttpRequest};
+
+/// Sends the request and reads the answer into `answer`, where it also is if the time is up midway.
+pub(super) async fn exchange(request: &Request, answer: &mut Option<Answer>) -> Result<End, ApiError> {
+    let Request { core, method, url, headers, body, .. } = request;
+    let outgoing =
+        HttpRequest { method: method.clone(), url: url.clone(), headers: headers.clone(), body: body.clone() };
+    let (head, body) = core.transport.send(outgoing).await?.into_parts();
+    let is_success = head.status.is_success();
+    let most = if is_success { core.max_body } else { MAX_ERROR_BODY };
+    let Answer { head, body: collected } = answer.insert(Answer { head, body: Collected::default() });
+    let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if is_success && head.status != StatusCode::NO_CONTENT && announced.is_some_and(|length| length > most as u64) {
+        return Ok(End::TooLong);
+    }
+    Ok(collected.read(body, most).await)
+}
+
+/// An answer as far as it has come.
+pub(super) struct Answer {
+    pub(super) head: Parts,
+    pub(super) body: Collected,
+}
+
+/// How the reading of an answer ended.
+pub(super) enum End {
+    Complete,
+    TooLong,
+    Broken(TransportError),
+    TimedOut,
+}
+
+/// The pieces of a body; a single one, as most bodies are, is not copied.
+#[derive(Default)]
+pub(super) struct Collected {
+    first: Bytes,
+    rest: BytesMut,
+}
+
+impl Collected {
+    async fn read(&mut self, mut body: Body, most: usize) -> End {
+        let mut room = most;
+        while let Some(piece) = body.next().await {
+            let mut piece = match piece {
+                Ok(piece) => piece,
+                Err(error) => return End::Broken(error),
+            };
+            let is_too_long = piece.len() > room;
+            piece.truncate(room);
+            room = room.saturating_sub(piece.len());
+            self.add(piece);
+            if is_too_long {
+                return End::TooLong;
+            }
+        }
+        End::Complete
+    }
+
+    fn add(&mut self, piece: Bytes) {
+        if self.first.is_empty() {
+            self.first = piece;
+        } else {
+            self.rest.extend_from_slice(&piece);
+        }
+    }
+
+    pub(super) fn whole(self) -> Bytes {
+        if self.rest.is_empty() {
+            return self.first;
+        }
+        let mut whole = BytesMut::with_capacity(self.first.len().saturating_add(self.rest.len()));
+        whole.extend_from_slice(&self.first);
+        whole.extend_from_slice(&self.rest);
+        whole.freeze()
+    }
+}

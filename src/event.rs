@@ -1,0 +1,75 @@
+//! What a client tells its observer: [`Event`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+
+use crate::error::Attempt;
+use crate::retry::{StopReason, WaitSource};
+
+/// Something that a client did on its own, told to
+/// [`ClientBuilder::observer`](crate::ClientBuilder::observer) as it happens. Enough to feed metrics.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An attempt failed and another will follow.
+    RetryScheduled {
+        /// The method of the request.
+        method: Method,
+        /// The path of the request, without the query.
+        path: Box<str>,
+        /// The attempt that failed.
+        attempt: Attempt,
+        /// How long it will be until the next, unless the gate holds it longer.
+        delay: Duration,
+        /// What set that wait.
+        source: WaitSource,
+    },
+    /// The service refused a request over its limit, or for a while, and every call of this client waits.
+    GateClosed {
+        /// How long nothing is sent, counted from now.
+        wait: Duration,
+    },
+    /// The wait is over and requests are let through again, paced.
+    GateOpened,
+    /// A call ended with an error.
+    GaveUp {
+        /// The method of the request.
+        method: Method,
+        /// The path of the request, without the query.
+        path: Box<str>,
+        /// The last attempt; `None` if nothing was sent.
+        last: Option<Attempt>,
+        /// How many attempts were made.
+        attempts: usize,
+        /// Why there was no further one.
+        reason: StopReason,
+    },
+}
+
+/// Whom events are told, if anyone.
+#[derive(Clone, Default)]
+pub(crate) struct Observer(Option<Arc<Observe>>);
+
+type Observe = dyn Fn(&Event) + Send + Sync;
+
+impl Observer {
+    pub(crate) fn new(observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(observe)))
+    }
+
+    /// Tells the event, which is made only if someone listens.
+    pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
+        if let Some(observe) = &self.0 {
+            observe(&event());
+        }
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Observer(..)" } else { "Observer(none)" })
+    }
+}
