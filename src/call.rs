@@ -10,7 +10,7 @@ use tracing::Instrument;
 
 use crate::client::Core;
 use crate::error::{
-    ApiError, Attempt, DecodeError, Limit, Outcome, PartialAnswer, Sent, TimeoutError, Trace, request_id,
+    ApiError, Attempt, DecodeError, Limit, MAX_ERROR_BODY, Outcome, PartialAnswer, Sent, TimeoutError, Trace, request_id,
 };
 use crate::event::Event;
 use crate::gate::{Held, Pass, Patience, Quota, Verdict};
@@ -177,7 +177,8 @@ impl Call {
             return Ok((head, body));
         }
         let request_id = request_id(&head.headers).map(|id| core.secret.strike_out_text(&id));
-        let partial = Box::new(PartialAnswer { status, request_id, body: core.secret.strike_out(body) });
+        let body = core.secret.strike_out(body.slice(..body.len().min(MAX_ERROR_BODY)));
+        let partial = Box::new(PartialAnswer { status, request_id, body });
         Err(match end {
             End::Complete | End::TooLong => DecodeError::too_long(*partial, core.max_body).into(),
             End::Broken(mut error) => {

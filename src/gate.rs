@@ -30,7 +30,7 @@ struct State {
     /// Who waits, in the order in which they are let through.
     waiting: BTreeMap<Place, Waiting>,
     /// Who was let through and has not noticed yet.
-    admitted: BTreeMap<Place, Sent>,
+    admitted: BTreeMap<Place, (Waiting, Sent)>,
     /// The one waiter that watches the clock for all, and the time for which it has set its alarm.
     timekeeper: Option<(Place, Option<Instant>)>,
     tickets: u64,
@@ -137,9 +137,9 @@ impl State {
                 Admission::Now => {
                     if let Some((place, waiting)) = self.waiting.pop_first() {
                         let sent = self.start(now);
-                        self.admitted.insert(place, sent);
                         self.retire(place);
-                        woken.push(waiting.waker);
+                        woken.push(waiting.waker.clone());
+                        self.admitted.insert(place, (waiting, sent));
                     }
                     continue;
                 }
@@ -153,6 +153,15 @@ impl State {
         }
         if let Some(alarm) = alarm {
             self.keep_time(alarm, woken);
+        }
+    }
+
+    /// Calls back those who have leave to send and have not done so yet: the gate has closed.
+    fn recall(&mut self) {
+        while let Some((place, (waiting, _))) = self.admitted.pop_first() {
+            self.in_flight -= 1;
+            self.pace.recalled();
+            self.waiting.insert(place, waiting);
         }
     }
 
@@ -281,7 +290,7 @@ impl Enter<'_> {
             self.place = Some(place);
             return Turn::Wait;
         };
-        if let Some(sent) = state.admitted.remove(&place) {
+        if let Some((_, sent)) = state.admitted.remove(&place) {
             self.place = None;
             return Turn::Over(Ok(sent));
         }
@@ -309,6 +318,7 @@ impl Drop for Enter<'_> {
                 state.retire(place);
                 if state.admitted.remove(&place).is_some() {
                     state.in_flight -= 1;
+                    state.pace.recalled();
                 }
             });
         }
@@ -347,6 +357,7 @@ impl Pass<'_> {
                         None => own_wait(state.pace.unhinted()),
                     };
                     state.refusal = Some(rejection);
+                    state.recall();
                     if state.pace.refused(now, wait, spread(wait)) {
                         return Some(wait);
                     }

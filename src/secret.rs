@@ -24,10 +24,11 @@ impl Secret {
         if secret.len() < SHORTEST {
             return body;
         }
+        let begins = [secret.first().copied().unwrap_or_default(), b'\\', b'%'];
         let mut clean = Vec::new();
         let (mut kept, mut at) = (0, 0);
         while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
-            match occurrence(rest, secret) {
+            match rest.first().filter(|byte| begins.contains(byte)).and_then(|_| occurrence(rest, secret)) {
                 Some(length) => {
                     clean.extend_from_slice(body.get(kept..at).unwrap_or_default());
                     clean.extend_from_slice(STRUCK_OUT);

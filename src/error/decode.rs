@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use super::{PartialAnswer, Text, Trace};
+use super::{MAX_ERROR_BODY, PartialAnswer, Text, Trace};
 use crate::secret::Secret;
 
 /// The service answered with success, and its body is not what was asked for.
@@ -45,7 +45,7 @@ impl DecodeError {
         &self.path
     }
 
-    /// The body, as far as it was read, without the key.
+    /// The body, up to [`MAX_ERROR_BODY`], without the key.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
@@ -106,7 +106,7 @@ impl DecodeError {
             reason: reason.into(),
             snippet: snippet(without_mark(&body), at),
             source: None,
-            body,
+            body: body.slice(..body.len().min(MAX_ERROR_BODY)),
         })
     }
 }

@@ -48,7 +48,7 @@ impl TimeoutError {
         Some(self.partial.as_ref()?.status)
     }
 
-    /// What of the answer's body had come, without the key.
+    /// What of the answer's body had come, up to [`MAX_ERROR_BODY`](crate::MAX_ERROR_BODY), without the key.
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         Some(&self.partial.as_ref()?.body)

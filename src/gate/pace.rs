@@ -24,6 +24,9 @@ pub(super) struct Pace {
     window: u64,
     /// How many requests of the present window the service took.
     taken: u32,
+    /// Whether `taken` was learned in a window of its own, and not at the end of a time without a limit, which may have
+    /// taken more than a window will: a burst that had been saved up, say.
+    is_certain: bool,
     /// Refusals in a row that named no wait.
     unhinted: u32,
     quota: Option<Quota>,
@@ -68,7 +71,7 @@ pub(super) struct Sent {
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self { phase: Phase::Free(VecDeque::new()), window: 0, taken: 0, unhinted: 0, quota: None }
+        Self { phase: Phase::Free(VecDeque::new()), window: 0, taken: 0, is_certain: false, unhinted: 0, quota: None }
     }
 
     /// Whether a request may start while `in_flight` are under way.
@@ -90,7 +93,8 @@ impl Pace {
             Phase::Window { began, length, allowance, started, .. } => {
                 let at_most = match allowance.saturating_sub(started) {
                     0 => 1 + self.taken.saturating_sub(allowance) / SCOUTS_TO_WIDEN,
-                    // Fewer at a time towards the end, so that a window smaller than the last costs few refusals.
+                    left if self.is_certain => left,
+                    // Fewer at a time towards the end, so that a window that takes less costs few refusals.
                     left => left.div_ceil(2),
                 };
                 if in_flight < at_most as usize {
@@ -144,6 +148,16 @@ impl Pace {
         Sent { window: self.window, at: now }
     }
 
+    /// A request that was to start was not sent.
+    pub(super) fn recalled(&mut self) {
+        if let Phase::Window { started, .. } = &mut self.phase {
+            *started = started.saturating_sub(1);
+        }
+        if let Some(quota) = &mut self.quota {
+            quota.remaining = quota.remaining.saturating_add(1);
+        }
+    }
+
     /// The service took a request.
     pub(super) fn took(&mut self, sent: Sent) {
         self.unhinted = 0;
@@ -177,8 +191,9 @@ impl Pace {
             Phase::Free(times) => {
                 let recent = times.iter().filter(|sent| now.saturating_duration_since(**sent) <= length);
                 self.taken = u32::try_from(recent.count()).unwrap_or(u32::MAX);
+                self.is_certain = false;
             }
-            Phase::Window { .. } => {}
+            Phase::Window { .. } => self.is_certain = true,
         }
         self.phase = Phase::Closed { until: later(until, spread), since: now, length };
         true
