@@ -10,7 +10,8 @@ use tracing::Instrument;
 
 use crate::client::Core;
 use crate::error::{
-    ApiError, Attempt, DecodeError, Limit, MAX_ERROR_BODY, Outcome, PartialAnswer, Sent, TimeoutError, Trace, request_id,
+    ApiError, Attempt, DecodeError, Limit, MAX_ERROR_BODY, Outcome, PartialAnswer, Sent, TimeoutError, Trace,
+    request_id,
 };
 use crate::event::Event;
 use crate::gate::{Held, Pass, Patience, Quota, Verdict};

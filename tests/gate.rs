@@ -8,7 +8,8 @@ mod scripted_transport;
 use std::time::Duration;
 
 use limited_service::{Limit, LimitedService};
-use steadfast::{Abaco, Client, ClientBuilder, Transport, abaco};
+use scripted_transport::{ScriptedTransport, Step, response};
+use steadfast::{Abaco, ApiError, Client, ClientBuilder, RetryPolicy, StopReason, Transport, abaco};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -45,15 +46,14 @@ async fn storm(client: &Client<Abaco>, service: &LimitedService, calls: usize, a
             }
         }
     }
-    let outcome =
-        Outcome { failed, requests: service.requests() - before, seconds: began.elapsed().as_secs_f64() };
+    let outcome = Outcome { failed, requests: service.requests() - before, seconds: began.elapsed().as_secs_f64() };
     println!("{calls} calls, {at_a_time} at a time: {outcome:?}, too early {}", service.too_early());
     assert_eq!(service.too_early(), 0, "no request comes before the service said");
     outcome
 }
 
 const WINDOW: Duration = Duration::from_secs(2);
-const LATENCIES: [Duration; 3] = [Duration::from_micros(200), Duration::from_millis(2), Duration::from_millis(10)];
+const LATENCIES: [Duration; 3] = [Duration::from_micros(200), Duration::from_millis(2), Duration::from_millis(5)];
 
 #[tokio::test(start_paused = true)]
 async fn a_fixed_window_is_filled_and_hardly_overrun() {
@@ -128,4 +128,199 @@ async fn what_was_learned_follows_the_service_down_and_up() {
     service.change_limit(Limit::Fixed { requests: 80, window: WINDOW });
     let more = calls(400).await;
     assert!(more.failed == 0 && more.requests <= 400 + 15 && more.seconds <= 5.0 * 2.0 * 1.3, "{more:?}");
+}
+
+fn refusal(wait: &str) -> Step {
+    Step::answer(429, &[("retry-after", wait)], r#"{"code": "RATE_LIMIT_EXCEEDED", "message": "m"}"#)
+}
+
+fn successes(count: usize) -> impl Iterator<Item = Step> {
+    (0..count).map(|_| Step::answer(200, &[], "{}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_refusal_informs_every_clone() {
+    let transport = ScriptedTransport::new(std::iter::once(refusal("30")).chain(successes(20)));
+    let client = builder(transport.clone()).build().unwrap();
+    let first = tokio::spawn(client.get("/documents").send());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let others: Vec<_> = (0..10).map(|_| tokio::spawn(client.clone().get("/documents").send())).collect();
+    for call in others {
+        let answer = call.await.unwrap().unwrap();
+        assert_eq!(answer.attempts().len(), 1, "waiting at the gate costs no attempt");
+    }
+    first.await.unwrap().unwrap();
+    assert_eq!(transport.count(), 12);
+    assert!(transport.times()[1..].iter().all(|time| *time >= Duration::from_secs(30)), "{:?}", transport.times());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_keys_calls_and_another_services_are_not_slowed() {
+    let limited = ScriptedTransport::new([refusal("60")]);
+    let client = builder(limited.clone()).build().unwrap();
+    let held = tokio::spawn(client.get("/documents").send());
+    tokio::task::yield_now().await;
+
+    let free = ScriptedTransport::new(successes(2));
+    builder(free.clone()).build().unwrap().get("/documents").send().await.unwrap();
+    let key = steadfast::stayforge::ApiKey::new("sk_org_x").unwrap();
+    let other = Client::<steadfast::Stayforge>::builder(key).transport(free.clone()).build().unwrap();
+    other.get("/v1/branches").send().await.unwrap();
+    assert_eq!(free.times(), [Duration::ZERO; 2]);
+    held.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_waiter_does_not_block_the_next() {
+    let transport = ScriptedTransport::new(
+        [Step::Late(Duration::from_secs(5), response(200, &[], "{}"))].into_iter().chain(successes(1)),
+    );
+    let client = builder(transport.clone()).max_in_flight(1).build().unwrap();
+    let first = tokio::spawn(client.get("/first").send());
+    tokio::task::yield_now().await;
+    let dropped = tokio::spawn(client.get("/dropped").send());
+    tokio::task::yield_now().await;
+    let next = tokio::spawn(client.get("/next").send());
+    tokio::task::yield_now().await;
+    dropped.abort();
+    first.await.unwrap().unwrap();
+    next.await.unwrap().unwrap();
+    assert_eq!(transport.last().url.path(), "/next");
+    assert_eq!(transport.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_watches_the_clock_may_be_dropped() {
+    let transport = ScriptedTransport::new(std::iter::once(refusal("60")).chain(successes(5)));
+    let client = builder(transport.clone()).build().unwrap();
+    let calls: Vec<_> = (0..6)
+        .map(|number| {
+            let (client, wait) = (client.clone(), Duration::from_millis(number));
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                client.get("/documents").send().await
+            })
+        })
+        .collect();
+    for (number, call) in calls.into_iter().enumerate() {
+        // Each in turn becomes the first of the queue and then goes away, until the last.
+        if number < 5 {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            call.abort();
+        } else {
+            call.await.unwrap().unwrap();
+        }
+    }
+    let times = transport.times();
+    assert_eq!(times.len(), 2);
+    assert!((60..62).contains(&times[1].as_secs()), "{times:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_the_closed_gate_would_outlast_fails_at_once() {
+    let transport = ScriptedTransport::new([refusal("100")]);
+    let client = builder(transport.clone()).build().unwrap();
+    let first = tokio::spawn(client.get("/documents").send());
+    let waiting = tokio::spawn(client.get("/documents").deadline(Duration::from_secs(150)).send());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+
+    let began = Instant::now();
+    let error = client.get("/documents").deadline(Duration::from_secs(99)).send().await.unwrap_err();
+    assert_eq!(error.stop_reason(), Some(StopReason::DeadlineWouldPass));
+    assert!(error.is(abaco::Code::RateLimitExceeded), "the answer that closed the gate: {error}");
+    assert!(error.retry_at().is_some() && error.attempts().is_empty());
+
+    let hasty = RetryPolicy::new().with_max_wait(Duration::from_secs(50));
+    let error = client.get("/documents").retry(hasty).send().await.unwrap_err();
+    assert_eq!(error.stop_reason(), Some(StopReason::WaitTooLong));
+    assert_eq!((began.elapsed(), transport.count()), (Duration::ZERO, 1));
+    first.abort();
+    waiting.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_and_cannot_wait_so_long_are_told_at_once() {
+    let late = Step::Late(Duration::from_secs(3), response(429, &[("retry-after", "100")], "{}"));
+    let transport = ScriptedTransport::new([late]);
+    let client = builder(transport.clone()).max_in_flight(1).build().unwrap();
+    let first = tokio::spawn(client.get("/documents").send());
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    let error = client.get("/documents").deadline(Duration::from_secs(60)).send().await.unwrap_err();
+    assert_eq!(began.elapsed().as_secs(), 3, "{error}");
+    assert_eq!((transport.count(), error.stop_reason()), (1, Some(StopReason::DeadlineWouldPass)));
+    first.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_in_flight_bounds_what_is_under_way_and_deadlines_hold_in_the_queue() {
+    let service = LimitedService::new(Limit::Fixed { requests: 10_000, window: WINDOW }, Duration::from_millis(100));
+    let client = builder(service.clone()).max_in_flight(4).build().unwrap();
+    let outcome = storm(&client, &service, 40, 40).await;
+    assert!((1.0..1.1).contains(&outcome.seconds), "ten rounds of four: {outcome:?}");
+
+    let transport = ScriptedTransport::new([Step::Silence]);
+    let client = builder(transport.clone()).max_in_flight(1).build().unwrap();
+    let silent = tokio::spawn(client.get("/documents").send());
+    tokio::task::yield_now().await;
+    let error = client.get("/documents").deadline(Duration::from_secs(2)).send().await.unwrap_err();
+    let ApiError::Timeout(timeout) = &error else { panic!("{error}") };
+    assert_eq!(timeout.sent(), steadfast::Sent::Never);
+    assert_eq!(transport.count(), 1);
+    silent.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_that_name_no_wait_close_the_gate_for_growing_ones() {
+    let refused = || Step::answer(429, &[], r#"{"code": "RATE_LIMIT_EXCEEDED"}"#);
+    let transport = ScriptedTransport::new((0..8).map(|_| refused()));
+    let policy = RetryPolicy::new().with_max_attempts(8).with_seed(3);
+    let client = builder(transport.clone()).retry(policy).build().unwrap();
+    let error = client.get("/documents").send().await.unwrap_err();
+    assert_eq!(error.stop_reason(), Some(StopReason::AttemptsExhausted));
+    let times = transport.times();
+    let waits: Vec<_> = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+    assert!(waits.iter().all(|wait| *wait >= Duration::from_millis(100)), "{waits:?}");
+    assert!(waits.iter().max().unwrap() > &Duration::from_secs(4), "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_503_that_names_a_wait_closes_the_gate_and_one_that_names_none_does_not() {
+    let transport =
+        ScriptedTransport::new([Step::answer(503, &[("retry-after", "20")], "")].into_iter().chain(successes(2)));
+    let client = builder(transport.clone()).build().unwrap();
+    let first = tokio::spawn(client.get("/documents").send());
+    tokio::task::yield_now().await;
+    client.get("/documents").send().await.unwrap();
+    first.await.unwrap().unwrap();
+    assert!(transport.times()[1] >= Duration::from_secs(20));
+
+    let transport = ScriptedTransport::new([Step::answer(503, &[], "")].into_iter().chain(successes(2)));
+    let client = builder(transport.clone()).build().unwrap();
+    let first = tokio::spawn(client.get("/documents").send());
+    tokio::task::yield_now().await;
+    client.get("/documents").send().await.unwrap();
+    assert_eq!(transport.times()[1], Duration::ZERO);
+    first.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_dropped_at_random_leave_no_place_behind() {
+    let mut random = fastrand::Rng::with_seed(5);
+    for round in 0..30 {
+        let service = LimitedService::new(Limit::Fixed { requests: 20, window: WINDOW }, Duration::from_millis(3));
+        let client = builder(service.clone()).max_in_flight(8).build().unwrap();
+        let calls: Vec<_> = (0..100).map(|_| tokio::spawn(client.get("/documents").send())).collect();
+        for call in calls {
+            if random.u8(..) < 64 {
+                tokio::time::sleep(Duration::from_micros(random.u64(..40_000))).await;
+            }
+            call.abort();
+        }
+        tokio::time::sleep(WINDOW * 3).await;
+        let began = Instant::now();
+        let outcome = storm(&client, &service, 20, 8).await;
+        assert_eq!(outcome.failed, 0, "round {round}");
+        assert!(began.elapsed() < WINDOW * 2, "round {round}: all places are free again: {outcome:?}");
+    }
 }

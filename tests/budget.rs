@@ -1,0 +1,98 @@
+//! The budget: an outage is not multiplied, and what a retry took out comes back where it should.
+
+#[path = "support/scripted_transport.rs"]
+mod scripted_transport;
+
+use std::time::Duration;
+
+use scripted_transport::{ScriptedTransport, Step};
+use steadfast::{Abaco, Client, ClientBuilder, RetryBudget, RetryPolicy, StopReason, abaco};
+
+fn builder(transport: &ScriptedTransport) -> ClientBuilder<Abaco> {
+    Client::builder(abaco::ApiKey::new("abk_test", "not-a-real-secret").unwrap()).transport(transport.clone())
+}
+
+fn answers(statuses: impl IntoIterator<Item = u16>) -> ScriptedTransport {
+    ScriptedTransport::new(statuses.into_iter().map(|status| Step::answer(status, &[], "{}")))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_not_multiplied() {
+    let transport = answers(std::iter::repeat_n(500, 5000));
+    let client = builder(&transport).build().unwrap();
+    let mut reasons = Vec::new();
+    for _ in 0..1000 {
+        reasons.extend(client.get("/documents").send().await.unwrap_err().stop_reason());
+    }
+    // 500 tokens, 14 for each retry.
+    assert_eq!(transport.count(), 1000 + 500 / 14);
+    assert_eq!(reasons.last(), Some(&StopReason::BudgetEmpty));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_budget_every_retry_is_made() {
+    let transport = answers(std::iter::repeat_n(500, 5000));
+    let client = builder(&transport).retry_budget(RetryBudget::unlimited()).build().unwrap();
+    for _ in 0..1000 {
+        let error = client.get("/documents").send().await.unwrap_err();
+        assert_eq!(error.stop_reason(), Some(StopReason::AttemptsExhausted));
+    }
+    assert_eq!(transport.count(), 3000);
+}
+
+/// How many retries an outage gets from a bucket of 28 tokens, two retries' worth, after these statuses.
+async fn retries_left_after(statuses: &[u16], calls: usize) -> usize {
+    let transport = answers(statuses.iter().copied().chain(std::iter::repeat_n(500, 100)));
+    let client = builder(&transport).retry_budget(RetryBudget::new().with_capacity(28)).build().unwrap();
+    for _ in 0..calls {
+        let _ = client.get("/documents").send().await;
+    }
+    let before = transport.count();
+    let outage = RetryPolicy::new().with_max_attempts(50);
+    let error = client.get("/documents").retry(outage).send().await.unwrap_err();
+    assert_eq!(error.stop_reason(), Some(StopReason::BudgetEmpty));
+    transport.count() - before - 1
+}
+
+#[tokio::test(start_paused = true)]
+async fn successes_pay_back_and_never_above_the_capacity() {
+    assert_eq!(retries_left_after(&[], 0).await, 2);
+    assert_eq!(retries_left_after(&[200; 60], 60).await, 2, "never above the capacity");
+    assert_eq!(retries_left_after(&[500, 200], 1).await, 2, "a retry that succeeds gives its cost back");
+    assert_eq!(retries_left_after(&[500, 404], 1).await, 2, "so does one that the service answered for good");
+    assert_eq!(retries_left_after(&[500, 500, 500], 1).await, 0, "retries that fail are spent");
+    let mut statuses = vec![500; 3];
+    statuses.extend([200; 13]);
+    assert_eq!(retries_left_after(&statuses, 14).await, 0);
+    statuses.push(200);
+    assert_eq!(retries_left_after(&statuses, 15).await, 1, "fourteen plain successes pay for one retry");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_a_rate_limit_costs_less() {
+    let transport = answers(std::iter::repeat_n(429, 100));
+    let policy = RetryPolicy::new().with_max_attempts(50);
+    let client = builder(&transport).retry_budget(RetryBudget::new().with_capacity(28)).retry(policy).build().unwrap();
+    client.get("/documents").send().await.unwrap_err();
+    assert_eq!(transport.count(), 1 + 28 / 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_call_returns_what_it_held() {
+    let transport = ScriptedTransport::new(
+        (0..200).map(|number| if number % 2 == 0 { Step::answer(500, &[], "{}") } else { Step::Silence }),
+    );
+    let budget = RetryBudget::new().with_capacity(14);
+    let client = builder(&transport).retry_budget(budget).build().unwrap();
+    for _ in 0..100 {
+        // Dropped in the wait before the retry, or in the retry itself.
+        let call = client.get("/documents").send();
+        assert!(tokio::time::timeout(Duration::from_millis(600), call).await.is_err());
+        let consumed = transport.count();
+        if consumed % 2 == 1 {
+            let call = client.get("/documents").send();
+            assert!(tokio::time::timeout(Duration::from_millis(10), call).await.is_err());
+        }
+    }
+    assert!(transport.count() >= 150);
+}
