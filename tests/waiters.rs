@@ -1,0 +1,61 @@
+//! What it costs to wait at the gate.
+
+#[path = "support/scripted_transport.rs"]
+mod scripted_transport;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use scripted_transport::{ScriptedTransport, Step};
+use steadfast::{Abaco, Client, abaco};
+use tokio::task::JoinSet;
+
+/// Counts the bytes in use.
+struct Counting;
+
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_waiters_cost_less_than_four_kibibytes_each() {
+    const WAITERS: usize = 10_000;
+    let refusal = Step::answer(429, &[("retry-after", "100")], "{}");
+    let successes = (0..=WAITERS).map(|_| Step::answer(200, &[], "{}"));
+    let transport = ScriptedTransport::new([refusal].into_iter().chain(successes));
+    let key = abaco::ApiKey::new("abk_test", "not-a-real-secret").unwrap();
+    let client = Client::<Abaco>::builder(key).transport(transport.clone()).build().unwrap();
+    let mut calls = JoinSet::new();
+    calls.spawn(client.get("/documents").query(&[("page", 0)]).send());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+
+    let before = IN_USE.load(Ordering::Relaxed);
+    for page in 1..=WAITERS {
+        calls.spawn(client.get("/documents").query(&[("page", page)]).send());
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let each = (IN_USE.load(Ordering::Relaxed) - before) / WAITERS;
+    println!("{each} bytes a waiter, its task, request and place in the queue included");
+    assert_eq!(transport.count(), 1, "all of them wait");
+    assert!(each < 4096, "{each} bytes a waiter");
+
+    while let Some(call) = calls.join_next().await {
+        call.unwrap().unwrap();
+    }
+    assert_eq!(transport.count(), WAITERS + 2);
+}
