@@ -22,29 +22,32 @@ use steadfast::{Abaco, ApiError, Attempt, Client, FsmNavigator, Service, Stayfor
 async fn main() -> Result<(), ApiError> {
     let is_set = |prefix: &str| std::env::var_os(format!("{prefix}_API_KEY")).is_some();
     if is_set(Abaco::ENV) {
-        real::<Abaco>("/business-partners").await
+        real::<Abaco>("/business-partners").await;
     } else if is_set(FsmNavigator::ENV) {
-        real::<FsmNavigator>("/customers").await
+        real::<FsmNavigator>("/customers").await;
     } else if is_set(Stayforge::ENV) {
-        real::<Stayforge>("/v1").await
+        real::<Stayforge>("/v1").await;
     } else {
-        story().await
+        story().await?;
     }
+    Ok(())
 }
 
-async fn real<S: Service>(default_path: &str) -> Result<(), ApiError> {
+async fn real<S: Service>(default_path: &str) {
     let path = std::env::args().nth(1).unwrap_or_else(|| default_path.to_owned());
     println!("{}: GET {path}", S::NAME);
-    match Client::<S>::from_env()?.get(path).send().await {
+    let answer = match Client::<S>::from_env() {
+        Ok(client) => client.get(path).send().await,
+        Err(error) => Err(error),
+    };
+    match answer {
         Ok(answer) => {
             tell(answer.attempts());
-            println!("  {} with {} bytes", answer.status(), answer.body().len());
-            Ok(())
+            println!("   {} with {} bytes", answer.status(), answer.body().len());
         }
         Err(error) => {
-            tell(error.attempts());
-            println!("  what to do: {}", error.help().unwrap_or("the service's page gives no advice for this"));
-            Err(error)
+            explain(&error);
+            std::process::exit(1);
         }
     }
 }
