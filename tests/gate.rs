@@ -29,12 +29,12 @@ struct Outcome {
 async fn storm(client: &Client<Abaco>, service: &LimitedService, calls: usize, at_a_time: usize) -> Outcome {
     let began = Instant::now();
     let before = service.requests();
-    let (mut begun, mut failed) = (0, 0);
+    let (mut started, mut failed) = (0, 0);
     let mut under_way = JoinSet::new();
     loop {
-        while begun < calls && under_way.len() < at_a_time {
+        while started < calls && under_way.len() < at_a_time {
             under_way.spawn(client.get("/documents").send());
-            begun += 1;
+            started += 1;
         }
         match under_way.join_next().await {
             None => break,

@@ -135,7 +135,7 @@ proptest! {
             prop_assert!(!times.is_empty() && times.len() <= policy.max_attempts() as usize);
             prop_assert!(elapsed <= deadline + Duration::from_millis(1), "{:?} of {:?}", elapsed, deadline);
             for (number, pair) in times.windows(2).enumerate() {
-                let wait = pair[1] - (attempts[number].began + attempts[number].took);
+                let wait = pair[1].saturating_sub(attempts[number].began + attempts[number].took);
                 let (answer, most) = (&answers[number], policy.max_wait() + Duration::from_millis(500 + 2));
                 prop_assert!(wait >= answer.hint(), "{:?} after {:?}", wait, answer);
                 prop_assert!(wait > Duration::ZERO, "at once after {:?}", answer);

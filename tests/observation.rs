@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use scripted_transport::{ScriptedTransport, Step};
-use steadfast::{Abaco, Client, Event, Fault, Sent, StopReason, WaitSource, abaco};
+use steadfast::{Abaco, Attempt, Client, Event, Fault, Sent, StopReason, WaitSource, abaco};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::Layer;
@@ -44,7 +44,7 @@ async fn the_observer_is_told_of_retries_the_gate_and_calls_given_up() {
     assert_eq!((method.as_str(), &**path, attempt.number, *source), ("GET", "/documents", 2, WaitSource::Backoff));
     let Event::GaveUp { reason, attempts, last, .. } = given_up else { panic!("{given_up:?}") };
     assert_eq!((*reason, *attempts), (StopReason::NotRetryable, 3));
-    assert_eq!(last.as_ref().and_then(|attempt| attempt.status()).map(|status| status.as_u16()), Some(404));
+    assert_eq!(last.as_ref().and_then(Attempt::status).map(|status| status.as_u16()), Some(404));
 }
 
 #[tokio::test(start_paused = true)]

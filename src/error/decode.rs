@@ -60,14 +60,14 @@ impl DecodeError {
     /// The body was longer than `limit` bytes.
     pub(crate) fn too_long(seen: PartialAnswer, limit: usize) -> Box<Self> {
         let reason = format!("it is longer than max_body, {limit} bytes; raise that for answers of this size");
-        let error = Self::new(seen.status, "a body within max_body", reason, seen.body, 0);
+        let error = Self::new(seen.status, "a body within max_body", reason, &seen.body, 0);
         Box::new(Self { request_id: seen.request_id, ..*error })
     }
 
     /// The body is not UTF-8 text from byte `at` on.
     pub(crate) fn not_text(status: StatusCode, body: Bytes, at: usize, secret: &Secret) -> Box<Self> {
         let reason = format!("it is not UTF-8 from byte {at} on");
-        Self::new(status, "UTF-8 text", reason, secret.strike_out(body), at)
+        Self::new(status, "UTF-8 text", reason, &secret.strike_out(body), at)
     }
 
     /// Decodes JSON; an empty body counts as `null`, so that `()` and `Option` take a 204.
@@ -83,20 +83,20 @@ impl DecodeError {
             let expected = std::any::type_name::<T>();
             let mut deserializer = serde_json::Deserializer::from_slice(json);
             let Err(located) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) else {
-                return Self::new(status, expected, "it is more than one JSON value".to_owned(), body, 0);
+                return Self::new(status, expected, "it is more than one JSON value".to_owned(), &body, 0);
             };
             let path = located.path().to_string();
             let source = located.into_inner();
             let reason = if body.trim_ascii().is_empty() { "it is empty".to_owned() } else { source.to_string() };
             let at = offset(json, source.line(), source.column());
-            let mut error = Self::new(status, expected, reason, body, at);
+            let mut error = Self::new(status, expected, reason, &body, at);
             error.path = path.into();
             error.source = Some(source);
             error
         })
     }
 
-    fn new(status: StatusCode, expected: &'static str, reason: String, body: Bytes, at: usize) -> Box<Self> {
+    fn new(status: StatusCode, expected: &'static str, reason: String, body: &Bytes, at: usize) -> Box<Self> {
         Box::new(Self {
             status,
             request_id: None,
@@ -104,7 +104,7 @@ impl DecodeError {
             expected,
             path: ".".into(),
             reason: reason.into(),
-            snippet: snippet(without_mark(&body), at),
+            snippet: snippet(without_mark(body), at),
             source: None,
             body: body.slice(..body.len().min(MAX_ERROR_BODY)),
         })
