@@ -1,6 +1,5 @@
 //! One error for every service: [`ApiError`].
 
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -13,8 +12,10 @@ use crate::service::Service;
 mod body;
 mod build;
 mod catalog;
+mod cause;
 mod decode;
 mod rejection;
+mod text;
 mod timeout;
 mod trace;
 mod transport;
@@ -28,7 +29,9 @@ pub use timeout::{Limit, TimeoutError};
 pub use trace::{Attempt, Outcome};
 pub use transport::{Fault, Sent, TransportError};
 
+use cause::Cause;
 pub(crate) use rejection::request_id;
+pub(crate) use text::Text;
 pub(crate) use trace::Trace;
 pub(crate) use transport::PartialAnswer;
 
@@ -109,15 +112,6 @@ impl ApiError {
         Self::Build(BuildError::new(kind, problem))
     }
 
-    pub(crate) fn in_variable(mut self, name: &str) -> Self {
-        if let Self::Build(error) = &mut self
-            && matches!(error.kind(), BuildErrorKind::Key | BuildErrorKind::BaseUrl)
-        {
-            error.in_variable(name);
-        }
-        self
-    }
-
     /// All that the service answered; `None` if no error answer came.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
@@ -162,22 +156,6 @@ impl ApiError {
     #[must_use]
     pub fn last_answer(&self) -> Option<&Rejection> {
         self.rejection().or(self.trace().earlier_answer.as_deref())
-    }
-
-    /// Takes that answer out.
-    pub(crate) fn into_last_answer(mut self) -> Option<Box<Rejection>> {
-        let earlier = self.trace_mut().earlier_answer.take();
-        match self {
-            Self::InvalidRequest(rejection)
-            | Self::Unauthenticated(rejection)
-            | Self::Forbidden(rejection)
-            | Self::NotFound(rejection)
-            | Self::Conflict(rejection)
-            | Self::RateLimited(rejection)
-            | Self::Unavailable(rejection)
-            | Self::Unrecognized(rejection) => Some(rejection),
-            Self::Transport(_) | Self::Timeout(_) | Self::Decode(_) | Self::Build(_) => earlier,
-        }
     }
 
     /// Whether the service answered with this very code. Equal codes of two services are different codes.
@@ -264,112 +242,6 @@ impl ApiError {
     pub fn path(&self) -> Option<&str> {
         self.trace().path.as_deref()
     }
-
-    /// Whether it is certain that the request had no effect.
-    pub(crate) fn proves_no_effect(&self) -> bool {
-        match self.cause() {
-            Cause::Answer(rejection) => rejection.proves_no_effect(),
-            Cause::Transport(error) => error.sent == Sent::Never,
-            Cause::Timeout(error) => error.sent == Sent::Never,
-            Cause::Decode(_) => false,
-            Cause::Build(_) => true,
-        }
-    }
-
-    /// This error with the last answer that came before it, in `before`, unless it is an answer itself.
-    pub(crate) fn after(mut self, before: Option<Self>) -> Self {
-        if self.rejection().is_none() {
-            self.trace_mut().earlier_answer = before.and_then(Self::into_last_answer);
-        }
-        self
-    }
-
-    pub(crate) fn is_rate_limit(&self) -> bool {
-        self.category() == Some(Category::RateLimited)
-    }
-
-    /// The answer, if it tells every call to hold back: a rate limit, or a 503 that names a wait.
-    pub(crate) fn refusal(&self) -> Option<&Rejection> {
-        self.rejection().filter(|rejection| {
-            rejection.category() == Category::RateLimited
-                || (rejection.status == StatusCode::SERVICE_UNAVAILABLE && rejection.retry_after.is_some())
-        })
-    }
-
-    /// Sets the documented row for when no answer came, if none did.
-    pub(crate) fn set_no_answer_row(&mut self, row: Option<&'static CodeInfo>) {
-        if let Self::Transport(error) = self {
-            error.row = row;
-        } else if let Self::Timeout(error) = self {
-            error.row = row;
-        }
-    }
-
-    /// What came of the attempt that ended with this error; `None` if there was none.
-    pub(crate) fn outcome(&self) -> Option<Outcome> {
-        match self.cause() {
-            Cause::Answer(rejection) => {
-                Some(Outcome::Answered { status: rejection.status, code: rejection.code.clone() })
-            }
-            Cause::Transport(error) => Some(Outcome::Failed(error.fault)),
-            Cause::Timeout(error) => Some(Outcome::TimedOut(error.limit)),
-            Cause::Decode(error) => Some(Outcome::Answered { status: error.status, code: None }),
-            Cause::Build(_) => None,
-        }
-    }
-
-    fn trace(&self) -> &Trace {
-        match self.cause() {
-            Cause::Answer(rejection) => &rejection.trace,
-            Cause::Transport(error) => &error.trace,
-            Cause::Timeout(error) => &error.trace,
-            Cause::Decode(error) => &error.trace,
-            Cause::Build(error) => &error.trace,
-        }
-    }
-
-    fn cause(&self) -> Cause<'_> {
-        match self {
-            Self::InvalidRequest(rejection)
-            | Self::Unauthenticated(rejection)
-            | Self::Forbidden(rejection)
-            | Self::NotFound(rejection)
-            | Self::Conflict(rejection)
-            | Self::RateLimited(rejection)
-            | Self::Unavailable(rejection)
-            | Self::Unrecognized(rejection) => Cause::Answer(rejection),
-            Self::Transport(error) => Cause::Transport(error),
-            Self::Timeout(error) => Cause::Timeout(error),
-            Self::Decode(error) => Cause::Decode(error),
-            Self::Build(error) => Cause::Build(error),
-        }
-    }
-
-    pub(crate) fn trace_mut(&mut self) -> &mut Trace {
-        match self {
-            Self::InvalidRequest(rejection)
-            | Self::Unauthenticated(rejection)
-            | Self::Forbidden(rejection)
-            | Self::NotFound(rejection)
-            | Self::Conflict(rejection)
-            | Self::RateLimited(rejection)
-            | Self::Unavailable(rejection)
-            | Self::Unrecognized(rejection) => &mut rejection.trace,
-            Self::Transport(error) => &mut error.trace,
-            Self::Timeout(error) => &mut error.trace,
-            Self::Decode(error) => &mut error.trace,
-            Self::Build(error) => &mut error.trace,
-        }
-    }
-}
-
-/// What the variants of [`ApiError`] are made of: five kinds, of which the first has eight variants.
-enum Cause<'a> {
-    Answer(&'a Rejection),
-    Transport(&'a TransportError),
-    Timeout(&'a TimeoutError),
-    Decode(&'a DecodeError),
-    Build(&'a BuildError),
 }
 
 impl From<Rejection> for ApiError {
@@ -410,20 +282,5 @@ impl From<Box<DecodeError>> for ApiError {
 impl From<Box<BuildError>> for ApiError {
     fn from(error: Box<BuildError>) -> Self {
         Self::Build(error)
-    }
-}
-
-/// Text from outside on one line of a log: control characters become spaces, and 200 characters are enough.
-pub(crate) struct Text<'a>(pub(crate) &'a str);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const LONGEST: usize = 200;
-        let mut characters = self.0.chars();
-        for character in characters.by_ref().take(LONGEST) {
-            let breaks_lines = character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
-            fmt::Write::write_char(f, if breaks_lines { ' ' } else { character })?;
-        }
-        f.write_str(if characters.next().is_some() { "…" } else { "" })
     }
 }

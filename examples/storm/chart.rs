@@ -19,7 +19,12 @@ pub fn draw(outcomes: &[Outcome], path: &str) -> Result<(), Box<dyn Error>> {
         .x_label_area_size(40)
         .y_label_area_size(56)
         .build_cartesian_2d(0.0..last * 1.02, 0.0..most as f64 * 1.05)?;
-    chart.configure_mesh().x_desc("seconds").y_desc("requests sent (thick) and taken (thin)").draw()?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_desc("seconds")
+        .y_desc("requests sent (thick) and taken (thin)")
+        .draw()?;
     let colours = [RGBColor(0, 114, 178), RGBColor(120, 120, 120), RGBColor(213, 94, 0), RGBColor(0, 158, 115)];
     for (outcome, colour) in outcomes.iter().zip(colours) {
         let steps = |counted: &dyn Fn(u16) -> bool| {
