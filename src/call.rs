@@ -154,17 +154,16 @@ impl Call {
     async fn exchange(&mut self) -> Result<(Parts, Bytes), ApiError> {
         let core = &self.request.core;
         let remaining = self.remaining();
-        let (limit, within) = if remaining <= core.attempt_timeout {
-            (Limit::Deadline, remaining)
+        let (within, timed_out) = if remaining <= core.attempt_timeout {
+            (remaining, TimeoutError::new(Limit::Deadline, self.request.deadline, Sent::Maybe))
         } else {
-            (Limit::Attempt, core.attempt_timeout)
+            (core.attempt_timeout, TimeoutError::new(Limit::Attempt, core.attempt_timeout, Sent::Maybe))
         };
         let mut answer = None;
         let end = match timeout(within, exchange(&self.request, &mut answer)).await {
             Ok(end) => end?,
             Err(_) => End::TimedOut,
         };
-        let timed_out = TimeoutError::new(limit, core.attempt_timeout.min(self.request.deadline), Sent::Maybe);
         let Some(Answer { head, body }) = answer else {
             return Err(timed_out.into());
         };

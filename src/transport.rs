@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -27,6 +28,12 @@ pub trait Transport: Send + Sync + 'static {
     /// [`ApiError::Transport`] when no answer came, saying whether the request can have arrived; [`ApiError::Timeout`]
     /// when a limit of its own passed.
     fn send(&self, request: HttpRequest) -> SendFuture<'_>;
+}
+
+impl<T: Transport + ?Sized> Transport for Arc<T> {
+    fn send(&self, request: HttpRequest) -> SendFuture<'_> {
+        (**self).send(request)
+    }
 }
 
 /// What [`Transport::send`] returns.

@@ -3,10 +3,12 @@
 #[path = "support/scripted_transport.rs"]
 mod scripted_transport;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use scripted_transport::{ScriptedTransport, Step};
-use steadfast::{Abaco, Client, ClientBuilder, RetryBudget, RetryPolicy, StopReason, abaco};
+use scripted_transport::{ScriptedTransport, Step, response};
+use steadfast::transport::{HttpRequest, SendFuture};
+use steadfast::{Abaco, Client, ClientBuilder, RetryBudget, RetryPolicy, StopReason, Transport, abaco};
 
 fn builder(transport: &ScriptedTransport) -> ClientBuilder<Abaco> {
     Client::builder(abaco::ApiKey::new("abk_test", "not-a-real-secret").unwrap()).transport(transport.clone())
@@ -95,4 +97,43 @@ async fn a_dropped_call_returns_what_it_held() {
         }
     }
     assert!(transport.count() >= 150);
+}
+
+/// A service that answers 503 to one request in ten.
+struct Flaky(Mutex<(fastrand::Rng, usize)>);
+
+impl Transport for Flaky {
+    fn send(&self, _: HttpRequest) -> SendFuture<'_> {
+        let mut state = self.0.lock().unwrap();
+        state.1 += 1;
+        let status = if state.0.u8(..10) == 0 { 503 } else { 200 };
+        Box::pin(async move { Ok(response(status, &[], "{}")) })
+    }
+}
+
+/// How many of 4,000 GETs fail, 200 to each of 20 services, and how many requests they take.
+async fn stumbling(policy: RetryPolicy) -> (usize, usize) {
+    let (mut failed, mut requests) = (0, 0);
+    for seed in 0..20 {
+        let service = Arc::new(Flaky(Mutex::new((fastrand::Rng::with_seed(seed), 0))));
+        let key = abaco::ApiKey::new("abk_test", "not-a-real-secret").unwrap();
+        let builder = Client::<Abaco>::builder(key).transport(Arc::clone(&service)).retry(policy);
+        let client = builder.build().unwrap();
+        let calls: Vec<_> = (0..200).map(|_| tokio::spawn(client.get("/documents").send())).collect();
+        for call in calls {
+            failed += usize::from(call.await.unwrap().is_err());
+        }
+        requests += service.0.lock().unwrap().1;
+    }
+    println!("{failed} of 4000 failed, {requests} requests");
+    (failed, requests)
+}
+
+#[tokio::test(start_paused = true)]
+async fn random_stumbles_are_ridden_out() {
+    // Three in a row fail one call in a thousand, whoever makes the retries; five in a row one in a hundred thousand.
+    let (failed, requests) = stumbling(RetryPolicy::new()).await;
+    assert!(failed <= 10 && requests <= 4000 * 115 / 100, "{failed} failed, {requests} requests");
+    let (failed, requests) = stumbling(RetryPolicy::new().with_max_attempts(5)).await;
+    assert!(failed == 0 && requests <= 4000 * 115 / 100, "{failed} failed, {requests} requests");
 }

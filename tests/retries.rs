@@ -139,12 +139,14 @@ async fn a_wait_that_would_outlast_the_deadline_ends_the_call_at_once() {
 #[tokio::test(start_paused = true)]
 async fn no_attempt_runs_past_the_deadline() {
     let transport = ScriptedTransport::new([Step::Late(Duration::from_secs(6), response(503, &[], "")), Step::Silence]);
-    let client = builder(&transport).deadline(Duration::from_secs(10)).build().unwrap();
+    let settings = builder(&transport).attempt_timeout(Duration::from_secs(8)).deadline(Duration::from_secs(10));
+    let client = settings.build().unwrap();
     let began = Instant::now();
     let error = client.get("/documents").send().await.unwrap_err();
     assert_eq!(began.elapsed(), Duration::from_secs(10));
     let ApiError::Timeout(timeout) = &error else { panic!("{error}") };
     assert_eq!((timeout.limit(), timeout.sent()), (Limit::Deadline, Sent::Maybe));
+    assert!(error.to_string().contains("the deadline of 10.00 s passed"), "{error}");
     assert_eq!(error.attempts().len(), 2);
     assert_eq!(error.attempts()[1].outcome, Outcome::TimedOut(Limit::Deadline));
     assert_eq!(error.elapsed(), Duration::from_secs(10));
