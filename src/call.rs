@@ -89,6 +89,8 @@ struct Call {
     refusals: u32,
     /// What the last answer told of the quota.
     quota: Option<Quota>,
+    /// When the gate opens that did not let it through.
+    held_until: Option<SystemTime>,
 }
 
 impl Call {
@@ -102,6 +104,7 @@ impl Call {
             attempts: Vec::new(),
             refusals: 0,
             quota: None,
+            held_until: None,
         }
     }
 
@@ -252,15 +255,15 @@ impl Call {
         if let Some(attempt) = self.attempts.last_mut() {
             (attempt.wait, attempt.wait_source) = (None, None);
         }
-        let mut timeout = TimeoutError::new(Limit::Deadline, self.request.deadline, Sent::Never);
+        let timeout = TimeoutError::new(Limit::Deadline, self.request.deadline, Sent::Never);
         let Some(Held { wait, beyond_max_wait, refusal }) = held else {
             return (timeout.into(), StopReason::DeadlineWouldPass);
         };
+        self.held_until = Some(after::add(SystemTime::now(), wait));
         let reason = if beyond_max_wait { StopReason::WaitTooLong } else { StopReason::DeadlineWouldPass };
         if let Some(refusal) = refusal {
             return (ApiError::from((*refusal).clone()), reason);
         }
-        timeout.retry_at = Some(after::add(SystemTime::now(), wait));
         (timeout.into(), reason)
     }
 
@@ -305,6 +308,7 @@ impl Call {
             elapsed: self.began.elapsed(),
             attempts: self.attempts,
             stop_reason,
+            held_until: self.held_until,
             earlier_answer: None,
         }
     }

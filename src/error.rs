@@ -194,11 +194,7 @@ impl ApiError {
     /// page. Never later than the end of the year 9999.
     #[must_use]
     pub fn retry_at(&self) -> Option<SystemTime> {
-        match self.cause() {
-            Cause::Answer(rejection) => rejection.retry_at(),
-            Cause::Timeout(error) => error.retry_at,
-            Cause::Transport(_) | Cause::Decode(_) | Cause::Build(_) => None,
-        }
+        self.rejection().and_then(Rejection::retry_at).max(self.trace().held_until)
     }
 
     /// What to do about it, from the service's page in our words. `None` where the page says nothing.

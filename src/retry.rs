@@ -129,9 +129,9 @@ impl RetryPolicy {
     }
 
     /// How much longer than a service asked, so that clients which were told the same moment come apart: up to a fiftieth,
-    /// at most `base`.
+    /// at most `base`, and no wait over `max_wait`.
     pub(crate) fn spread(&self, wait: Duration, random: f64) -> Duration {
-        scaled((wait / 50).min(self.base), random)
+        scaled((wait / 50).min(self.base), random).min(self.max_wait.saturating_sub(wait))
     }
 
     /// What contradicts itself in these settings.

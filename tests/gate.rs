@@ -239,6 +239,20 @@ async fn a_call_that_the_closed_gate_would_outlast_fails_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_cannot_wait_for_a_refusal_without_a_hint_is_told_when_to_come_back() {
+    let transport = ScriptedTransport::new([Step::answer(429, &[], "{}")]);
+    let slow = RetryPolicy::new().with_rate_limit_base(Duration::from_secs(20)).with_seed(1);
+    let client = builder(transport.clone()).retry(slow).build().unwrap();
+    let first = tokio::spawn(client.get("/documents").send());
+    tokio::task::yield_now().await;
+    let hasty = RetryPolicy::new().with_max_wait(Duration::from_secs(1));
+    let error = client.get("/documents").retry(hasty).send().await.unwrap_err();
+    assert_eq!(error.stop_reason(), Some(StopReason::WaitTooLong));
+    assert!(error.retry_at().is_some() && error.to_string().contains("not before"), "{error}");
+    first.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn those_who_wait_and_cannot_wait_so_long_are_told_at_once() {
     let late = Step::Late(Duration::from_secs(3), response(429, &[("retry-after", "100")], "{}"));
     let transport = ScriptedTransport::new([late]);

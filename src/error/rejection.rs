@@ -146,7 +146,7 @@ impl fmt::Display for Rejection {
             write!(f, " [request {}]", Text(request_id))?;
         }
         if let Some(StopReason::WaitTooLong | StopReason::DeadlineWouldPass) = self.trace.stop_reason
-            && let Some(time) = self.retry_at()
+            && let Some(time) = self.retry_at().max(self.trace.held_until)
         {
             write!(f, ", not before {}", httpdate::HttpDate::from(time))?;
         }

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -18,8 +18,6 @@ pub struct TimeoutError {
     pub(crate) sent: Sent,
     pub(crate) partial: Option<Box<PartialAnswer>>,
     pub(crate) row: Option<&'static CodeInfo>,
-    /// When the gate that held the call opens.
-    pub(crate) retry_at: Option<SystemTime>,
     pub(crate) trace: Trace,
 }
 
@@ -27,7 +25,7 @@ impl TimeoutError {
     /// What a [`Transport`](crate::transport::Transport) reports when a limit of its own, `after`, has passed.
     #[must_use]
     pub fn new(limit: Limit, after: Duration, sent: Sent) -> Self {
-        Self { limit, after, sent, partial: None, row: None, retry_at: None, trace: Trace::default() }
+        Self { limit, after, sent, partial: None, row: None, trace: Trace::default() }
     }
 
     /// Which limit passed.

@@ -1,7 +1,7 @@
 //! What a call did: its attempts, one by one, and why it ended.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
 
@@ -99,6 +99,8 @@ pub(crate) struct Trace {
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) elapsed: Duration,
     pub(crate) stop_reason: Option<StopReason>,
+    /// When the gate opens that did not let the call through.
+    pub(crate) held_until: Option<SystemTime>,
     /// The last error answer, if the last attempt got none.
     pub(crate) earlier_answer: Option<Box<Rejection>>,
 }
