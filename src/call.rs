@@ -118,11 +118,7 @@ impl Call {
 
     /// Waits for leave to send, no longer than the deadline.
     async fn enter<'a>(&self, core: &'a Core) -> Result<Pass<'a>, Option<Held>> {
-        let remaining = self.remaining();
-        if remaining.is_zero() {
-            return Err(None);
-        }
-        core.gate.enter(self.refusals, self.patience()).within(remaining).await
+        core.gate.enter(self.refusals, self.patience()).await
     }
 
     /// Sends the request once, reads its answer, and records the attempt.
@@ -202,6 +198,7 @@ impl Call {
                     Verdict::Refused { hint: rejection.retry_after, rejection: Arc::new(rejection.clone()) }
                 }
                 None if error.status().is_some() => Verdict::Took,
+                None if error.proves_no_effect() => Verdict::Unsent,
                 None => Verdict::Silent,
             },
         };

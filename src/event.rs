@@ -1,6 +1,7 @@
 //! What a client tells its observer: [`Event`].
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +64,8 @@ impl Observer {
     /// Tells the event, which is made only if someone listens.
     pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
         if let Some(observe) = &self.0 {
-            observe(&event());
+            // What goes wrong with observing must not go wrong with the call.
+            let _ = catch_unwind(AssertUnwindSafe(|| observe(&event())));
         }
     }
 }

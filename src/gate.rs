@@ -14,7 +14,7 @@ mod pace;
 mod queue;
 
 pub(crate) use pace::Quota;
-use pace::Sent;
+use pace::{Closing, Sent};
 use queue::{Enter, State};
 
 /// See the module. One for each client; its clones share it.
@@ -55,6 +55,8 @@ pub(crate) enum Verdict {
     },
     /// No answer came.
     Silent,
+    /// No answer came, and not a byte of the request had left.
+    Unsent,
 }
 
 impl Gate {
@@ -96,7 +98,11 @@ pub(crate) struct Pass<'a> {
     sent: Option<Sent>,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    fn new(gate: &'a Gate, sent: Sent) -> Self {
+        Self { gate, sent: Some(sent) }
+    }
+
     /// Tells the gate what came of the request. `own_wait` is how long to close after so many refusals in a row that name
     /// no wait; `spread` is how much longer than asked, so that clients which were told the same moment come apart.
     pub(crate) fn answered(
@@ -110,20 +116,27 @@ impl Pass<'_> {
         let now = Instant::now();
         let closed = self.gate.update(now, |state| {
             state.in_flight -= 1;
-            if let Some(quota) = quota {
-                state.pace.told(quota, state.in_flight);
-            }
             match verdict {
-                Verdict::Took => state.pace.took(sent),
-                Verdict::Silent => {}
+                Verdict::Unsent => state.pace.unsent(sent),
+                Verdict::Silent => state.pace.ended(sent),
+                Verdict::Took => {
+                    state.pace.ended(sent);
+                    state.pace.told(quota, sent, now, state.in_flight);
+                    state.pace.took(sent);
+                }
                 Verdict::Refused { hint, rejection } => {
+                    state.pace.ended(sent);
+                    state.pace.told(quota, sent, now, state.in_flight);
                     let wait = match hint.filter(|hint| !hint.is_zero()) {
                         Some(hint) => hint.max(own_wait(1)),
                         None => own_wait(state.pace.unhinted()),
                     };
-                    state.refusal = Some(rejection);
                     state.recall();
-                    if state.pace.refused(now, wait, spread(wait)) {
+                    let closing = state.pace.refused(sent, now, wait, spread(wait));
+                    if closing != Closing::None {
+                        state.refusal = Some(rejection);
+                    }
+                    if closing == Closing::New {
                         return Some(wait);
                     }
                 }
@@ -138,8 +151,11 @@ impl Pass<'_> {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        if self.sent.take().is_some() {
-            self.gate.update(Instant::now(), |state| state.in_flight -= 1);
+        if let Some(sent) = self.sent.take() {
+            self.gate.update(Instant::now(), |state| {
+                state.in_flight -= 1;
+                state.pace.ended(sent);
+            });
         }
     }
 }

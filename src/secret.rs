@@ -70,10 +70,14 @@ fn occurrence(text: &[u8], secret: &[u8]) -> Option<usize> {
     Some(text.len() - rest.len())
 }
 
-/// How many bytes write `byte` at the beginning of `text`: itself, `\/` or `\u002f`, escaped any number of times, or `%2F`.
+/// A text that was escaped again and again has more backslashes with each time; looking further than this would take time
+/// that grows with the square of a run of them.
+const MOST_BACKSLASHES: usize = 16;
+
+/// How many bytes write `byte` at the beginning of `text`: itself, `\/` or `\u002f`, escaped up to four times, or `%2F`.
 fn written(text: &[u8], byte: u8) -> Option<usize> {
     let hex = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-    let backslashes = text.iter().take_while(|byte| **byte == b'\\').count();
+    let backslashes = text.iter().take(MOST_BACKSLASHES).take_while(|byte| **byte == b'\\').count();
     let escaped = text.get(backslashes..).unwrap_or_default();
     match escaped {
         [b'u', b'0', b'0', digits @ ..] if backslashes > 0 && hex(digits.get(..2)?) == Some(byte) => {

@@ -44,7 +44,21 @@ async fn the_observer_is_told_of_retries_the_gate_and_calls_given_up() {
 #[tokio::test(start_paused = true)]
 async fn a_success_at_once_tells_nothing() {
     let transport = ScriptedTransport::new([Step::answer(200, &[], "{}")]);
-    let observe = |event: &Event| panic!("{event:?}");
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+    let observe = move |event: &Event| sink.lock().unwrap().push(event.clone());
     let client = Client::<Abaco>::builder(key()).transport(transport).observer(observe).build().unwrap();
+    client.get("/documents").send().await.unwrap();
+    assert!(seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_panics_breaks_no_call() {
+    let refusal = || Step::answer(429, &[("retry-after", "10")], LIMITED);
+    let transport = ScriptedTransport::new([refusal(), Step::answer(200, &[], "{}"), Step::answer(200, &[], "{}")]);
+    let observe = |event: &Event| panic!("on purpose, at {event:?}");
+    let builder = Client::<Abaco>::builder(key()).transport(transport).observer(observe).max_in_flight(1);
+    let client = builder.build().unwrap();
+    client.get("/documents").send().await.unwrap();
     client.get("/documents").send().await.unwrap();
 }

@@ -101,7 +101,7 @@ impl<S: Service> ClientBuilder<S> {
     }
 
     /// Tells `observe` what the client does on its own: retries, the gate, calls given up. It is called in the midst of
-    /// calls, so it should be quick and must not block.
+    /// calls, so it should be quick and must not block; if it panics, the call goes on.
     ///
     /// ```
     /// use std::sync::Arc;

@@ -16,12 +16,20 @@ const CLEAN_WINDOWS: u32 = 10;
 /// With each so many scouts that came back well, one more may be out at the same time.
 const SCOUTS_TO_WIDEN: u32 = 16;
 
+/// A quota whose reset is further off is not believed: it may count in another unit, and a service that means it refuses.
+const FURTHEST_RESET: Duration = Duration::from_secs(3600);
+
+/// If the one request that asks for a new quota gets no answer for so long, another may ask.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What is known of a service's limit.
 #[derive(Debug)]
 pub(super) struct Pace {
     phase: Phase,
-    /// Counts the reopenings, so that answers are counted for the window in which their requests were sent.
+    /// Counts the windows, so that answers are counted for the one in which their requests were sent.
     window: u64,
+    /// How many requests of the present window have not been answered.
+    unanswered: u32,
     /// How many requests of the present window the service took.
     taken: u32,
     /// Whether `taken` was learned in a window of its own, and not at the end of a time without a limit, which may have
@@ -29,7 +37,9 @@ pub(super) struct Pace {
     is_certain: bool,
     /// Refusals in a row that named no wait.
     unhinted: u32,
-    quota: Option<Quota>,
+    /// How many requests have been sent.
+    sends: u64,
+    quota: Option<Known>,
 }
 
 #[derive(Debug)]
@@ -42,13 +52,25 @@ enum Phase {
     Window { began: Instant, length: Duration, allowance: u32, started: u32, clean: u32 },
 }
 
-/// What the service itself says of its limit.
+/// What the service itself says of its limit, in one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quota {
     /// How many more requests it takes.
     pub(crate) remaining: u64,
     /// Until when.
     pub(crate) reset: Instant,
+}
+
+/// The quota as far as it is known.
+#[derive(Debug)]
+struct Known {
+    /// How many more requests may start.
+    remaining: u64,
+    reset: Instant,
+    /// How many requests had been sent when it was told. Answers to later ones know more than this.
+    as_of: u64,
+    /// When a request last went out to ask for the quota of a new window.
+    probed: Option<Instant>,
 }
 
 /// Whether a request may start.
@@ -58,37 +80,45 @@ pub(super) enum Admission {
     Now,
     /// Not before this time, whatever else happens.
     NotBefore(Instant),
-    /// When one that is under way has come back, or at this time if that is given.
-    WhenAnswered(Option<Instant>),
+    /// When one that is under way has come back, or at this time at the latest.
+    WhenAnswered(Instant),
 }
 
-/// When a request was sent, and in which window.
+/// When a request was sent, as which, and in which window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
     window: u64,
-    at: Instant,
+    number: u64,
+    pub(super) at: Instant,
 }
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self { phase: Phase::Free(VecDeque::new()), window: 0, taken: 0, is_certain: false, unhinted: 0, quota: None }
+        Self {
+            phase: Phase::Free(VecDeque::new()),
+            window: 0,
+            unanswered: 0,
+            taken: 0,
+            is_certain: false,
+            unhinted: 0,
+            sends: 0,
+            quota: None,
+        }
     }
 
-    /// Whether a request may start while `in_flight` are under way.
-    pub(super) fn admission(&self, now: Instant, in_flight: usize) -> Admission {
-        if let Some(quota) = &self.quota
-            && quota.remaining == 0
+    /// Whether a request may start.
+    pub(super) fn admission(&self, now: Instant) -> Admission {
+        if let Some(until) = self.closed_until(now) {
+            return Admission::NotBefore(until);
+        }
+        // What a new window's quota is, one request finds out.
+        if let Some(Known { reset, probed: Some(probed), .. }) = &self.quota
+            && now >= *reset
+            && now < later(*probed, PROBE_PATIENCE)
         {
-            if now < quota.reset {
-                return Admission::NotBefore(quota.reset);
-            }
-            // What the new window takes is not known until one answer has come.
-            if in_flight > 0 {
-                return Admission::WhenAnswered(None);
-            }
+            return Admission::WhenAnswered(later(*probed, PROBE_PATIENCE));
         }
         match self.phase {
-            Phase::Closed { until, .. } if now < until => Admission::NotBefore(until),
             Phase::Free(_) | Phase::Closed { .. } => Admission::Now,
             Phase::Window { began, length, allowance, started, .. } => {
                 let at_most = match allowance.saturating_sub(started) {
@@ -97,17 +127,23 @@ impl Pace {
                     // Fewer at a time towards the end, so that a window that takes less costs few refusals.
                     left => left.div_ceil(2),
                 };
-                if in_flight < at_most as usize {
-                    Admission::Now
-                } else {
-                    Admission::WhenAnswered(began.checked_add(length))
-                }
+                if self.unanswered < at_most { Admission::Now } else { Admission::WhenAnswered(later(began, length)) }
             }
         }
     }
 
+    /// Until when nothing can start, if the gate is closed.
+    pub(super) fn closed_until(&self, now: Instant) -> Option<Instant> {
+        let refused = match self.phase {
+            Phase::Closed { until, .. } => Some(until),
+            Phase::Free(_) | Phase::Window { .. } => None,
+        };
+        let used_up = self.quota.as_ref().filter(|quota| quota.remaining == 0).map(|quota| quota.reset);
+        refused.max(used_up).filter(|until| now < *until)
+    }
+
     /// A new window begins where its time has come. Says whether that reopened the gate.
-    pub(super) fn advance(&mut self, now: Instant, in_flight: usize) -> bool {
+    pub(super) fn advance(&mut self, now: Instant) -> bool {
         match &mut self.phase {
             Phase::Closed { until, length, .. } if now >= *until => {
                 let (allowance, length) = (self.taken, *length);
@@ -123,7 +159,7 @@ impl Pace {
                     self.phase = Phase::Free(VecDeque::new());
                 } else {
                     *allowance = (*allowance).max(self.taken);
-                    (*began, *started) = (now, u32::try_from(in_flight).unwrap_or(u32::MAX));
+                    (*began, *started) = (now, 0);
                 }
                 self.begin_window();
                 false
@@ -134,7 +170,7 @@ impl Pace {
 
     fn begin_window(&mut self) {
         self.window += 1;
-        self.taken = 0;
+        (self.taken, self.unanswered) = (0, 0);
     }
 
     /// A request starts.
@@ -142,19 +178,36 @@ impl Pace {
         if let Phase::Window { started, .. } = &mut self.phase {
             *started = started.saturating_add(1);
         }
+        self.unanswered = self.unanswered.saturating_add(1);
+        self.sends += 1;
         if let Some(quota) = &mut self.quota {
-            quota.remaining = quota.remaining.saturating_sub(1);
+            if now < quota.reset {
+                quota.remaining = quota.remaining.saturating_sub(1);
+            } else {
+                quota.probed = Some(now);
+            }
         }
-        Sent { window: self.window, at: now }
+        Sent { window: self.window, number: self.sends, at: now }
     }
 
-    /// A request that was to start was not sent.
-    pub(super) fn recalled(&mut self) {
-        if let Phase::Window { started, .. } = &mut self.phase {
+    /// A request that was to start was not sent, or not a byte of it.
+    pub(super) fn unsent(&mut self, sent: Sent) {
+        if let Phase::Window { started, .. } = &mut self.phase
+            && sent.window == self.window
+        {
             *started = started.saturating_sub(1);
         }
         if let Some(quota) = &mut self.quota {
             quota.remaining = quota.remaining.saturating_add(1);
+            quota.probed = None;
+        }
+        self.ended(sent);
+    }
+
+    /// A request is under way no longer.
+    pub(super) fn ended(&mut self, sent: Sent) {
+        if sent.window == self.window {
+            self.unanswered = self.unanswered.saturating_sub(1);
         }
     }
 
@@ -180,23 +233,26 @@ impl Pace {
         }
     }
 
-    /// The service refused a request and asked for a wait of `length`. Says whether that closed the gate.
-    pub(super) fn refused(&mut self, now: Instant, length: Duration, spread: Duration) -> bool {
+    /// The service refused a request and asked for a wait of `length`. Says whether that closed the gate, or for longer.
+    pub(super) fn refused(&mut self, sent: Sent, now: Instant, length: Duration, spread: Duration) -> Closing {
         let until = later(now, length);
         match &mut self.phase {
             Phase::Closed { until: present, .. } => {
+                let is_longer = until > *present;
                 *present = until.max(*present);
-                return false;
+                return if is_longer { Closing::Longer } else { Closing::None };
             }
             Phase::Free(times) => {
                 let recent = times.iter().filter(|sent| now.saturating_duration_since(**sent) <= length);
                 self.taken = u32::try_from(recent.count()).unwrap_or(u32::MAX);
                 self.is_certain = false;
             }
+            // A refusal from before the window says nothing of what the window takes.
+            Phase::Window { allowance, .. } if sent.window != self.window => self.taken = self.taken.max(*allowance),
             Phase::Window { .. } => self.is_certain = true,
         }
         self.phase = Phase::Closed { until: later(until, spread), since: now, length };
-        true
+        Closing::New
     }
 
     /// How many refusals in a row named no wait, this one included.
@@ -205,27 +261,35 @@ impl Pace {
         self.unhinted
     }
 
-    /// The service told its quota, in an answer that left `in_flight` others under way: it may not have counted them yet.
-    pub(super) fn told(&mut self, told: Quota, in_flight: usize) {
-        const SAME_WINDOW: Duration = Duration::from_millis(1500);
-        let remaining = told.remaining.saturating_sub(in_flight as u64);
-        match &mut self.quota {
-            Some(known) if later(told.reset, SAME_WINDOW) < known.reset => {} // an answer from before
-            Some(known) if told.reset <= later(known.reset, SAME_WINDOW) => {
-                known.remaining = known.remaining.min(remaining);
-                known.reset = known.reset.max(told.reset);
+    /// An answer came to the request `sent`, while `in_flight` others were under way, which the service may not have
+    /// counted yet. Answers come in any order, so one to a request that was sent before the quota was last told can only
+    /// lower it.
+    pub(super) fn told(&mut self, told: Option<Quota>, sent: Sent, now: Instant, in_flight: usize) {
+        let told = told.filter(|told| told.reset <= later(now, FURTHEST_RESET));
+        match (&mut self.quota, told) {
+            (Some(known), Some(told)) if sent.number <= known.as_of => {
+                known.remaining = known.remaining.min(told.remaining.saturating_sub(in_flight as u64));
             }
-            Some(_) | None => self.quota = Some(Quota { remaining, ..told }),
+            (_, Some(Quota { remaining, reset })) => {
+                let remaining = remaining.saturating_sub(in_flight as u64);
+                self.quota = Some(Known { remaining, reset, as_of: self.sends, probed: None });
+            }
+            // Its time is over, and the service tells no other.
+            (Some(known), None) if now >= known.reset && sent.number > known.as_of => self.quota = None,
+            (Some(_) | None, None) => {}
         }
     }
+}
 
-    /// Until when nothing can start, if the gate is closed.
-    pub(super) fn closed_until(&self, now: Instant) -> Option<Instant> {
-        match self.admission(now, 0) {
-            Admission::NotBefore(until) => Some(until),
-            Admission::Now | Admission::WhenAnswered(_) => None,
-        }
-    }
+/// What a refusal did to the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// It closed it.
+    New,
+    /// It was closed, and stays so for longer.
+    Longer,
+    /// It was closed for longer already.
+    None,
 }
 
 /// `time + wait`, or, where no clock reaches, ten years on.

@@ -6,11 +6,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::pace::{Admission, Pace, Sent};
+use super::pace::{Admission, Pace, Sent, later};
 use super::{Gate, Held, Pass, Patience};
 use crate::error::Rejection;
+
+/// Who watches the clock does so for all, but a task that is not polled watches nothing. So each waiter looks for itself
+/// now and then.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Who is let through and does not go within this time, since its task is not polled, loses its turn to the next.
+const TURN_LAPSES: Duration = Duration::from_secs(1);
 
 /// What the gate knows and who waits at it.
 pub(super) struct State {
@@ -21,11 +28,11 @@ pub(super) struct State {
     /// Who was let through and has not noticed yet.
     admitted: BTreeMap<Place, (Waiting, Sent)>,
     /// The one waiter that watches the clock for all, and the time for which it has set its alarm.
-    timekeeper: Option<(Place, Option<Instant>)>,
+    timekeeper: Option<(Place, Instant)>,
     tickets: u64,
-    /// The longest closing for which those who cannot wait so long were looked for.
+    /// Until when the gate is closed, as those were told who cannot wait so long.
     announced: Option<Instant>,
-    /// What closed the gate last.
+    /// What closed the gate; `None` once it is open.
     pub(super) refusal: Option<Arc<Rejection>>,
     /// Whether the gate has opened since that was last told.
     pub(super) opened: bool,
@@ -59,42 +66,64 @@ impl State {
         }
     }
 
+    fn advance(&mut self, now: Instant) {
+        if self.pace.advance(now) {
+            self.opened = true;
+            self.refusal = None;
+        }
+    }
+
     /// Lets through whom it can. Gathers whom to wake: those, those whom the closed gate would outlast, and who watches
     /// the clock.
     pub(super) fn admit(&mut self, now: Instant, max_in_flight: usize, woken: &mut Vec<Waker>) {
-        self.opened |= self.pace.advance(now, self.in_flight);
-        let mut alarm = None;
+        self.advance(now);
+        self.lapse(now);
         while !self.waiting.is_empty() && self.in_flight < max_in_flight {
-            match self.pace.admission(now, self.in_flight) {
+            match self.pace.admission(now) {
                 Admission::Now => {
+                    self.announced = None;
                     if let Some((place, waiting)) = self.waiting.pop_first() {
                         let sent = self.start(now);
                         self.retire(place);
                         woken.push(waiting.waker.clone());
                         self.admitted.insert(place, (waiting, sent));
                     }
-                    continue;
                 }
                 Admission::NotBefore(until) => {
                     self.announce(now, until, woken);
-                    alarm = Some(until);
+                    return self.keep_time(until, woken);
                 }
-                Admission::WhenAnswered(at_latest) => alarm = at_latest,
+                Admission::WhenAnswered(at_latest) => {
+                    self.announced = None;
+                    return self.keep_time(at_latest, woken);
+                }
             }
-            break;
         }
-        if let Some(alarm) = alarm {
-            self.keep_time(alarm, woken);
+    }
+
+    /// Takes the turn from those who were let through and are not polled. They stand in line again when they are.
+    fn lapse(&mut self, now: Instant) {
+        let lapsed = |sent: &Sent| later(sent.at, TURN_LAPSES) <= now;
+        while let Some(place) = self.admitted.iter().find(|(_, (_, sent))| lapsed(sent)).map(|(place, _)| *place) {
+            self.give_back(place);
         }
     }
 
     /// Calls back those who have leave to send and have not done so yet: the gate has closed.
     pub(super) fn recall(&mut self) {
-        while let Some((place, (waiting, _))) = self.admitted.pop_first() {
-            self.in_flight -= 1;
-            self.pace.recalled();
-            self.waiting.insert(place, waiting);
+        while let Some(place) = self.admitted.first_key_value().map(|(place, _)| *place) {
+            if let Some(waiting) = self.give_back(place) {
+                self.waiting.insert(place, waiting);
+            }
         }
+    }
+
+    /// Takes back the leave to send that `place` has, if it has one.
+    fn give_back(&mut self, place: Place) -> Option<Waiting> {
+        let (waiting, sent) = self.admitted.remove(&place)?;
+        self.in_flight -= 1;
+        self.pace.unsent(sent);
+        Some(waiting)
     }
 
     fn start(&mut self, now: Instant) -> Sent {
@@ -102,9 +131,10 @@ impl State {
         self.pace.started(now)
     }
 
-    /// Wakes those who cannot wait so long, once for each closing.
+    /// Wakes those who cannot wait so long. A closing that grows little by little is announced in steps of a second; they
+    /// have their deadlines besides.
     fn announce(&mut self, now: Instant, until: Instant, woken: &mut Vec<Waker>) {
-        if self.announced.is_some_and(|announced| announced >= until) {
+        if self.announced.is_some_and(|announced| until <= later(announced, Duration::from_secs(1))) {
             return;
         }
         self.announced = Some(until);
@@ -115,18 +145,18 @@ impl State {
     /// Sees to it that a waiter wakes at `alarm` at the latest.
     fn keep_time(&mut self, alarm: Instant, woken: &mut Vec<Waker>) {
         let place = match self.timekeeper {
-            Some((_, Some(set))) if set <= alarm => return,
+            Some((_, set)) if set <= alarm => return,
             Some((place, _)) => place,
             None => match self.waiting.first_key_value() {
                 Some((place, _)) => *place,
                 None => return,
             },
         };
-        self.timekeeper = Some((place, Some(alarm)));
+        self.timekeeper = Some((place, alarm));
         woken.extend(self.waiting.get(&place).map(|waiting| waiting.waker.clone()));
     }
 
-    /// Takes the clock from one who waits no longer.
+    /// Takes the clock from one who watches it no longer.
     fn retire(&mut self, place: Place) {
         if self.timekeeper.is_some_and(|(keeper, _)| keeper == place) {
             self.timekeeper = None;
@@ -139,15 +169,21 @@ impl State {
         let wait = until.saturating_duration_since(now);
         Some(Held { wait, beyond_max_wait: wait > patience.max_wait, refusal: self.refusal.clone() })
     }
+
+    /// Takes `place` out of the queue, wherever it stands.
+    fn leave(&mut self, place: Place) {
+        self.waiting.remove(&place);
+        self.retire(place);
+        self.give_back(place);
+    }
 }
 
-/// A call that waits for its turn. Dropping it frees its place.
+/// A call that waits for its turn. Dropping it frees its place. The error is `None` when its deadline has passed.
 pub(crate) struct Enter<'a> {
     gate: &'a Gate,
     refusals: u32,
     patience: Patience,
     place: Option<Place>,
-    /// Set only by the one that watches the clock.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
@@ -155,43 +191,30 @@ impl<'a> Enter<'a> {
     pub(super) fn new(gate: &'a Gate, refusals: u32, patience: Patience) -> Self {
         Self { gate, refusals, patience, place: None, alarm: None }
     }
-
-    /// The same, for no longer than `remaining`; `None` if that is over.
-    pub(crate) async fn within(self, remaining: Duration) -> Result<Pass<'a>, Option<Held>> {
-        match timeout(remaining, self).await {
-            Ok(result) => result.map_err(Some),
-            Err(_) => Err(None),
-        }
-    }
 }
 
 impl<'a> Future for Enter<'a> {
-    type Output = Result<Pass<'a>, Held>;
+    type Output = Result<Pass<'a>, Option<Held>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let gate = self.gate;
         loop {
             let now = Instant::now();
-            let turn = gate.update(now, |state| self.turn(state, now, context.waker()));
-            let alarm = match turn {
-                Turn::Over(result) => return Poll::Ready(result.map(|sent| Pass { gate, sent: Some(sent) })),
-                Turn::Wait => return Poll::Pending,
-                Turn::Watch(alarm) => alarm,
-            };
-            let clock = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(alarm)));
-            if clock.deadline() != alarm {
-                clock.as_mut().reset(alarm);
+            if self.patience.deadline.is_some_and(|deadline| now >= deadline) {
+                return Poll::Ready(Err(None));
             }
-            if clock.as_mut().poll(context).is_pending() {
+            let until = match gate.update(now, |state| self.turn(state, now, context.waker())) {
+                Turn::Over(Ok(sent)) => return Poll::Ready(Ok(Pass::new(gate, sent))),
+                Turn::Over(Err(held)) => return Poll::Ready(Err(Some(held))),
+                Turn::Wait(until) => self.patience.deadline.map_or(until, |deadline| deadline.min(until)),
+            };
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(until)));
+            if alarm.deadline() != until {
+                alarm.as_mut().reset(until);
+            }
+            if alarm.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }
-            gate.update(Instant::now(), |state| {
-                if let (Some(place), Some((keeper, set))) = (self.place, &mut state.timekeeper)
-                    && place == *keeper
-                {
-                    *set = None;
-                }
-            });
         }
     }
 }
@@ -199,43 +222,42 @@ impl<'a> Future for Enter<'a> {
 /// What a waiter does next.
 enum Turn {
     Over(Result<Sent, Held>),
-    Wait,
-    Watch(Instant),
+    Wait(Instant),
 }
 
 impl Enter<'_> {
     fn turn(&mut self, state: &mut State, now: Instant, waker: &Waker) -> Turn {
-        let Some(place) = self.place else {
-            state.opened |= state.pace.advance(now, state.in_flight);
-            let is_free = state.waiting.is_empty() && state.in_flight < self.gate.max_in_flight;
-            if is_free && state.pace.admission(now, state.in_flight) == Admission::Now {
-                return Turn::Over(Ok(state.start(now)));
-            }
-            if let Some(held) = state.held(now, self.patience) {
-                return Turn::Over(Err(held));
-            }
-            state.tickets += 1;
-            let place = Place { chances: u32::MAX - self.refusals, ticket: state.tickets };
-            state.waiting.insert(place, Waiting { waker: waker.clone(), patience: self.patience });
-            self.place = Some(place);
-            return Turn::Wait;
-        };
-        if let Some((_, sent)) = state.admitted.remove(&place) {
+        if let Some(place) = self.place
+            && let Some((_, sent)) = state.admitted.remove(&place)
+        {
             self.place = None;
             return Turn::Over(Ok(sent));
         }
+        state.advance(now);
+        let is_free = state.waiting.is_empty() && state.in_flight < self.gate.max_in_flight;
+        if self.place.is_none() && is_free && state.pace.admission(now) == Admission::Now {
+            return Turn::Over(Ok(state.start(now)));
+        }
         if let Some(held) = state.held(now, self.patience) {
-            state.waiting.remove(&place);
-            state.retire(place);
-            self.place = None;
+            if let Some(place) = self.place.take() {
+                state.leave(place);
+            }
             return Turn::Over(Err(held));
         }
-        if let Some(waiting) = state.waiting.get_mut(&place) {
-            waiting.waker.clone_from(waker);
+        let place = *self.place.get_or_insert_with(|| {
+            state.tickets += 1;
+            Place { chances: u32::MAX - self.refusals, ticket: state.tickets }
+        });
+        match state.waiting.get_mut(&place) {
+            Some(waiting) => waiting.waker.clone_from(waker),
+            None => drop(state.waiting.insert(place, Waiting { waker: waker.clone(), patience: self.patience })),
         }
         match state.timekeeper {
-            Some((keeper, Some(alarm))) if keeper == place => Turn::Watch(alarm),
-            Some(_) | None => Turn::Wait,
+            Some((keeper, alarm)) if keeper == place && now < alarm => Turn::Wait(alarm),
+            _ => {
+                state.retire(place);
+                Turn::Wait(later(now, LOOK_AGAIN))
+            }
         }
     }
 }
@@ -243,14 +265,7 @@ impl Enter<'_> {
 impl Drop for Enter<'_> {
     fn drop(&mut self) {
         if let Some(place) = self.place {
-            self.gate.update(Instant::now(), |state| {
-                state.waiting.remove(&place);
-                state.retire(place);
-                if state.admitted.remove(&place).is_some() {
-                    state.in_flight -= 1;
-                    state.pace.recalled();
-                }
-            });
+            self.gate.update(Instant::now(), |state| state.leave(place));
         }
     }
 }
