@@ -70,10 +70,7 @@ pub(crate) async fn run(mut request: Request) -> Result<Response, ApiError> {
             return Err(call.ended(error, last_error, StopReason::BudgetEmpty));
         }
         call.plan_wait(delay, source);
-        // After a refusal the wait is the gate's, where those that were refused together stand in one queue.
-        if error.refusal().is_none() {
-            sleep(delay).await;
-        }
+        sleep(delay).await;
         last_error = Some(error.after(last_error));
     }
 }

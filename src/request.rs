@@ -43,7 +43,7 @@ impl Request {
             idempotent: method.is_idempotent(),
             method,
             url: core.base_url.clone(),
-            headers: core.headers.clone(),
+            headers: HeaderMap::new(),
             body: Bytes::new(),
             retry: core.retry,
             deadline: core.deadline,

@@ -12,8 +12,11 @@ use crate::transport::{Body, HttpRequest};
 /// Sends the request and reads the answer into `answer`, where it also is if the time is up midway.
 pub(super) async fn exchange(request: &Request, answer: &mut Option<Answer>) -> Result<End, ApiError> {
     let Request { core, method, url, headers, body, .. } = request;
-    let outgoing =
-        HttpRequest { method: method.clone(), url: url.clone(), headers: headers.clone(), body: body.clone() };
+    let mut all_headers = core.headers.clone();
+    for (name, value) in headers {
+        all_headers.insert(name, value.clone());
+    }
+    let outgoing = HttpRequest { method: method.clone(), url: url.clone(), headers: all_headers, body: body.clone() };
     let (head, body) = core.transport.send(outgoing).await?.into_parts();
     let is_success = head.status.is_success();
     let most = if is_success { core.max_body } else { MAX_ERROR_BODY };
