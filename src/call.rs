@@ -44,7 +44,7 @@ pub(crate) async fn run(mut request: Request) -> Result<Response, ApiError> {
         };
         call.note_wait();
         let result = call.attempt().await;
-        call.tell_gate(pass, &result);
+        let held_back = call.tell_gate(pass, &result);
         let error = match result {
             Ok((head, body)) => {
                 match loan {
@@ -69,8 +69,14 @@ pub(crate) async fn run(mut request: Request) -> Result<Response, ApiError> {
         if loan.is_none() {
             return Err(call.ended(error, last_error, StopReason::BudgetEmpty));
         }
-        call.plan_wait(delay, source);
-        sleep(delay).await;
+        // After a refusal the gate does the waiting, where those that were refused stand first in one queue.
+        if let Some(wait) = held_back {
+            let is_as_asked = error.retry_after() == Some(wait);
+            call.plan_wait(wait, if is_as_asked { source } else { WaitSource::Backoff });
+        } else {
+            call.plan_wait(delay, source);
+            sleep(delay).await;
+        }
         last_error = Some(error.after(last_error));
     }
 }
@@ -185,14 +191,15 @@ impl Call {
         })
     }
 
-    /// Tells the gate what the answer means for all calls.
-    fn tell_gate(&mut self, pass: Pass<'_>, result: &Result<(Parts, Bytes), ApiError>) {
+    /// Tells the gate what the answer means for all calls. Returns for how long a refusal holds all of them back.
+    fn tell_gate(&mut self, pass: Pass<'_>, result: &Result<(Parts, Bytes), ApiError>) -> Option<Duration> {
         let verdict = match result {
             Ok(_) => Verdict::Took,
             Err(error) => match error.refusal() {
                 Some(rejection) => {
                     self.refusals = self.refusals.saturating_add(1);
-                    Verdict::Refused { hint: rejection.retry_after, rejection: Arc::new(rejection.clone()) }
+                    let rejection = Arc::new(rejection.clone());
+                    Verdict::Refused { hint: rejection.retry_after, times: self.refusals, rejection }
                 }
                 None if error.status().is_some() => Verdict::Took,
                 None if error.proves_no_effect() => Verdict::Unsent,
@@ -206,7 +213,7 @@ impl Call {
             self.quota.take(),
             |refusals| policy.rate_limit_backoff(refusals, own),
             |wait| policy.spread(wait, spread),
-        );
+        )
     }
 
     /// What the decision needs to know.

@@ -51,6 +51,8 @@ pub(crate) enum Verdict {
     Refused {
         /// The wait that the answer asks for.
         hint: Option<Duration>,
+        /// How often this call has been refused.
+        times: u32,
         rejection: Arc<Rejection>,
     },
     /// No answer came.
@@ -103,18 +105,19 @@ impl<'a> Pass<'a> {
         Self { gate, sent: Some(sent) }
     }
 
-    /// Tells the gate what came of the request. `own_wait` is how long to close after so many refusals in a row that name
-    /// no wait; `spread` is how much longer than asked, so that clients which were told the same moment come apart.
+    /// Tells the gate what came of the request. `own_wait` is how long to close at least after so many refusals: of this
+    /// call, or in a row if they name no wait. `spread` is how much longer than that, so that clients which were told the
+    /// same moment come apart. Returns for how long a refusal holds everyone back.
     pub(crate) fn answered(
         mut self,
         verdict: Verdict,
         quota: Option<Quota>,
         own_wait: impl FnOnce(u32) -> Duration,
         spread: impl FnOnce(Duration) -> Duration,
-    ) {
-        let Some(sent) = self.sent.take() else { return };
+    ) -> Option<Duration> {
+        let sent = self.sent.take()?;
         let now = Instant::now();
-        let closed = self.gate.update(now, |state| {
+        let (wait, closing) = self.gate.update(now, |state| {
             state.in_flight -= 1;
             match verdict {
                 Verdict::Unsent => state.pace.unsent(sent),
@@ -124,11 +127,11 @@ impl<'a> Pass<'a> {
                     state.pace.told(quota, sent, now, state.in_flight);
                     state.pace.took(sent);
                 }
-                Verdict::Refused { hint, rejection } => {
+                Verdict::Refused { hint, times, rejection } => {
                     state.pace.ended(sent);
                     state.pace.told(quota, sent, now, state.in_flight);
                     let wait = match hint.filter(|hint| !hint.is_zero()) {
-                        Some(hint) => hint.max(own_wait(1)),
+                        Some(hint) => hint.max(own_wait(times)),
                         None => own_wait(state.pace.unhinted()),
                     };
                     state.recall();
@@ -136,16 +139,15 @@ impl<'a> Pass<'a> {
                     if closing != Closing::None {
                         state.refusal = Some(rejection);
                     }
-                    if closing == Closing::New {
-                        return Some(wait);
-                    }
+                    return (Some(wait), closing);
                 }
             }
-            None
+            (None, Closing::None)
         });
-        if let Some(wait) = closed {
+        if let (Some(wait), Closing::New) = (wait, closing) {
             self.gate.observer.tell(|| Event::GateClosed { wait });
         }
+        wait
     }
 }
 

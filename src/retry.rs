@@ -203,8 +203,8 @@ impl RetryPolicy {
                 (wait.min(self.max_wait), WaitSource::Documented)
             });
             let hinted = hint.map(|hint| {
-                let spread = scaled((hint.wait / 10).min(base), random.f64());
-                (hint.wait.saturating_add(spread).min(self.max_wait), hint.source)
+                let spread = self.spread(hint.wait, random.f64());
+                (hint.wait.saturating_add(spread), hint.source)
             });
             for asked in [documented, hinted].into_iter().flatten() {
                 if asked.0 >= wait.0 {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use limited_service::{Limit, LimitedService};
 use scripted_transport::{ScriptedTransport, Step, response};
+use steadfast::transport::{Body, HttpRequest, SendFuture};
 use steadfast::{Abaco, ApiError, Client, ClientBuilder, RetryPolicy, StopReason, Transport, abaco};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -53,7 +54,7 @@ async fn storm(client: &Client<Abaco>, service: &LimitedService, calls: usize, a
 }
 
 const WINDOW: Duration = Duration::from_secs(2);
-const LATENCIES: [Duration; 3] = [Duration::from_micros(200), Duration::from_millis(2), Duration::from_millis(5)];
+const LATENCIES: [Duration; 3] = [Duration::from_micros(200), Duration::from_millis(2), Duration::from_millis(4)];
 
 #[tokio::test(start_paused = true)]
 async fn a_fixed_window_is_filled_and_hardly_overrun() {
@@ -337,4 +338,123 @@ async fn calls_dropped_at_random_leave_no_place_behind() {
         assert_eq!(outcome.failed, 0, "round {round}");
         assert!(began.elapsed() < WINDOW * 2, "round {round}: all places are free again: {outcome:?}");
     }
+}
+
+/// A service that answers as `answer` says of the request's number and the time; each answer takes as long as it says.
+struct Scripted<F>(F, Instant, std::sync::atomic::AtomicUsize);
+
+impl<F: Fn(usize, Duration) -> (Duration, http::Response<Body>) + Send + Sync + 'static> Transport for Scripted<F> {
+    fn send(&self, _: HttpRequest) -> SendFuture<'_> {
+        let number = self.2.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let (latency, response) = self.0(number, self.1.elapsed());
+        Box::pin(async move {
+            tokio::time::sleep(latency).await;
+            Ok(response)
+        })
+    }
+}
+
+fn scripted(
+    answer: impl Fn(usize, Duration) -> (Duration, http::Response<Body>) + Send + Sync + 'static,
+) -> Client<Abaco> {
+    builder(Scripted(answer, Instant::now(), std::sync::atomic::AtomicUsize::new(0))).build().unwrap()
+}
+
+/// A success that tells a quota, `reset` seconds after the service's clock shows `DATE`.
+fn telling(remaining: u64, reset: u64) -> http::Response<Body> {
+    let (remaining, reset) = (remaining.to_string(), (784_111_777 + reset).to_string());
+    let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    response(200, &[date, ("x-ratelimit-remaining", &remaining), ("x-ratelimit-reset", &reset)], "{}")
+}
+
+async fn together(client: &Client<Abaco>, calls: usize) -> Duration {
+    let began = Instant::now();
+    let calls: Vec<_> = (0..calls).map(|_| tokio::spawn(client.get("/documents").send())).collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    began.elapsed()
+}
+
+const LATENCY: Duration = Duration::from_millis(100);
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_whose_time_is_over_and_that_is_told_no_more_binds_no_longer() {
+    let client = scripted(|number, _| (LATENCY, if number == 0 { telling(3, 5) } else { response(200, &[], "{}") }));
+    client.get("/documents").send().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    together(&client, 5).await;
+    assert!(together(&client, 100).await < Duration::from_secs(1), "32 at a time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_creeps_forward_does_not_close_the_gate_on_those_below_it() {
+    // At most 60 in any 60 s; one request each 1.3 s stays below.
+    let client = scripted(|_, at| {
+        let recent = 1 + (at.as_millis().min(60_000) / 1300) as u64;
+        let clock = at.as_secs();
+        let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(784_111_777 + clock));
+        let (remaining, reset) = ((60 - recent).to_string(), (784_111_777 + clock + 60).to_string());
+        let headers = [("date", date.as_str()), ("x-ratelimit-remaining", &remaining), ("x-ratelimit-reset", &reset)];
+        (LATENCY, response(200, &headers, "{}"))
+    });
+    for _ in 0..120 {
+        assert!(together(&client, 1).await < Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absurd_reset_and_requests_that_were_never_sent_do_not_close_the_gate() {
+    let client = scripted(|_, _| (LATENCY, telling(0, 784_000_000_000)));
+    assert!(together(&client, 1).await + together(&client, 1).await < Duration::from_secs(1));
+
+    let refused = (0..20).map(|_| Step::Break(steadfast::Fault::Connect, steadfast::Sent::Never));
+    let steps = [Step::Answer(telling(20, 3000))].into_iter().chain(refused).chain(successes(1));
+    let transport = ScriptedTransport::new(steps);
+    let client = builder(transport.clone()).retry(RetryPolicy::disabled()).build().unwrap();
+    client.get("/documents").send().await.unwrap();
+    for _ in 0..20 {
+        client.get("/documents").send().await.unwrap_err();
+    }
+    client.get("/documents").send().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_no_one_polls_holds_the_others_up_only_shortly() {
+    let transport = ScriptedTransport::new([refusal("5")].into_iter().chain(successes(30)));
+    let client = builder(transport.clone()).build().unwrap();
+    client.get("/documents").retry(RetryPolicy::disabled()).send().await.unwrap_err();
+    let mut idle = Box::pin(client.get("/idle").send());
+    assert!(tokio::time::timeout(Duration::from_millis(10), &mut idle).await.is_err());
+    assert!(together(&client, 20).await < Duration::from_secs(12));
+    idle.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_scout_holds_the_others_up_only_shortly() {
+    let client = scripted(|number, _| match number {
+        0 => (Duration::from_millis(5), response(429, &[("retry-after", "60")], "{}")),
+        1 => (Duration::from_secs(29), response(200, &[], "{}")),
+        _ => (Duration::from_millis(5), response(200, &[], "{}")),
+    });
+    let first = tokio::spawn(client.get("/documents").send());
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    assert!(together(&client, 5).await < Duration::from_secs(3));
+    first.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_call_whose_turn_comes_after_its_deadline_is_not_sent() {
+    let service = LimitedService::new(Limit::Fixed { requests: 10, window: WINDOW }, Duration::from_millis(20));
+    let client = builder(service.clone()).max_in_flight(1).build().unwrap();
+    let first = tokio::spawn(client.get("/documents").send());
+    tokio::task::yield_now().await;
+    let late = tokio::spawn(client.post("/documents").deadline(Duration::from_millis(100)).send());
+    tokio::task::yield_now().await;
+    std::thread::sleep(Duration::from_millis(300)); // a runtime that is busy with something else
+    let error = late.await.unwrap().unwrap_err();
+    assert!(matches!(&error, ApiError::Timeout(timeout) if timeout.sent() == steadfast::Sent::Never), "{error}");
+    first.await.unwrap().unwrap();
+    assert_eq!(service.requests(), 1);
 }

@@ -130,6 +130,16 @@ async fn a_key_is_struck_out_however_it_is_written_and_wherever_the_body_is_cut(
 }
 
 #[tokio::test]
+async fn a_body_of_backslashes_takes_no_time_to_look_through() {
+    let body = "\\".repeat(steadfast::MAX_ERROR_BODY);
+    let transport = ScriptedTransport::new([Step::answer(404, &[], &body)]);
+    let client = Client::<Stayforge>::builder(stayforge::ApiKey::new(CANARY).unwrap()).transport(transport);
+    let began = std::time::Instant::now();
+    client.build().unwrap().get("/v1/x").send().await.unwrap_err();
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn a_response_shows_neither_headers_nor_body_in_debug() {
     let transport = ScriptedTransport::new([Step::answer(200, &[("x-echo", CANARY)], CANARY)]);
     let client = Client::<Stayforge>::builder(stayforge::ApiKey::new(CANARY).unwrap()).transport(transport);

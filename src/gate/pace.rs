@@ -19,8 +19,8 @@ const SCOUTS_TO_WIDEN: u32 = 16;
 /// A quota whose reset is further off is not believed: it may count in another unit, and a service that means it refuses.
 const FURTHEST_RESET: Duration = Duration::from_secs(3600);
 
-/// If the one request that asks for a new quota gets no answer for so long, another may ask.
-const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+/// If a request that others wait for gets no answer for so long, the next may go.
+const SCOUT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is known of a service's limit.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub(super) struct Pace {
     unhinted: u32,
     /// How many requests have been sent.
     sends: u64,
+    /// When the last was sent.
+    last_sent: Option<Instant>,
     quota: Option<Known>,
 }
 
@@ -69,8 +71,6 @@ struct Known {
     reset: Instant,
     /// How many requests had been sent when it was told. Answers to later ones know more than this.
     as_of: u64,
-    /// When a request last went out to ask for the quota of a new window.
-    probed: Option<Instant>,
 }
 
 /// Whether a request may start.
@@ -102,6 +102,7 @@ impl Pace {
             is_certain: false,
             unhinted: 0,
             sends: 0,
+            last_sent: None,
             quota: None,
         }
     }
@@ -111,12 +112,14 @@ impl Pace {
         if let Some(until) = self.closed_until(now) {
             return Admission::NotBefore(until);
         }
+        let patience_ends = self.last_sent.map_or(now, |last| later(last, SCOUT_PATIENCE));
         // What a new window's quota is, one request finds out.
-        if let Some(Known { reset, probed: Some(probed), .. }) = &self.quota
+        if let Some(Known { reset, .. }) = &self.quota
             && now >= *reset
-            && now < later(*probed, PROBE_PATIENCE)
+            && self.last_sent.is_some_and(|last| last >= *reset)
+            && now < patience_ends
         {
-            return Admission::WhenAnswered(later(*probed, PROBE_PATIENCE));
+            return Admission::WhenAnswered(patience_ends);
         }
         match self.phase {
             Phase::Free(_) | Phase::Closed { .. } => Admission::Now,
@@ -127,7 +130,11 @@ impl Pace {
                     // Fewer at a time towards the end, so that a window that takes less costs few refusals.
                     left => left.div_ceil(2),
                 };
-                if self.unanswered < at_most { Admission::Now } else { Admission::WhenAnswered(later(began, length)) }
+                if self.unanswered < at_most || patience_ends <= now {
+                    Admission::Now
+                } else {
+                    Admission::WhenAnswered(patience_ends.min(later(began, length)))
+                }
             }
         }
     }
@@ -178,14 +185,14 @@ impl Pace {
         if let Phase::Window { started, .. } = &mut self.phase {
             *started = started.saturating_add(1);
         }
+        if self.last_sent.is_some_and(|last| later(last, SCOUT_PATIENCE) <= now) {
+            self.unanswered = 0; // nobody waits for those any longer
+        }
         self.unanswered = self.unanswered.saturating_add(1);
         self.sends += 1;
-        if let Some(quota) = &mut self.quota {
-            if now < quota.reset {
-                quota.remaining = quota.remaining.saturating_sub(1);
-            } else {
-                quota.probed = Some(now);
-            }
+        self.last_sent = Some(now);
+        if let Some(quota) = self.quota.as_mut().filter(|quota| now < quota.reset) {
+            quota.remaining = quota.remaining.saturating_sub(1);
         }
         Sent { window: self.window, number: self.sends, at: now }
     }
@@ -199,8 +206,8 @@ impl Pace {
         }
         if let Some(quota) = &mut self.quota {
             quota.remaining = quota.remaining.saturating_add(1);
-            quota.probed = None;
         }
+        self.last_sent = None;
         self.ended(sent);
     }
 
@@ -272,7 +279,7 @@ impl Pace {
             }
             (_, Some(Quota { remaining, reset })) => {
                 let remaining = remaining.saturating_sub(in_flight as u64);
-                self.quota = Some(Known { remaining, reset, as_of: self.sends, probed: None });
+                self.quota = Some(Known { remaining, reset, as_of: self.sends });
             }
             // Its time is over, and the service tells no other.
             (Some(known), None) if now >= known.reset && sent.number > known.as_of => self.quota = None,
