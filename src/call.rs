@@ -10,8 +10,8 @@ use tracing::Instrument;
 
 use crate::client::Core;
 use crate::error::{
-    ApiError, Attempt, DecodeError, Limit, MAX_ERROR_BODY, Outcome, PartialAnswer, Sent, TimeoutError, Trace,
-    request_id,
+    ApiError, Attempt, DecodeError, Limit, MAX_ERROR_BODY, Outcome, PartialAnswer, Rejection, Sent, TimeoutError,
+    Trace, request_id,
 };
 use crate::event::Event;
 use crate::gate::{Held, Pass, Patience, Quota, Verdict};
@@ -71,7 +71,7 @@ pub(crate) async fn run(mut request: Request) -> Result<Response, ApiError> {
         }
         // After a refusal the gate does the waiting, where those that were refused stand first in one queue.
         if let Some(wait) = held_back {
-            let is_as_asked = error.retry_after() == Some(wait);
+            let is_as_asked = error.rejection().and_then(Rejection::asked_wait) == Some(wait);
             call.plan_wait(wait, if is_as_asked { source } else { WaitSource::Backoff });
         } else {
             call.plan_wait(delay, source);
@@ -199,7 +199,7 @@ impl Call {
                 Some(rejection) => {
                     self.refusals = self.refusals.saturating_add(1);
                     let rejection = Arc::new(rejection.clone());
-                    Verdict::Refused { hint: rejection.retry_after, times: self.refusals, rejection }
+                    Verdict::Refused { hint: rejection.asked_wait(), times: self.refusals, rejection }
                 }
                 None if error.status().is_some() => Verdict::Took,
                 None if error.proves_no_effect() => Verdict::Unsent,

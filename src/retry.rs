@@ -193,8 +193,7 @@ impl RetryPolicy {
         if let Some(rejection) = error.rejection() {
             let documented = rejection.documented_wait();
             let hint = rejection.hint;
-            let least = hint.map(|hint| hint.wait).max(documented.map(|(least, _)| least));
-            if least.is_some_and(|least| least > self.max_wait) {
+            if rejection.asked_wait().is_some_and(|least| least > self.max_wait) {
                 return Decision::Stop(StopReason::WaitTooLong);
             }
             // Jitter on what the service asked for goes upward only: many are told the same moment.

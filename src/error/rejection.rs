@@ -123,10 +123,14 @@ impl Rejection {
         }
     }
 
+    /// The least wait that the answer or its page asks for.
+    pub(crate) fn asked_wait(&self) -> Option<Duration> {
+        self.retry_after.max(self.documented_wait().map(|(least, _)| least))
+    }
+
     /// The earliest time at which the service wants to be asked again.
     pub(crate) fn retry_at(&self) -> Option<SystemTime> {
-        let documented = self.documented_wait().map(|(least, _)| least);
-        Some(after::add(self.received, self.retry_after.max(documented)?))
+        Some(after::add(self.received, self.asked_wait()?))
     }
 }
 
