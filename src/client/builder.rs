@@ -152,7 +152,7 @@ impl<S: Service> ClientBuilder<S> {
         self
     }
 
-    /// A header of every request; see [`Request::header`] for those that are refused.
+    /// A header of every request; see [`Request::header`](crate::Request::header) for those that are refused.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
