@@ -198,6 +198,18 @@ async fn the_documented_five_to_ten_seconds_are_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_documented_seconds_are_kept_also_where_the_gate_does_the_waiting() {
+    let body = r#"{"success": false, "error": "server_error", "message": "m"}"#;
+    let refusal = Step::answer(503, &[("retry-after", "1")], body);
+    let transport = ScriptedTransport::new([refusal, Step::answer(200, &[], "{}")]);
+    let key = fsm_navigator::ApiKey::new("fsm_test_x").unwrap();
+    let client = Client::<FsmNavigator>::builder(key).transport(transport.clone()).build().unwrap();
+    let answer = client.get("/customers").send().await.unwrap();
+    assert_eq!(answer.attempts()[0].wait_source, Some(WaitSource::Documented));
+    assert!((5..=10).contains(&transport.times()[1].as_secs()), "{:?}", transport.times());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_same_seed_gives_the_same_waits() {
     let mut seen = Vec::new();
     for seed in [7, 7, 8] {

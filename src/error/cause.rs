@@ -26,7 +26,7 @@ impl ApiError {
         self
     }
 
-    /// Takes that answer out.
+    /// Takes out what [`last_answer`](Self::last_answer) shows.
     pub(crate) fn into_last_answer(mut self) -> Option<Box<Rejection>> {
         let earlier = self.trace_mut().earlier_answer.take();
         match self {
