@@ -56,6 +56,8 @@ mod response;
 mod retry;
 mod secret;
 pub mod service;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transport;
 
 pub use client::{Client, ClientBuilder};

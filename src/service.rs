@@ -1,8 +1,11 @@
 //! What a service is: the one description that the rest of the crate works from.
 
+use std::time::Duration;
+
 use http::header::HeaderName;
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
+use serde_json::json;
 
 use crate::error::{ApiError, ErrorBody, ErrorCode};
 
@@ -65,6 +68,17 @@ pub trait Service: Send + Sync + 'static {
     ///
     /// The body is whatever the server sent, cut at 256 KiB. This must not panic for any of it.
     fn read_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<ErrorBody>;
+
+    /// Writes the body of an error as the service would: what [`read_error`](Self::read_error) reads. Only the stand-ins
+    /// of the feature `testing` use it. Defaults to JSON with the members `message` and `code`.
+    ///
+    /// `retry_after` is the wait, in whole seconds, that the answer names in its header, for services that repeat it in
+    /// the body.
+    #[must_use]
+    fn write_error(code: Self::Code, retry_after: Option<Duration>) -> Vec<u8> {
+        let _ = retry_after;
+        json!({"message": code.info().meaning, "code": code.info().code}).to_string().into()
+    }
 }
 
 /// Marks a service that takes DELETE requests with a key, which gives its client `delete`.

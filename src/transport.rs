@@ -74,9 +74,13 @@ impl Body {
 
     /// The next piece.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, TransportError>> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
         match &mut self.0 {
-            Source::Whole(bytes) => bytes.take().map(Ok),
-            Source::Pieces(poll) => poll_fn(poll).await,
+            Source::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
+            Source::Pieces(poll) => poll(context),
         }
     }
 }

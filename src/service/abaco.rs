@@ -3,10 +3,12 @@
 //! Read on 2026-11-21 from [`PAGES`].
 
 use std::fmt;
+use std::time::Duration;
 
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 
 use super::{Credential, Service, checked};
 use crate::error::{ApiError, BuildError, BuildErrorKind, ErrorBody};
@@ -34,6 +36,10 @@ impl Service for Abaco {
 
     fn read_error(_: StatusCode, _: &HeaderMap, body: &[u8]) -> Option<ErrorBody> {
         ErrorBody::from_json(body, "code")
+    }
+
+    fn write_error(code: Code, _: Option<Duration>) -> Vec<u8> {
+        json!({"message": spanish(code), "code": code.as_str()}).to_string().into()
     }
 }
 
@@ -87,6 +93,26 @@ impl Credential for ApiKey {
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ApiKey([redacted])")
+    }
+}
+
+/// A message in the language that the service uses. The page gives none of them, so the words are ours.
+fn spanish(code: Code) -> &'static str {
+    match code {
+        Code::TokenMissing => "Falta la clave de API",
+        Code::InvalidApiKey => "La clave de API no es válida",
+        Code::ApiKeyExpired => "La clave de API está vencida",
+        Code::ApiKeyNoUser => "La empresa no tiene ningún usuario activo",
+        Code::TokenExpired => "El token de la sesión está vencido",
+        Code::InvalidToken => "El token de la sesión no es válido",
+        Code::SessionExpired => "La sesión terminó",
+        Code::CsrfOrigin => "El origen no está permitido",
+        Code::CsrfNoOrigin => "No se pudo determinar el origen",
+        Code::CsrfApiKeyError => "No se pudo comprobar la clave de API",
+        Code::WebSessionRequired => "Esta acción requiere una sesión web",
+        Code::ApiKeyManagementForbidden => "Las claves no se administran con una clave de API",
+        Code::ApiKeyDeleteForbidden => "No se puede eliminar con una clave de API",
+        Code::RateLimitExceeded => "Demasiadas solicitudes",
     }
 }
 

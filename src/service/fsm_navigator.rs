@@ -2,7 +2,10 @@
 //!
 //! Read on 2026-11-21 from [`PAGES`].
 
+use std::time::Duration;
+
 use http::{HeaderMap, StatusCode};
+use serde_json::json;
 
 use super::{Service, TakesDelete, XApiKey};
 use crate::error::ErrorBody;
@@ -23,6 +26,14 @@ impl Service for FsmNavigator {
 
     fn read_error(_: StatusCode, _: &HeaderMap, body: &[u8]) -> Option<ErrorBody> {
         ErrorBody::from_json(body, "error")
+    }
+
+    fn write_error(code: Code, retry_after: Option<Duration>) -> Vec<u8> {
+        let mut body = json!({"success": false, "error": code.as_str(), "message": code.info().meaning});
+        if let (Some(wait), Some(members)) = (retry_after, body.as_object_mut()) {
+            members.insert("retry_after".to_owned(), wait.as_secs().into());
+        }
+        body.to_string().into()
     }
 }
 
