@@ -35,7 +35,7 @@ fn it_stands_in_the_readme_and_takes_less_than_100_ms() {
         a_rate_limit_is_waited_out();
         began.elapsed()
     });
-    let took = runs.min().expect("five times");
-    println!("a minute was waited out in {took:?}");
-    assert!(took < Duration::from_millis(100), "{took:?}");
+    let fastest = runs.min().expect("five times");
+    println!("a minute was waited out in {fastest:?}");
+    assert!(fastest < Duration::from_millis(100), "{fastest:?}");
 }
