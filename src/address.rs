@@ -87,6 +87,23 @@ fn is_dot_segment(segment: &str) -> bool {
     matches!(&*plain, "." | "..")
 }
 
+/// Takes the page's number out of the query.
+pub(crate) fn take_page(url: &mut Url) -> Result<Option<u64>, Box<BuildError>> {
+    let query = url.query().unwrap_or_default().to_owned();
+    let (pages, others): (Vec<_>, Vec<_>) = query.split('&').partition(|pair| pair.split('=').next() == Some("page"));
+    let Some(page) = pages.last() else {
+        return Ok(None);
+    };
+    url.set_query((!others.is_empty()).then(|| others.join("&")).as_deref());
+    let number = page.strip_prefix("page=").and_then(|number| number.parse().ok());
+    number.map(Some).ok_or_else(|| {
+        BuildError::new(
+            BuildErrorKind::Query,
+            format!("{page:?} names no page to begin with; a whole number was expected"),
+        )
+    })
+}
+
 /// Adds encoded pairs to the query.
 pub(crate) fn add_query(url: &mut Url, pairs: &str) {
     match (url.query().unwrap_or_default(), pairs) {

@@ -51,6 +51,7 @@ mod client;
 mod error;
 mod event;
 mod gate;
+mod pages;
 mod request;
 mod response;
 mod retry;
@@ -66,6 +67,7 @@ pub use error::{
     FieldError, Limit, MAX_ERROR_BODY, Outcome, Processing, Rejection, Retry, Sent, TimeoutError, TransportError,
 };
 pub use event::Event;
+pub use pages::{Page, Pages};
 pub use request::Request;
 pub use response::Response;
 pub use retry::budget::RetryBudget;

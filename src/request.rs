@@ -15,6 +15,7 @@ use crate::address;
 use crate::call;
 use crate::client::Core;
 use crate::error::{ApiError, BuildError, BuildErrorKind};
+use crate::pages::Pages;
 use crate::response::Response;
 use crate::retry::RetryPolicy;
 
@@ -172,6 +173,27 @@ impl Request {
     /// As [`send`](Self::send), and [`ApiError::Decode`] if the answer is not JSON for a `T`; that is not tried again.
     pub async fn fetch<T: DeserializeOwned>(self) -> Result<T, ApiError> {
         self.send().await?.json()
+    }
+
+    /// Reads a list page by page, beginning with the page that the query names as `page`, or with page 1.
+    pub fn pages<T: DeserializeOwned>(self) -> Pages<T> {
+        Pages::new(self)
+    }
+
+    /// This request, for the page of this number.
+    pub(crate) fn page(&mut self, number: u64) -> Self {
+        let mut url = self.url.clone();
+        address::add_query(&mut url, &format!("page={number}"));
+        Self {
+            core: Arc::clone(&self.core),
+            method: self.method.clone(),
+            url,
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+            problem: self.problem.take(),
+            refused_path: self.refused_path.clone(),
+            ..*self
+        }
     }
 
     fn change(mut self, change: impl FnOnce(&mut Self) -> Result<(), Box<BuildError>>) -> Self {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::error::{ApiError, Attempt, DecodeError, Trace, request_id};
 use crate::secret::Secret;
@@ -83,6 +84,28 @@ impl Response {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.trace.elapsed
+    }
+
+    /// The body's JSON, still unread.
+    pub(crate) fn borrow_json(&self) -> Result<&RawValue, ApiError> {
+        DecodeError::borrow(self.status, &self.body, &self.secret).map_err(|error| self.undecoded(error))
+    }
+
+    /// A part of the body, `text`, decoded from JSON: its member of this name, or all of it.
+    pub(crate) fn json_of<T: DeserializeOwned>(&self, member: Option<&str>, text: &str) -> Result<T, ApiError> {
+        serde_json::from_str(text).or_else(|_| {
+            let part = Bytes::copy_from_slice(text.as_bytes());
+            DecodeError::decode(self.status, &part, &self.secret).map_err(|mut error| {
+                error.place_in(member, &self.secret.strike_out(self.body.clone()));
+                self.undecoded(error)
+            })
+        })
+    }
+
+    /// The error for a body that is JSON and not what was expected.
+    pub(crate) fn is_not(&self, expected: &'static str, problem: impl Into<Box<str>>) -> ApiError {
+        let body = self.secret.strike_out(self.body.clone());
+        self.undecoded(DecodeError::new(self.status, expected, problem, &body, 0))
     }
 
     fn undecoded(&self, mut error: Box<DecodeError>) -> ApiError {

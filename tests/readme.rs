@@ -25,9 +25,9 @@ async fn a_rate_limit_is_waited_out() {
 #[test]
 fn it_stands_in_the_readme_and_takes_less_than_100_ms() {
     let (source, readme) = (include_str!("readme.rs"), include_str!("../README.md"));
-    let begin = source.find("use serde_json").expect("the test");
+    let start = source.find("use serde_json").expect("the test");
     let end = source.find("\n#[test]").expect("the end of the test");
-    assert!(readme.contains(&source[begin..end]), "README.md and tests/readme.rs differ");
+    assert!(readme.contains(&source[start..end]), "README.md and tests/readme.rs differ");
 
     // The best of five, since other tests may keep the machine busy.
     let runs = (0..5).map(|_| {

@@ -5,7 +5,8 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::StatusCode;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::value::RawValue;
 
 use super::{MAX_ERROR_BODY, PartialAnswer, Text, Trace};
 use crate::secret::Secret;
@@ -96,7 +97,31 @@ impl DecodeError {
         })
     }
 
-    fn new(status: StatusCode, expected: &'static str, reason: String, body: &Bytes, at: usize) -> Box<Self> {
+    /// The body's JSON, still unread.
+    pub(crate) fn borrow<'a>(status: StatusCode, body: &'a Bytes, secret: &Secret) -> Result<&'a RawValue, Box<Self>> {
+        serde_json::from_slice(json(body)).map_err(|_| match Self::decode::<IgnoredAny>(status, body, secret) {
+            Err(error) => error,
+            Ok(IgnoredAny) => Self::new(status, "JSON", "it is not UTF-8", &secret.strike_out(body.clone()), 0),
+        })
+    }
+
+    /// Says in which member of the whole `body` the trouble is.
+    pub(crate) fn place_in(&mut self, member: Option<&str>, body: &Bytes) {
+        if let Some(member) = member {
+            let inner = if &*self.path == "." { "" } else { &self.path };
+            self.path = format!("{member}{inner}").into();
+        }
+        self.body = body.slice(..body.len().min(MAX_ERROR_BODY));
+    }
+
+    /// `body` must be without the secret.
+    pub(crate) fn new(
+        status: StatusCode,
+        expected: &'static str,
+        reason: impl Into<Box<str>>,
+        body: &Bytes,
+        at: usize,
+    ) -> Box<Self> {
         Box::new(Self {
             status,
             request_id: None,

@@ -1,0 +1,285 @@
+//! Lists that come page by page, in each service's documented form, to their very end and no further.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::Response;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use steadfast::testing::MockService;
+use steadfast::transport::{Body, HttpRequest, SendFuture};
+use steadfast::{Abaco, ApiError, BuildErrorKind, Client, FsmNavigator, Page, Pages, Service, Stayforge, Transport};
+use steadfast::{abaco, fsm_navigator};
+
+/// All items that come, and the error that ends the list.
+async fn all(mut pages: Pages<u32>) -> (Vec<u32>, Option<ApiError>) {
+    let mut items = Vec::new();
+    while let Some(page) = pages.next().await {
+        match page {
+            Ok(page) => items.extend(page),
+            Err(error) => {
+                assert!(pages.next().await.is_none(), "an error ends the list");
+                return (items, Some(error));
+            }
+        }
+    }
+    assert!(pages.next().await.is_none(), "an ended list stays ended");
+    (items, None)
+}
+
+/// The page numbers that the stand-in was asked for.
+fn asked<S: Service>(service: &MockService<S>) -> Vec<String> {
+    let pages = |query: &[(String, String)]| {
+        let pages: Vec<_> = query.iter().filter(|(name, _)| name == "page").map(|(_, page)| page.clone()).collect();
+        pages.join("+")
+    };
+    service.received().iter().map(|received| pages(&received.query)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_keyed_by_its_resource_ends_with_its_total_and_each_page_is_retried() {
+    let service = MockService::<Abaco>::new();
+    service
+        .get("/business-partners")
+        .json(&json!({"businessPartners": [1, 2], "warnings": ["odd"], "total": 5, "page": 1, "limit": 2}))
+        .fail(abaco::Code::RateLimitExceeded)
+        .json(&json!({"businessPartners": [3, 4], "warnings": [], "total": 5, "page": 2, "limit": 2}))
+        .dropped()
+        .json(&json!({"businessPartners": [5], "warnings": [], "total": 5, "page": 3, "limit": 2}));
+    let pages = service.client().get("/business-partners").query(&[("limit", 2)]).pages();
+    let (items, error) = all(pages).await;
+    assert_eq!(items, [1, 2, 3, 4, 5]);
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(asked(&service), ["1", "2", "2", "3", "3"]);
+    assert!(service.received().iter().all(|received| received.query.contains(&("limit".to_owned(), "2".to_owned()))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_in_data_ends_with_its_total_pages() {
+    let service = MockService::<FsmNavigator>::new();
+    let page = |items: &[u32], page: u32| {
+        let pagination = json!({"page": page, "per_page": 2, "total": 3, "total_pages": 2});
+        json!({"data": items, "tags": [], "pagination": pagination, "request_id": "a1b2"})
+    };
+    service.get("/customers").json(&page(&[1, 2], 1)).json(&page(&[3], 2));
+    let mut pages = service.client().get("/customers").pages::<u32>();
+    assert_eq!(service.received().len(), 0, "nothing is asked for in advance");
+    let first = pages.next().await.expect("a page").expect("a success");
+    assert_eq!((first.number, first.total, first.total_pages), (1, Some(3), Some(2)));
+    assert_eq!(service.received().len(), 1, "nor is the second page");
+    assert_eq!(all(pages).await.0, [3]);
+    assert_eq!(service.received().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_the_only_one_is_found_and_its_pagination_read() {
+    let service = MockService::<Stayforge>::new();
+    let page = |items: &[u32], page: u32| json!({"branches": items, "pagination": {"page": page, "total": 4}});
+    service.get("/v1/hotels/7/sites").json(&page(&[1, 2], 1)).json(&page(&[3, 4], 2));
+    let request = service.client().get("/v1/hotels").segment(7).segment("sites");
+    assert_eq!(all(request.pages()).await.0, [1, 2, 3, 4]);
+    assert_eq!(service.received().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_without_any_count_ends_at_its_empty_page() {
+    for end in [json!([]), json!(null), json!({"data": []}), json!({"data": null})] {
+        let service = MockService::<FsmNavigator>::new();
+        service.get("/assets").json(&[1, 2]).json(&[3]).json(&end);
+        let (items, error) = all(service.client().get("/assets").pages()).await;
+        assert_eq!(items, [1, 2, 3]);
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(service.received().len(), 3);
+    }
+    let service = MockService::<FsmNavigator>::new();
+    service.get("/assets").json(&json!({"data": [], "pagination": {"page": 1, "total": 0, "total_pages": 0}}));
+    assert_eq!(all(service.client().get("/assets").pages()).await.0, [0; 0]);
+    assert_eq!(service.received().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_goes_on_from_the_page_at_which_an_error_ended_it() {
+    let service = MockService::<Abaco>::new();
+    let page = |items: &[u32], page: u32| json!({"documents": items, "total": 5, "page": page, "limit": 2});
+    service.get("/documents").json(&page(&[1, 2], 1)).fail(abaco::Code::ApiKeyExpired);
+    let client = service.client();
+    let mut pages = client.get("/documents").pages::<u32>();
+    let first = pages.next().await.expect("a page").expect("a success");
+    let error = pages.next().await.expect("a page").expect_err("an expired key");
+    assert!(error.is(abaco::Code::ApiKeyExpired));
+    assert!(pages.next().await.is_none());
+
+    service.get("/documents").json(&page(&[3, 4], 2)).json(&page(&[5], 3));
+    let rest = client.get("/documents?page=1&limit=2").query(&[("page", first.number + 1)]).pages();
+    assert_eq!(all(rest).await.0, [3, 4, 5]);
+    assert_eq!(asked(&service), ["1", "2", "2", "3"]);
+    assert_eq!(service.received().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_repeats_a_page_never_makes_a_loop() {
+    // It does not know of pages and says nothing of more: the list is whole.
+    let service = MockService::<Abaco>::new();
+    service.get("/documents").json(&json!({"documents": [1, 2]})).always();
+    let (items, error) = all(service.client().get("/documents").pages()).await;
+    assert_eq!((items, error.is_none()), (vec![1, 2], true));
+    assert_eq!(service.received().len(), 2);
+
+    // It gives its last page for every later one.
+    let service = MockService::<Abaco>::new();
+    service.get("/documents").json(&json!({"documents": [1], "page": 1}));
+    service.get("/documents").json(&json!({"documents": [2], "page": 2})).json(&json!({"documents": [3], "page": 2}));
+    let (items, error) = all(service.client().get("/documents").pages()).await;
+    assert_eq!((items, error.is_none()), (vec![1, 2], true));
+    assert_eq!(service.received().len(), 3);
+
+    // It says that more should follow: then part of the list is missing, and the caller is told.
+    for counts in [json!({"total": 9}), json!({"total_pages": 5})] {
+        let service = MockService::<FsmNavigator>::new();
+        let page = |items: &[u32]| json!({"data": items, "pagination": counts});
+        service.get("/assets").json(&page(&[1, 2])).json(&page(&[3, 4])).json(&page(&[1, 2])).always();
+        let (items, error) = all(service.client().get("/assets").pages()).await;
+        assert_eq!(items, [1, 2, 3, 4]);
+        let error = error.expect("more should have come");
+        assert!(matches!(error, ApiError::Decode(_)), "{error}");
+        assert!(error.to_string().contains("a page that came before came again as page 3"), "{error}");
+        assert_eq!(service.received().len(), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_that_contradict_the_pages_do_not_cut_the_list_short() {
+    for counts in [json!({"total": 0, "total_pages": 0}), json!({"total": "many"}), json!({"total": 1}), json!(7)] {
+        let service = MockService::<FsmNavigator>::new();
+        let page = |items: &[u32]| json!({"data": items, "pagination": counts});
+        service.get("/assets").json(&page(&[1, 2])).json(&page(&[3])).json(&page(&[]));
+        assert_eq!(all(service.client().get("/assets").pages()).await.0, [1, 2, 3], "{counts}");
+        assert_eq!(service.received().len(), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_says_where() {
+    let service = MockService::<Abaco>::new();
+    let client = service.client();
+    for (body, said) in [
+        (json!({"documents": [1, "two"], "total": 2}), "at documents[1]"),
+        (json!([1, {"id": 2}]), "at [1]"),
+        (json!({"total": 2}), "no member `data` or \"documents\" holds a list"),
+        (json!({"open": [], "paid": []}), "nor is another the only one"),
+        (json!("documents"), "it is neither a list nor an object that holds one"),
+    ] {
+        service.get("/documents").json(&body);
+        let (_, error) = all(client.get("/documents").pages()).await;
+        let error = error.expect("no page");
+        assert!(matches!(error, ApiError::Decode(_)), "{error}");
+        assert!(error.to_string().contains(said), "{error}");
+        assert_eq!(error.path(), Some("/documents"));
+    }
+    service.get("/documents").raw(200, "application/json", "{\"documents\": [1, 2");
+    let (_, error) = all(client.get("/documents").pages()).await;
+    assert!(error.expect("no page").to_string().contains("EOF while parsing a list"));
+    assert_eq!(service.received().len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_cannot_be_made_says_so_and_sends_nothing() {
+    let service = MockService::<Abaco>::new();
+    let client = service.client();
+    for (request, kind, said) in [
+        (client.get("/documents").query(&[("page", "last")]), BuildErrorKind::Query, "names no page to begin with"),
+        (client.get("documents"), BuildErrorKind::Path, "a path starts with `/`"),
+    ] {
+        let (items, error) = all(request.pages()).await;
+        assert!(items.is_empty());
+        let error = error.expect("no page");
+        assert!(matches!(&error, ApiError::Build(error) if error.kind() == kind), "{error}");
+        assert!(error.to_string().contains(said), "{error}");
+    }
+    assert_eq!(service.received().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_was_not_waited_for_comes_with_the_next_question() {
+    let service = MockService::<FsmNavigator>::new();
+    service
+        .get("/assets")
+        .fail(fsm_navigator::Code::RateLimitExceeded)
+        .retry_after(std::time::Duration::from_secs(60))
+        .json(&json!({"data": [1], "pagination": {"total": 1}}));
+    let mut pages = service.client().get("/assets").pages::<u32>();
+    let given_up = tokio::time::timeout(std::time::Duration::from_secs(1), pages.next()).await;
+    assert!(given_up.is_err());
+    assert_eq!(pages.next().await.expect("a page").expect("a success").items, [1]);
+    assert_eq!(service.received().len(), 2);
+}
+
+#[test]
+fn pages_are_a_stream_that_can_be_sent_to_another_thread() {
+    fn takes<S: futures_core::Stream<Item = Result<Page<Value>, ApiError>> + Send + Unpin + 'static>(_: &S) {}
+    let service = MockService::<Abaco>::new();
+    takes(&service.client().get("/documents").pages());
+    assert_eq!(service.received().len(), 0);
+}
+
+/// A well-behaved service with a list of so many items, which tells its counts or does not.
+#[derive(Clone, Debug)]
+struct Lister {
+    items: u32,
+    size: u32,
+    tells_total: bool,
+    tells_pages: bool,
+    /// Gives its last page for every later one, as some services do.
+    clamps: bool,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Transport for Lister {
+    fn send(&self, request: HttpRequest) -> SendFuture<'_> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let page = request.url.query_pairs().find(|(name, _)| name == "page").expect("a page").1.parse::<u32>();
+        let pages = self.items.div_ceil(self.size);
+        let page = page.expect("a number");
+        let page = if self.clamps { page.min(pages).max(1) } else { page };
+        let first = (page - 1) * self.size + 1;
+        let items: Vec<u32> = (first..=self.items).take(self.size as usize).collect();
+        let mut body = json!({"documents": items, "page": page, "limit": 1000});
+        if self.tells_total {
+            body["total"] = self.items.into();
+        }
+        if self.tells_pages {
+            body["total_pages"] = pages.into();
+        }
+        Box::pin(async move { Ok(Response::new(Body::from(body.to_string()))) })
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// Whatever the service tells: every item from the first page on comes once, and at most one request more than there
+    /// are pages is sent.
+    #[test]
+    fn every_item_comes_once_whatever_the_service_tells(
+        items in 0..60_u32,
+        size in 1..12_u32,
+        first in 1..8_u32,
+        tells_total: bool,
+        tells_pages: bool,
+        clamps: bool,
+    ) {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let lister = Lister { items, size, tells_total, tells_pages, clamps, requests: Arc::clone(&requests) };
+        let pages = items.div_ceil(size);
+        prop_assume!(!clamps || first <= pages.max(1));
+        let key = abaco::ApiKey::new("abk_local", "not-a-real-secret").expect("a key");
+        let client = Client::<Abaco>::builder(key).transport(lister).build().expect("a client");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (came, error) = runtime.block_on(all(client.get("/documents").query(&[("page", first)]).pages()));
+        prop_assert!(error.is_none(), "{error:?}");
+        let expected: Vec<u32> = ((first - 1) * size + 1..=items).collect();
+        prop_assert_eq!(came, expected);
+        let most = (pages + 1).saturating_sub(first - 1).max(1);
+        prop_assert!(requests.load(Ordering::Relaxed) <= most as usize);
+    }
+}
