@@ -9,12 +9,18 @@ use crate::retry::StopReason;
 use crate::secret::Secret;
 use crate::service::Service;
 
+#[cfg(feature = "backoff")]
+mod backoff;
 mod body;
 mod build;
 mod catalog;
 mod cause;
 mod decode;
+#[cfg(feature = "miette")]
+mod miette;
 mod rejection;
+#[cfg(feature = "serde")]
+mod serialize;
 mod text;
 mod timeout;
 mod trace;
@@ -112,6 +118,12 @@ impl ApiError {
         Self::Build(BuildError::new(kind, problem))
     }
 
+    /// The service's short name, such as `"abaco"`; empty for an error that was made outside of any client.
+    #[must_use]
+    pub fn service(&self) -> &'static str {
+        self.trace().service
+    }
+
     /// All that the service answered; `None` if no error answer came.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
@@ -200,13 +212,7 @@ impl ApiError {
     /// What to do about it, from the service's page in our words. `None` where the page says nothing.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
-        let row = match self.cause() {
-            Cause::Answer(rejection) => rejection.row,
-            Cause::Transport(error) => error.row,
-            Cause::Timeout(error) => error.row,
-            Cause::Decode(_) | Cause::Build(_) => None,
-        };
-        row.map(|row| row.fix)
+        self.row().map(|row| row.fix)
     }
 
     /// The attempts that the call made, in order; empty for an error that no call of this crate's client ended with.

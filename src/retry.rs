@@ -267,6 +267,7 @@ pub enum Decision {
 /// What set the length of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum WaitSource {
     /// The header `Retry-After` or `retry-after-ms`.
     Header,
@@ -297,6 +298,7 @@ impl fmt::Display for WaitSource {
 
 /// Why a call was not tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum StopReason {
     /// Repeating the request would not help: it would meet the same error, or it has succeeded already.

@@ -28,6 +28,7 @@ pub struct ClientBuilder<S: Service> {
     base_url: String,
     allow_http: bool,
     transport: Option<Arc<dyn Transport>>,
+    reqwest: Option<reqwest::ClientBuilder>,
     retry: RetryPolicy,
     budget: RetryBudget,
     deadline: Option<Duration>,
@@ -47,6 +48,7 @@ impl<S: Service> ClientBuilder<S> {
             base_url: S::BASE_URL.to_owned(),
             allow_http: false,
             transport: None,
+            reqwest: None,
             retry: RetryPolicy::new(),
             budget: RetryBudget::new(),
             deadline: None,
@@ -78,6 +80,28 @@ impl<S: Service> ClientBuilder<S> {
     /// Sends requests in another way. Defaults to reqwest. `connect_timeout` is then the transport's own business.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Makes connections as this builder of reqwest says: through its proxies, with its certificates, from its address.
+    /// Without effect beside [`transport`](Self::transport).
+    ///
+    /// What the crate promises is set on top of it: no redirects, no `Referer`, no retries of reqwest's own,
+    /// `connect_timeout`, and no proxy for a base URL of plain `http`. A builder with a cookie store or with a default header
+    /// `Cookie`, `Origin`, `Referer` or `Host` is refused by [`build`](Self::build).
+    ///
+    /// ```
+    /// use steadfast::{Abaco, Client, abaco};
+    ///
+    /// let through_a_proxy = reqwest::Client::builder()
+    ///     .proxy(reqwest::Proxy::https("http://proxy.example:3128").expect("a proxy"));
+    /// let client = Client::<Abaco>::builder(abaco::ApiKey::new("abk_abc123", "the secret")?)
+    ///     .reqwest(through_a_proxy)
+    ///     .build()?;
+    /// # Ok::<(), steadfast::ApiError>(())
+    /// ```
+    pub fn reqwest(mut self, builder: reqwest::ClientBuilder) -> Self {
+        self.reqwest = Some(builder);
         self
     }
 
@@ -222,7 +246,8 @@ impl<S: Service> ClientBuilder<S> {
                     "an https base URL needs TLS; turn on steadfast's feature `rustls` or `native-tls`",
                 ));
             }
-            Arc::new(Reqwest::new(self.connect_timeout.unwrap_or(Duration::from_secs(10)), is_http)?)
+            let connect_timeout = self.connect_timeout.unwrap_or(Duration::from_secs(10));
+            Arc::new(Reqwest::new(self.reqwest.unwrap_or_default(), connect_timeout, is_http)?)
         };
         Ok(Core {
             service: S::NAME,

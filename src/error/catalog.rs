@@ -30,6 +30,8 @@ pub struct CodeInfo {
     pub meaning: &'static str,
     /// What to do about it, in one sentence.
     pub fix: &'static str,
+    /// The address of the vendor's page of errors, if the table names one.
+    pub page: Option<&'static str>,
 }
 
 impl CodeInfo {
@@ -59,7 +61,16 @@ impl CodeInfo {
             processing,
             meaning: meaning.trim_ascii(),
             fix: fix.trim_ascii(),
+            page: None,
         }
+    }
+
+    /// Names the page that the row restates, the first of these.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn on(mut self, pages: &[&'static str]) -> Self {
+        self.page = pages.first().copied();
+        self
     }
 
     /// The documented status, where the row has exactly one.
@@ -200,6 +211,8 @@ impl fmt::Display for Processing {
 pub trait ErrorCode: Copy + Eq + Hash + fmt::Debug + fmt::Display + Send + Sync + 'static {
     /// The service's short name.
     const SERVICE: &'static str;
+    /// The addresses of the vendor's pages that the table restates; empty if it names none.
+    const PAGES: &'static [&'static str];
     /// Every documented code, in the page's order.
     const ALL: &'static [Self];
     /// The answers that the page describes by status alone.
@@ -217,7 +230,7 @@ pub trait ErrorCode: Copy + Eq + Hash + fmt::Debug + fmt::Display + Send + Sync 
 /// Makes the table of one service's documented errors.
 ///
 /// A row is two doc lines (what it means, what to do) and the columns variant, wire code, status, [`Category`],
-/// [`Retry`] and [`Processing`]. After the enum may follow `answers`, rows for answers that the page describes by status
+/// [`Retry`] and [`Processing`]. `at PAGES` before the brace names a constant with the addresses of the vendor's pages. After the enum may follow `answers`, rows for answers that the page describes by status
 /// without a code, and `no_answer`, one row for when none comes.
 ///
 /// From it come a fieldless `Copy` enum with `ALL`, `from_wire`, `info`, `as_str` and `of`, and its [`ErrorCode`].
@@ -252,7 +265,7 @@ pub trait ErrorCode: Copy + Eq + Hash + fmt::Debug + fmt::Display + Send + Sync 
 macro_rules! error_codes {
     (
         $(#[$attribute:meta])*
-        $visibility:vis enum $name:ident of $service:literal {
+        $visibility:vis enum $name:ident of $service:literal $(at $pages:path)? {
             $(
                 #[doc = $meaning:literal]
                 #[doc = $fix:literal]
@@ -320,7 +333,8 @@ macro_rules! error_codes {
                             $crate::Retry::$retry $(($seconds))?,
                             $crate::Processing::$processing,
                             [$meaning, $fix],
-                        );
+                        )
+                        .on(<$name as $crate::ErrorCode>::PAGES);
                         &ROW
                     })*
                 }
@@ -341,6 +355,13 @@ macro_rules! error_codes {
 
         impl $crate::ErrorCode for $name {
             const SERVICE: &'static str = $service;
+            const PAGES: &'static [&'static str] = {
+                let named: &[&'static [&'static str]] = &[$($pages)?];
+                match named {
+                    [pages, ..] => pages,
+                    [] => &[],
+                }
+            };
             const ALL: &'static [Self] = Self::ALL;
             const ANSWERS: &'static [$crate::CodeInfo] = &[$($(
                 $crate::CodeInfo::row(
@@ -351,7 +372,8 @@ macro_rules! error_codes {
                     $crate::Retry::$answer_retry $(($answer_seconds))?,
                     $crate::Processing::$answer_processing,
                     [$answer_meaning, $answer_fix],
-                ),
+                )
+                .on(<$name as $crate::ErrorCode>::PAGES),
             )*)?];
             const NO_ANSWER: Option<&'static $crate::CodeInfo> = [$(
                 &$crate::CodeInfo::row(
@@ -362,7 +384,8 @@ macro_rules! error_codes {
                     $crate::Retry::$none_retry,
                     $crate::Processing::$none_processing,
                     [$none_meaning, $none_fix],
-                ),
+                )
+                .on(<$name as $crate::ErrorCode>::PAGES),
             )?]
             .as_slice()
             .first()

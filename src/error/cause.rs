@@ -95,6 +95,35 @@ impl ApiError {
         }
     }
 
+    /// The variant, as records name it.
+    #[cfg(any(feature = "miette", feature = "serde"))]
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest(_) => "invalid_request",
+            Self::Unauthenticated(_) => "unauthenticated",
+            Self::Forbidden(_) => "forbidden",
+            Self::NotFound(_) => "not_found",
+            Self::Conflict(_) => "conflict",
+            Self::RateLimited(_) => "rate_limited",
+            Self::Unavailable(_) => "unavailable",
+            Self::Unrecognized(_) => "unrecognized",
+            Self::Transport(_) => "transport",
+            Self::Timeout(_) => "timeout",
+            Self::Decode(_) => "decode",
+            Self::Build(_) => "build",
+        }
+    }
+
+    /// The documented row that speaks for the error: of its code, its status, or of no answer.
+    pub(super) fn row(&self) -> Option<&'static CodeInfo> {
+        match self.cause() {
+            Cause::Answer(rejection) => rejection.row,
+            Cause::Transport(error) => error.row,
+            Cause::Timeout(error) => error.row,
+            Cause::Decode(_) | Cause::Build(_) => None,
+        }
+    }
+
     pub(super) fn trace(&self) -> &Trace {
         match self.cause() {
             Cause::Answer(rejection) => &rejection.trace,

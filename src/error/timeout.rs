@@ -83,6 +83,18 @@ pub enum Limit {
     Deadline,
 }
 
+impl Limit {
+    /// The limit as its setting is named.
+    #[cfg(feature = "serde")]
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect_timeout",
+            Self::Attempt => "attempt_timeout",
+            Self::Deadline => "deadline",
+        }
+    }
+}
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -122,7 +122,7 @@ fn malformed(problem: &str) -> ApiError {
 
 crate::error_codes! {
     /// The codes of abaco, from both its pages.
-    pub enum Code of "abaco" {
+    pub enum Code of "abaco" at PAGES {
         // variant                    wire code                        status  category         retry     processing
 
         /// The request carried neither a key nor a session.

@@ -45,7 +45,7 @@ pub type ApiKey = XApiKey<FsmNavigator>;
 
 crate::error_codes! {
     /// The codes of FSM Navigator.
-    pub enum Code of "fsm-navigator" {
+    pub enum Code of "fsm-navigator" at PAGES {
         // variant                  wire code                    status  category         retry          processing
 
         /// A required field is missing or a field's value is not valid.

@@ -34,7 +34,7 @@ pub type ApiKey = XApiKey<Stayforge>;
 
 crate::error_codes! {
     /// The codes of Stayforge's key checks. The service sends others too, which its page does not list.
-    pub enum Code of "stayforge" {
+    pub enum Code of "stayforge" at PAGES {
         // variant                        wire code                          status  category         retry    processing
 
         /// The request has no `X-API-Key` header, or an empty one.

@@ -21,8 +21,20 @@ impl Reqwest {
     /// Redirects are not followed, since they could carry the key to another origin; `Referer` and cookies would change
     /// how abaco judges a request; reqwest's own retries would not be counted. With `direct`, no proxy from the
     /// environment is used: over plain HTTP it would see the key.
-    pub(crate) fn new(connect_timeout: Duration, direct: bool) -> Result<Self, Box<BuildError>> {
-        let builder = reqwest::Client::builder()
+    pub(crate) fn new(
+        builder: reqwest::ClientBuilder,
+        connect_timeout: Duration,
+        direct: bool,
+    ) -> Result<Self, Box<BuildError>> {
+        if let Some(name) = forbidden(&builder) {
+            return Err(BuildError::new(
+                BuildErrorKind::Configuration,
+                format!(
+                    "the reqwest builder has {name}, which would change how the service judges a request; leave it out"
+                ),
+            ));
+        }
+        let builder = builder
             .redirect(redirect::Policy::none())
             .referer(false)
             .retry(reqwest::retry::never())
@@ -89,6 +101,20 @@ fn broken(error: reqwest::Error) -> TransportError {
         (Fault::Reset, Sent::Maybe)
     };
     TransportError::new(fault, sent).with_source(error)
+}
+
+/// A setting of a caller's builder that would break a promise and cannot be undone. reqwest tells its settings by `Debug`
+/// only.
+fn forbidden(builder: &reqwest::ClientBuilder) -> Option<&'static str> {
+    const FORBIDDEN: [(&str, &str); 5] = [
+        ("cookie_store: ", "a cookie store"),
+        ("\"cookie\": ", "a default header Cookie"),
+        ("\"origin\": ", "a default header Origin"),
+        ("\"referer\": ", "a default header Referer"),
+        ("\"host\": ", "a default header Host"),
+    ];
+    let settings = format!("{builder:?}");
+    FORBIDDEN.into_iter().find(|(shown, _)| settings.contains(shown)).map(|(_, name)| name)
 }
 
 /// A failed handshake shows as invalid data in rustls, and as an error of its own in native-tls.

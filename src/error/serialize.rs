@@ -1,0 +1,136 @@
+//! [`ApiError`] as a record for logs, behind the feature `serde`.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::{ApiError, Attempt, FieldError, Outcome};
+use crate::retry::{StopReason, WaitSource};
+
+/// Serialises as a flat map with the members `error` (the line that `Display` shows), `kind` (the variant, in snake case),
+/// `service`, `status`, `code`, `message`, `request_id`, `fields`, `help`, `method`, `path`, `is_retryable`,
+/// `retry_after_seconds`, `stop_reason`, `elapsed_seconds` and `attempts`. What is not known is left out.
+///
+/// The answer's body and `details` are not in it: they may hold what does not belong into a log. The key never is.
+///
+/// ```
+/// use http::{HeaderMap, StatusCode};
+/// use steadfast::{Stayforge, ApiError};
+///
+/// let body = br#"{"message": "gone", "code": "invalid_api_key"}"#;
+/// let error = ApiError::from_response::<Stayforge>(StatusCode::UNAUTHORIZED, &HeaderMap::new(), body);
+/// let record = serde_json::to_value(&error)?;
+/// assert_eq!(record["kind"], "unauthenticated");
+/// assert_eq!(record["code"], "invalid_api_key");
+/// assert_eq!(record["is_retryable"], false);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+impl Serialize for ApiError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let rejection = self.rejection();
+        let record = Record {
+            error: self.to_string(),
+            kind: self.kind(),
+            service: self.service(),
+            status: self.status().map(|status| status.as_u16()),
+            code: self.code(),
+            message: rejection.and_then(|rejection| rejection.message.as_deref()),
+            request_id: self.request_id(),
+            fields: rejection.map(|rejection| rejection.fields.iter().map(Field::of).collect()).unwrap_or_default(),
+            help: self.help(),
+            method: self.method().map(http::Method::as_str),
+            path: self.path(),
+            is_retryable: self.is_retryable(),
+            retry_after_seconds: self.retry_after().map(seconds),
+            stop_reason: self.stop_reason(),
+            elapsed_seconds: seconds(self.elapsed()),
+            attempts: self.attempts().iter().map(Try::of).collect(),
+        };
+        record.serialize(serializer)
+    }
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    error: String,
+    kind: &'static str,
+    service: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<Field<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    is_retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_reason: Option<StopReason>,
+    elapsed_seconds: f64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attempts: Vec<Try<'a>>,
+}
+
+#[derive(Serialize)]
+struct Field<'a> {
+    field: &'a str,
+    message: &'a str,
+}
+
+impl<'a> Field<'a> {
+    fn of(error: &'a FieldError) -> Self {
+        Self { field: &error.field, message: &error.message }
+    }
+}
+
+#[derive(Serialize)]
+struct Try<'a> {
+    number: u32,
+    began_seconds: f64,
+    took_seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait_source: Option<WaitSource>,
+}
+
+impl<'a> Try<'a> {
+    fn of(attempt: &'a Attempt) -> Self {
+        let fault = match &attempt.outcome {
+            Outcome::Answered { .. } => None,
+            Outcome::Failed(fault) => Some(fault.as_str()),
+            Outcome::TimedOut(limit) => Some(limit.as_str()),
+        };
+        Self {
+            number: attempt.number,
+            began_seconds: seconds(attempt.began),
+            took_seconds: seconds(attempt.took),
+            status: attempt.status().map(|status| status.as_u16()),
+            code: attempt.code(),
+            fault,
+            wait_seconds: attempt.wait.map(seconds),
+            wait_source: attempt.wait_source,
+        }
+    }
+}
+
+/// Seconds, to the microsecond.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e6
+}

@@ -1,0 +1,174 @@
+//! Errors and clients among the crates that people use beside this one.
+
+use std::error::Error;
+use std::time::Duration;
+
+use http::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER};
+use serde_json::{Value, json};
+use steadfast::testing::{MockServer, MockService};
+use steadfast::{Abaco, ApiError, BuildErrorKind, Client, RetryPolicy, Stayforge, abaco, stayforge};
+
+const _: () = {
+    const fn travels_between_threads<T: Error + Send + Sync + Unpin + 'static>() {}
+    travels_between_threads::<ApiError>();
+};
+
+/// What `GET /documents` ends with after these answers, tried once.
+async fn error_of(script: impl FnOnce(&MockService<Abaco>)) -> ApiError {
+    let service = MockService::<Abaco>::new();
+    script(&service);
+    let client = service.builder().retry(RetryPolicy::disabled()).build().expect("a client");
+    client.get("/documents").query(&[("q", "in-the-query")]).fetch::<Value>().await.expect_err("it fails")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_mark_turns_an_error_into_anyhows_and_a_box_and_nothing_is_lost() {
+    async fn with_anyhow(service: &MockService<Abaco>) -> anyhow::Result<Value> {
+        use anyhow::Context;
+        service.client().get("/documents").fetch().await.context("reading the documents")
+    }
+    async fn boxed(service: &MockService<Abaco>) -> Result<Value, Box<dyn Error + Send + Sync>> {
+        Ok(service.client().get("/documents").fetch().await?)
+    }
+    let service = MockService::<Abaco>::new();
+    service.get("/documents").fail(abaco::Code::ApiKeyExpired).times(2);
+    let error = with_anyhow(&service).await.expect_err("an expired key");
+    assert!(error.downcast_ref::<ApiError>().is_some_and(|error| error.is(abaco::Code::ApiKeyExpired)));
+    assert_eq!(error.chain().count(), 2, "{error:?}");
+    let error = boxed(&service).await.expect_err("an expired key");
+    assert!(error.downcast_ref::<ApiError>().is_some_and(|error| error.is(abaco::Code::ApiKeyExpired)));
+    assert_eq!(service.received().len(), 2);
+}
+
+#[cfg(feature = "miette")]
+#[tokio::test(start_paused = true)]
+async fn a_diagnostic_has_code_help_and_the_address_of_the_vendors_page() {
+    use miette::Diagnostic;
+
+    let shown = |part: Option<Box<dyn std::fmt::Display + '_>>| part.map(|part| part.to_string());
+    for code in abaco::Code::ALL {
+        let error = error_of(|service| _ = service.any().fail(*code)).await;
+        assert_eq!(shown(Diagnostic::code(&error)), Some(format!("abaco::{code}")));
+        assert_eq!(shown(Diagnostic::help(&error)).as_deref(), Some(code.info().fix));
+        assert_eq!(shown(Diagnostic::url(&error)).as_deref(), Some("https://docs.abaco.hn/en/guide/common-errors"));
+    }
+    let error = error_of(|service| _ = service.any().raw(418, "text/plain", "short and stout")).await;
+    assert_eq!(shown(Diagnostic::code(&error)).as_deref(), Some("abaco::invalid_request"));
+    assert!(shown(Diagnostic::url(&error)).is_none(), "no row speaks of it");
+    let error = error_of(|service| _ = service.any().dropped()).await;
+    assert_eq!(shown(Diagnostic::code(&error)).as_deref(), Some("abaco::transport"));
+    assert!(shown(Diagnostic::help(&error)).is_some_and(|help| help.contains("port 443")));
+
+    let report = miette::Report::new(error_of(|service| _ = service.any().fail(abaco::Code::TokenMissing)).await);
+    assert!(report.to_string().contains("401"), "{report}");
+}
+
+#[cfg(feature = "backoff")]
+#[tokio::test(start_paused = true)]
+async fn backoff_repeats_what_is_safe_and_promising_and_waits_as_long_as_asked() {
+    use backoff::Error::{Permanent, Transient};
+
+    let minute = Duration::from_secs(60);
+    let error = error_of(|service| _ = service.any().fail(abaco::Code::RateLimitExceeded).retry_after(minute)).await;
+    assert!(matches!(error.into_backoff(), Transient { retry_after: Some(wait), .. } if wait == minute));
+    let error = error_of(|service| _ = service.any().html(503)).await;
+    assert!(matches!(error.into_backoff(), Transient { retry_after: None, .. }));
+    let error = error_of(|service| _ = service.any().fail(abaco::Code::ApiKeyExpired)).await;
+    assert!(matches!(error.into_backoff(), Permanent(error) if error.is(abaco::Code::ApiKeyExpired)));
+
+    // A POST that may have been carried out is never repeated, whoever runs the loop.
+    let service = MockService::<Abaco>::new();
+    service.post("/documents").html(502);
+    let error = service.client().post("/documents").send().await.expect_err("a page of a proxy");
+    assert!(matches!(error.into_backoff(), Permanent(_)));
+    assert_eq!(service.received().len(), 1);
+}
+
+#[cfg(feature = "serde")]
+#[tokio::test(start_paused = true)]
+async fn a_record_for_logs_says_what_happened_and_holds_neither_key_nor_query_nor_body() {
+    let service = MockService::<Stayforge>::new();
+    let fields = json!({"code": "validation", "message": "no", "errors": {"room": "is taken"}, "rest": "in-the-body"});
+    service.post("/v1/cards").fail(stayforge::Code::ApikeyVerifyError).raw(422, "application/json", fields.to_string());
+    let key = stayforge::ApiKey::new("sk_org_the-key").expect("a key");
+    let client = Client::<Stayforge>::builder(key).transport(service.clone()).build().expect("a client");
+    let request = client.post("/v1/cards").query(&[("q", "in-the-query")]).header("x-note", "in-a-header");
+    let error = request.json(&json!({"room": "in-the-request"})).send().await.expect_err("invalid");
+    let record = serde_json::to_value(&error).expect("a record");
+    println!("{record:#}");
+    assert_eq!(record["error"], json!(error.to_string()));
+    for (member, expected) in [
+        ("kind", json!("invalid_request")),
+        ("service", json!("stayforge")),
+        ("status", json!(422)),
+        ("code", json!("validation")),
+        ("message", json!("no")),
+        ("fields", json!([{"field": "room", "message": "is taken"}])),
+        ("method", json!("POST")),
+        ("path", json!("/v1/cards")),
+        ("is_retryable", json!(false)),
+        ("stop_reason", json!("not_retryable")),
+    ] {
+        assert_eq!(record[member], expected, "{member}");
+    }
+    assert_eq!(record["attempts"][0]["code"], json!("apikey_verify_error"));
+    assert_eq!(record["attempts"][0]["wait_source"], json!("backoff"));
+    assert_eq!(record["attempts"][1]["status"], json!(422));
+    let text = record.to_string();
+    for secret in ["the-key", "in-the-query", "in-a-header", "in-the-request", "in-the-body"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+    assert_eq!(service.received().len(), 2);
+
+    let error = error_of(|service| _ = service.any().dropped()).await;
+    let record = serde_json::to_value(&error).expect("a record");
+    assert_eq!(record["kind"], json!("transport"));
+    assert_eq!(record["attempts"][0]["fault"], json!("reset"));
+    assert!(record.get("status").is_none() && record.get("code").is_none(), "{record}");
+}
+
+#[tokio::test]
+async fn a_reqwest_builder_of_the_callers_is_used_and_the_safety_settings_stand() {
+    let server = MockServer::<Abaco>::start().await;
+    server.get("/documents").empty(302).header("location", "/elsewhere").header("set-cookie", "accessToken=1");
+    server.get("/documents").json(&json!([]));
+    let builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::limited(5))
+        .referer(true)
+        .default_headers(HeaderMap::from_iter([(
+            HeaderName::from_static("x-of-the-callers"),
+            HeaderValue::from_static("yes"),
+        )]))
+        .proxy(reqwest::Proxy::http("http://127.0.0.1:9").expect("a proxy"));
+    let client = server.builder().reqwest(builder).build().expect("a client");
+    let error = client.get("/documents").send().await.expect_err("a redirect");
+    assert!(matches!(error, ApiError::Unrecognized(_)), "{error}");
+    client.get("/documents").send().await.expect("a success");
+    let received = server.received();
+    assert_eq!(received.len(), 2);
+    for request in &received {
+        assert_eq!(request.headers["x-of-the-callers"], "yes");
+        assert!([COOKIE, REFERER, ORIGIN].iter().all(|name| !request.headers.contains_key(name)), "{request:?}");
+    }
+}
+
+#[test]
+fn a_reqwest_builder_that_would_break_a_promise_is_refused() {
+    let with_header = |name: HeaderName| {
+        let headers = HeaderMap::from_iter([(name, HeaderValue::from_static("https://evil.example"))]);
+        reqwest::Client::builder().default_headers(headers)
+    };
+    for (builder, said) in [
+        (reqwest::Client::builder().cookie_store(true), "a cookie store"),
+        (with_header(COOKIE), "a default header Cookie"),
+        (with_header(ORIGIN), "a default header Origin"),
+        (with_header(REFERER), "a default header Referer"),
+        (with_header(HOST), "a default header Host"),
+    ] {
+        let key = stayforge::ApiKey::new("sk_org_the-key").expect("a key");
+        let error = Client::<Stayforge>::builder(key).reqwest(builder).build().expect_err("it is refused");
+        assert!(matches!(&error, ApiError::Build(error) if error.kind() == BuildErrorKind::Configuration), "{error}");
+        assert!(error.to_string().contains(said), "{error}");
+        assert!(!error.to_string().contains("evil"), "{error}");
+    }
+}
