@@ -7,7 +7,7 @@
 //! use steadfast::{Abaco, ApiError, Client, abaco};
 //!
 //! # async fn example() -> Result<(), ApiError> {
-//! let client = Client::<Abaco>::new(abaco::ApiKey::new("abk_abc123", "the secret")?)?;
+//! let client = Client::<Abaco>::new(abaco::ApiKey::new("abk_abc123", "your-secret")?)?;
 //! let partners: serde_json::Value = client.get("/business-partners").query(&[("page", 1)]).fetch().await?;
 //! # Ok(()) }
 //! ```
@@ -31,18 +31,37 @@
 //! }
 //! ```
 //!
-//! The tables of codes are [`abaco::Code`], [`fsm_navigator::Code`] and [`stayforge::Code`]. They serve any HTTP library:
-//! see [`ApiError::from_response`].
+//! Every error is one line, without the key, and keeps the whole answer: see [`Rejection`], [`TransportError`],
+//! [`TimeoutError`], [`DecodeError`] and [`BuildError`]. The tables of codes are [`abaco::Code`], [`fsm_navigator::Code`] and
+//! [`stayforge::Code`]. They serve any HTTP library: see [`ApiError::from_response`].
 //!
 //! # Retries
 //!
-//! [`RetryPolicy`] states the rule; it is on by default. Every error and response tells its [`Attempt`]s, and an error
-//! its [`StopReason`].
+//! A request is sent again, if that may help and cannot act twice, and never sooner than the service asks: [`RetryPolicy`]
+//! states the rule, and is on by default. Clones of a client act together: one refusal holds all of them back, and a
+//! [`RetryBudget`] keeps an outage from being multiplied. Every error and response tells its [`Attempt`]s, and an error its
+//! [`StopReason`]. [`ClientBuilder::observer`] is told of each [`Event`].
+//!
+//! # Lists
+//!
+//! [`Request::pages`] reads a list page by page, each with its retries.
+//!
+//! # Testing
+//!
+//! The module `testing` (with the feature of this name) has stand-ins for a service, in memory and on loopback, which send
+//! every documented error as its vendor would. On tokio's paused clock a minute of waiting takes no time.
 //!
 //! # A service of your own
 //!
-//! One file describes it: see [`Service`] and [`error_codes!`].
+//! One file describes it: see [`Service`] and [`error_codes!`]. It has the typed codes, the retries, the gate, the lists and
+//! the stand-ins of the other three.
+//!
+//! # Features
+//!
+//! `rustls` (the default) and `native-tls` choose the TLS library; `testing` adds the stand-ins; `miette`, `serde` and
+//! `backoff` add to [`ApiError`] what these crates want of an error.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod address;

@@ -13,6 +13,22 @@ use crate::error::{ApiError, Attempt, DecodeError, Trace, request_id};
 use crate::secret::Secret;
 
 /// A success answer of the service, with its body read.
+///
+/// ```
+/// use steadfast::Abaco;
+/// use steadfast::testing::MockService;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let service = MockService::<Abaco>::new();
+/// service.get("/documents/7/print").raw(200, "application/pdf", &b"%PDF-1.7"[..]);
+///
+/// let request = service.client().get("/documents").segment(7).segment("print");
+/// let response = request.send().await.unwrap();
+/// assert_eq!(response.headers()["content-type"], "application/pdf");
+/// assert!(response.body().starts_with(b"%PDF"));
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Response {
     pub(crate) status: StatusCode,

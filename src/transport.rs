@@ -18,6 +18,29 @@ pub(crate) mod reqwest;
 /// The default is reqwest. Another one, in memory say, is given with
 /// [`ClientBuilder::transport`](crate::ClientBuilder::transport).
 ///
+/// ```
+/// use http::Response;
+/// use steadfast::transport::{Body, HttpRequest, SendFuture};
+/// use steadfast::{Abaco, Client, Transport, abaco};
+///
+/// /// Answers every request with its own path.
+/// struct Echo;
+///
+/// impl Transport for Echo {
+///     fn send(&self, request: HttpRequest) -> SendFuture<'_> {
+///         let path = request.url.path().to_owned();
+///         Box::pin(async move { Ok(Response::new(Body::from(path))) })
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), steadfast::ApiError> {
+/// let key = abaco::ApiKey::new("abk_abc123", "your-secret")?;
+/// let client = Client::<Abaco>::builder(key).transport(Echo).build()?;
+/// assert_eq!(client.get("/documents").send().await?.text()?, "/documents");
+/// # Ok(()) }
+/// ```
+///
 /// It must not follow redirects, keep cookies or try again by itself: the client counts on one request for each call of
 /// `send`. Dropping the future gives the request up.
 pub trait Transport: Send + Sync + 'static {

@@ -22,6 +22,19 @@ use crate::transport::Transport;
 use crate::transport::reqwest::Reqwest;
 
 /// The settings of a [`Client`] that is being made.
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::{Client, FsmNavigator, RetryPolicy, fsm_navigator};
+///
+/// let client = Client::<FsmNavigator>::builder(fsm_navigator::ApiKey::new("fsm_test_abc123")?)
+///     .retry(RetryPolicy::new().with_max_attempts(5))
+///     .deadline(Duration::from_secs(60))
+///     .max_in_flight(8)
+///     .header("x-integration", "nightly-import")
+///     .build()?;
+/// # Ok::<(), steadfast::ApiError>(())
+/// ```
 #[must_use = "`build` makes the client"]
 pub struct ClientBuilder<S: Service> {
     key: S::Key,
@@ -95,7 +108,7 @@ impl<S: Service> ClientBuilder<S> {
     ///
     /// let through_a_proxy = reqwest::Client::builder()
     ///     .proxy(reqwest::Proxy::https("http://proxy.example:3128").expect("a proxy"));
-    /// let client = Client::<Abaco>::builder(abaco::ApiKey::new("abk_abc123", "the secret")?)
+    /// let client = Client::<Abaco>::builder(abaco::ApiKey::new("abk_abc123", "your-secret")?)
     ///     .reqwest(through_a_proxy)
     ///     .build()?;
     /// # Ok::<(), steadfast::ApiError>(())

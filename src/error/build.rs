@@ -6,6 +6,15 @@ use std::fmt;
 use super::{Text, Trace};
 
 /// What the caller gave cannot become a request or a client. Nothing was sent.
+///
+/// ```
+/// use steadfast::{ApiError, BuildErrorKind, stayforge};
+///
+/// let error = stayforge::ApiKey::new("sk_org_abc.def\n").unwrap_err();
+/// assert!(error.to_string().contains("white space at byte 14"), "{error}");
+/// let ApiError::Build(error) = error else { panic!("{error}") };
+/// assert_eq!(error.kind(), BuildErrorKind::Key);
+/// ```
 #[derive(Debug)]
 pub struct BuildError {
     pub(crate) trace: Trace,

@@ -14,6 +14,27 @@ use crate::secret::Secret;
 /// The service answered with success, and its body is not what was asked for.
 ///
 /// The request has taken effect. Such a call is never sent again.
+///
+/// ```
+/// use serde_json::json;
+/// use steadfast::testing::MockService;
+/// use steadfast::{Abaco, ApiError};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let service = MockService::<Abaco>::new();
+/// service.get("/totals").json(&json!([{"total": 12}, {"total": "twelve"}]));
+///
+/// #[derive(Debug, serde::Deserialize)]
+/// struct Sum {
+///     total: u32,
+/// }
+///
+/// let error = service.client().get("/totals").fetch::<Vec<Sum>>().await.unwrap_err();
+/// let ApiError::Decode(error) = error else { panic!("{error}") };
+/// assert_eq!(error.json_path(), "[1].total");
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct DecodeError {
     pub(crate) status: StatusCode,

@@ -21,6 +21,19 @@ pub const MAX_ERROR_BODY: usize = 256 * 1024;
 const REQUEST_ID_HEADERS: [&str; 3] = ["x-request-id", "request-id", "x-correlation-id"];
 
 /// An answer that is not a success: all that it said.
+///
+/// ```
+/// use http::{HeaderMap, StatusCode};
+/// use steadfast::{Abaco, ApiError};
+///
+/// let body = br#"{"message": "Datos no validos", "errors": {"total": "es obligatorio"}}"#;
+/// let error = ApiError::from_response::<Abaco>(StatusCode::BAD_REQUEST, &HeaderMap::new(), body);
+/// let rejection = error.rejection().expect("an answer came");
+/// assert_eq!(rejection.message.as_deref(), Some("Datos no validos"));
+/// assert_eq!(&*rejection.fields[0].field, "total");
+/// assert!(rejection.info.is_some(), "abaco's page describes its 400s, though they have no code");
+/// assert_eq!(&rejection.body[..], body);
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Rejection {

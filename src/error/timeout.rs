@@ -11,6 +11,25 @@ use super::trace::Span;
 use super::{CodeInfo, PartialAnswer, Sent, Trace};
 
 /// A time limit passed before the answer was complete.
+///
+/// ```
+/// use serde_json::json;
+/// use std::time::Duration;
+/// use steadfast::testing::MockService;
+/// use steadfast::{Abaco, ApiError, Limit};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let service = MockService::<Abaco>::new();
+/// service.get("/documents").json(&json!([1, 2, 3])).stalled();
+///
+/// let request = service.client().get("/documents").deadline(Duration::from_secs(5));
+/// let error = request.send().await.unwrap_err();
+/// let ApiError::Timeout(error) = error else { panic!("{error}") };
+/// assert_eq!(error.limit(), Limit::Deadline);
+/// assert_eq!(error.status(), Some(http::StatusCode::OK), "the head had come");
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TimeoutError {
     pub(crate) limit: Limit,

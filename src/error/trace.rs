@@ -9,6 +9,23 @@ use super::{Fault, Limit, Rejection, Text};
 use crate::retry::{StopReason, WaitSource};
 
 /// One request that was sent, or tried, on behalf of a call.
+///
+/// ```
+/// use steadfast::testing::MockService;
+/// use steadfast::{Stayforge, WaitSource, stayforge};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let service = MockService::<Stayforge>::new();
+/// service.get("/v1/cards").fail(stayforge::Code::IpRangeFetchError).empty(204);
+///
+/// let response = service.client().get("/v1/cards").send().await.unwrap();
+/// let [first, second] = response.attempts() else { unreachable!("two requests were sent") };
+/// assert_eq!(first.code(), Some("ip_range_fetch_error"));
+/// assert_eq!(first.wait_source, Some(WaitSource::Backoff));
+/// assert!(second.began >= first.wait.unwrap());
+/// # }
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {

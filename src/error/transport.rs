@@ -9,6 +9,22 @@ use http::StatusCode;
 use super::{CodeInfo, Trace};
 
 /// The connection could not be made, or it broke before the answer was complete.
+///
+/// ```
+/// use steadfast::testing::MockService;
+/// use steadfast::{Abaco, ApiError, Fault, Sent, StopReason};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let service = MockService::<Abaco>::new();
+/// service.post("/documents").dropped();
+///
+/// let error = service.client().post("/documents").send().await.unwrap_err();
+/// assert_eq!(error.stop_reason(), Some(StopReason::MayHaveActed), "abaco may have made the document");
+/// let ApiError::Transport(error) = error else { panic!("{error}") };
+/// assert_eq!((error.fault(), error.sent()), (Fault::Reset, Sent::Maybe));
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TransportError {
     pub(crate) fault: Fault,
