@@ -244,7 +244,7 @@ impl Call {
         let now = self.began.elapsed();
         let Some(attempt) = self.attempts.last_mut() else { return };
         let actual = now.saturating_sub(attempt.began.saturating_add(attempt.took));
-        if attempt.wait.is_some_and(|planned| actual > planned.saturating_add(planned / 8)) {
+        if attempt.wait.is_some_and(|planned| actual.as_secs_f64() > planned.as_secs_f64() * 1.125) {
             attempt.wait_source = Some(WaitSource::Gate);
         }
         attempt.wait = Some(actual);

@@ -118,7 +118,7 @@ impl<'a> Pass<'a> {
         let sent = self.sent.take()?;
         let now = Instant::now();
         let (wait, closing) = self.gate.update(now, |state| {
-            state.in_flight -= 1;
+            state.in_flight = state.in_flight.saturating_sub(1);
             match verdict {
                 Verdict::Unsent => state.pace.unsent(sent),
                 Verdict::Silent => state.pace.ended(sent),
@@ -155,7 +155,7 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         if let Some(sent) = self.sent.take() {
             self.gate.update(Instant::now(), |state| {
-                state.in_flight -= 1;
+                state.in_flight = state.in_flight.saturating_sub(1);
                 state.pace.ended(sent);
             });
         }

@@ -131,7 +131,7 @@ impl RetryPolicy {
     /// How much longer than a service asked, so that clients which were told the same moment come apart: up to a fiftieth,
     /// at most `base`, and no wait over `max_wait`.
     pub(crate) fn spread(&self, wait: Duration, random: f64) -> Duration {
-        scaled((wait / 50).min(self.base), random).min(self.max_wait.saturating_sub(wait))
+        scaled(scaled(wait, 0.02).min(self.base), random).min(self.max_wait.saturating_sub(wait))
     }
 
     /// What contradicts itself in these settings.
@@ -198,7 +198,7 @@ impl RetryPolicy {
             }
             // Jitter on what the service asked for goes upward only: many are told the same moment.
             let documented = documented.map(|(least, most)| {
-                let wait = least + scaled(most.saturating_sub(least), random.f64());
+                let wait = least.saturating_add(scaled(most.saturating_sub(least), random.f64()));
                 (wait.min(self.max_wait), WaitSource::Documented)
             });
             let hinted = hint.map(|hint| {

@@ -32,10 +32,10 @@ impl Secret {
                 Some(length) => {
                     clean.extend_from_slice(body.get(kept..at).unwrap_or_default());
                     clean.extend_from_slice(STRUCK_OUT);
-                    at += length;
+                    at = at.saturating_add(length);
                     kept = at;
                 }
-                None => at += 1,
+                None => at = at.saturating_add(1),
             }
         }
         if kept == 0 {
@@ -67,7 +67,7 @@ fn occurrence(text: &[u8], secret: &[u8]) -> Option<usize> {
         }
         rest = rest.get(written(rest, *byte)?..)?;
     }
-    Some(text.len() - rest.len())
+    Some(text.len().saturating_sub(rest.len()))
 }
 
 /// A text that was escaped again and again has more backslashes with each time; looking further than this would take time
@@ -81,9 +81,9 @@ fn written(text: &[u8], byte: u8) -> Option<usize> {
     let escaped = text.get(backslashes..).unwrap_or_default();
     match escaped {
         [b'u', b'0', b'0', digits @ ..] if backslashes > 0 && hex(digits.get(..2)?) == Some(byte) => {
-            Some(backslashes + 5)
+            Some(backslashes.saturating_add(5))
         }
-        [first, ..] if *first == byte && byte != b'\\' => Some(backslashes + 1),
+        [first, ..] if *first == byte && byte != b'\\' => Some(backslashes.saturating_add(1)),
         [b'%', digits @ ..] if backslashes == 0 && digits.get(..2).and_then(hex) == Some(byte) => Some(3),
         _ if byte == b'\\' && backslashes > 0 => Some(backslashes),
         _ => None,

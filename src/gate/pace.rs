@@ -125,7 +125,7 @@ impl Pace {
             Phase::Free(_) | Phase::Closed { .. } => Admission::Now,
             Phase::Window { began, length, allowance, started, .. } => {
                 let at_most = match allowance.saturating_sub(started) {
-                    0 => 1 + self.taken.saturating_sub(allowance) / SCOUTS_TO_WIDEN,
+                    0 => (self.taken.saturating_sub(allowance) / SCOUTS_TO_WIDEN).saturating_add(1),
                     left if self.is_certain => left,
                     // Fewer at a time towards the end, so that a window that takes less costs few refusals.
                     left => left.div_ceil(2),
@@ -161,7 +161,7 @@ impl Pace {
             Phase::Window { began, length, allowance, started, clean }
                 if now.saturating_duration_since(*began) >= *length =>
             {
-                *clean += 1;
+                *clean = clean.saturating_add(1);
                 if *clean >= CLEAN_WINDOWS {
                     self.phase = Phase::Free(VecDeque::new());
                 } else {
@@ -176,7 +176,7 @@ impl Pace {
     }
 
     fn begin_window(&mut self) {
-        self.window += 1;
+        self.window = self.window.saturating_add(1);
         (self.taken, self.unanswered) = (0, 0);
     }
 
@@ -189,7 +189,7 @@ impl Pace {
             self.unanswered = 0; // nobody waits for those any longer
         }
         self.unanswered = self.unanswered.saturating_add(1);
-        self.sends += 1;
+        self.sends = self.sends.saturating_add(1);
         self.last_sent = Some(now);
         if let Some(quota) = self.quota.as_mut().filter(|quota| now < quota.reset) {
             quota.remaining = quota.remaining.saturating_sub(1);

@@ -121,13 +121,13 @@ impl State {
     /// Takes back the leave to send that `place` has, if it has one.
     fn give_back(&mut self, place: Place) -> Option<Waiting> {
         let (waiting, sent) = self.admitted.remove(&place)?;
-        self.in_flight -= 1;
+        self.in_flight = self.in_flight.saturating_sub(1);
         self.pace.unsent(sent);
         Some(waiting)
     }
 
     fn start(&mut self, now: Instant) -> Sent {
-        self.in_flight += 1;
+        self.in_flight = self.in_flight.saturating_add(1);
         self.pace.started(now)
     }
 
@@ -245,8 +245,8 @@ impl Enter<'_> {
             return Turn::Over(Err(held));
         }
         let place = *self.place.get_or_insert_with(|| {
-            state.tickets += 1;
-            Place { chances: u32::MAX - self.refusals, ticket: state.tickets }
+            state.tickets = state.tickets.saturating_add(1);
+            Place { chances: u32::MAX.saturating_sub(self.refusals), ticket: state.tickets }
         });
         match state.waiting.get_mut(&place) {
             Some(waiting) => waiting.waker.clone_from(waker),

@@ -121,6 +121,7 @@ fn http_date(text: &str, clock: SystemTime) -> Option<SystemTime> {
 const SECONDS_A_YEAR: u64 = 31_556_952;
 
 /// The IMF-fixdate of a date in RFC 850's form, whose year has two digits: it is not more than 50 years ahead.
+#[expect(clippy::arithmetic_side_effects, reason = "a clock's years have four digits, and these have two")]
 fn fixdate_of_rfc850(text: &str, clock: SystemTime) -> Option<String> {
     let (weekday, rest) = text.split_once(", ")?;
     let (date, time) = rest.split_once(' ')?;

@@ -20,8 +20,8 @@ pub(crate) fn backoff(base: Duration, cap: Duration, attempt: u32, random: f64) 
         .nth(doublings)
         .unwrap_or(cap)
         .min(cap);
-    let floor = (base / 10).min(ceiling);
-    floor + scaled(ceiling.saturating_sub(floor), random)
+    let floor = scaled(base, 0.1).min(ceiling);
+    floor.saturating_add(scaled(ceiling.saturating_sub(floor), random))
 }
 
 /// `factor` of `span`; `factor` is at least 0 and below 1.

@@ -168,7 +168,7 @@ impl<S: Service> State<S> {
     fn line(&mut self, of: Option<(Method, String)>) -> usize {
         self.lines.iter().position(|line| line.of == of).unwrap_or_else(|| {
             self.lines.push(Line { of, answers: Vec::new() });
-            self.lines.len() - 1
+            self.lines.len().saturating_sub(1)
         })
     }
 
@@ -198,7 +198,7 @@ impl<S: Service> Shared<S> {
         let (outcome, delay) = {
             let mut state = self.state();
             let answer = state.next(&received.method, &received.path).map(|answer| {
-                answer.sent += 1;
+                answer.sent = answer.sent.saturating_add(1);
                 received.answer = Some(answer.name());
                 (answer.outcome(), answer.delay)
             });
