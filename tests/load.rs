@@ -1,0 +1,106 @@
+//! A hundred thousand calls over a service that flaps: nothing is lost, counted twice or kept.
+
+#[path = "support/flapping_service.rs"]
+mod flapping_service;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use flapping_service::FlappingService;
+use steadfast::{Abaco, ApiError, Client, Response};
+use tokio::task::JoinSet;
+
+/// Counts the bytes in use.
+struct Counting;
+
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[derive(Default)]
+struct Counts {
+    succeeded: usize,
+    attempts: usize,
+    /// By why the call was not tried again.
+    failed: BTreeMap<String, usize>,
+}
+
+impl Counts {
+    fn add(&mut self, outcome: &Result<Response, ApiError>) {
+        match outcome {
+            Ok(response) => {
+                self.succeeded += 1;
+                self.attempts += response.attempts().len();
+            }
+            Err(error) => {
+                self.attempts += error.attempts().len();
+                let reason = error.stop_reason().expect("every error of a call says why it stopped");
+                *self.failed.entry(reason.to_string()).or_default() += 1;
+            }
+        }
+    }
+}
+
+async fn call(client: &Client<Abaco>, calls: usize, counts: &mut Counts) {
+    let mut under_way = JoinSet::new();
+    for number in 0..calls {
+        let request = match number % 3 {
+            0 => client.get("/documents").query(&[("page", number)]),
+            1 => client.post("/documents").json(&number),
+            _ => client.put("/documents").segment(number),
+        };
+        under_way.spawn(request.send());
+        while under_way.len() >= 64 {
+            counts.add(&under_way.join_next().await.expect("a call").expect("no panic"));
+        }
+    }
+    while let Some(outcome) = under_way.join_next().await {
+        counts.add(&outcome.expect("no panic"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_calls_over_a_flapping_service_add_up_and_leave_no_memory_behind() {
+    const CALLS: usize = 100_000;
+    let in_use = || IN_USE.load(Ordering::Relaxed);
+    let service = FlappingService::new(20_261_122);
+    let before_the_client = in_use();
+    let client = service.builder().attempt_timeout(Duration::from_secs(2)).build().expect("a client");
+    call(&client, 2_000, &mut Counts::default()).await;
+    let (received_before, in_use_before) = (service.received(), in_use());
+
+    let mut counts = Counts::default();
+    call(&client, CALLS, &mut counts).await;
+
+    let failed: usize = counts.failed.values().sum();
+    println!("{} succeeded, {failed} failed: {:#?}", counts.succeeded, counts.failed);
+    assert_eq!(counts.succeeded + failed, CALLS, "every call has one outcome");
+    assert_eq!(counts.attempts, service.received() - received_before, "every request is an attempt that is told");
+    assert_eq!(service.under_way(), 0);
+    assert!(counts.succeeded > CALLS / 2 && counts.failed.len() > 3, "the service flapped");
+
+    counts.failed.clear();
+    let kept = in_use().saturating_sub(in_use_before);
+    println!("{kept} bytes more in use than before");
+    assert!(kept < 64 * 1024, "{kept} bytes were kept");
+    drop(client);
+    let kept = in_use().saturating_sub(before_the_client);
+    println!("{kept} bytes more in use than before the client was made");
+    assert!(kept < 64 * 1024, "{kept} bytes were kept");
+}
