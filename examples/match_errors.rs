@@ -1,0 +1,77 @@
+//! What an integration does about each kind of error: matching `ApiError` by variant, and by exact code where that matters.
+//! Every arm is reached by a scripted answer; no key, no network: `cargo run --example match_errors`
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use steadfast::fsm_navigator::Code;
+use steadfast::testing::MockService;
+use steadfast::{ApiError, FsmNavigator, Sent};
+
+fn what_to_do(error: &ApiError) -> String {
+    match error {
+        ApiError::InvalidRequest(_) if error.is(Code::InvalidStatusTransition) => {
+            "read the job again and offer only the steps that are permitted now".to_owned()
+        }
+        ApiError::InvalidRequest(rejection) => {
+            let fields = rejection.fields.iter().map(|field| format!("{} {}", field.field, field.message));
+            format!("mark in the form: {}", fields.collect::<Vec<_>>().join("; "))
+        }
+        ApiError::Unauthenticated(_) => format!("stop the import and renew the key. {}", error.help().unwrap_or("")),
+        ApiError::Forbidden(_) => match Code::of(error) {
+            Some(Code::ScopeNotAuthorized) => "ask the administrator for the scope `jobs:write`".to_owned(),
+            Some(Code::IpNotAllowed) => {
+                "tell operations that this machine's address is not on the key's list".to_owned()
+            }
+            _ => format!("hide this function from the user. {}", error.help().unwrap_or("")),
+        },
+        ApiError::NotFound(_) => "treat it as None: there is no such customer".to_owned(),
+        ApiError::Conflict(_) if error.is(Code::DuplicateCustomer) => {
+            "use the customer who is there already".to_owned()
+        }
+        ApiError::Conflict(_) => "read the record again, then decide".to_owned(),
+        ApiError::RateLimited(_) => match error.retry_at().map(|time| time.duration_since(SystemTime::now())) {
+            Some(Ok(wait)) => format!("put it back into the queue, due in {} min", wait.as_secs().div_ceil(60)),
+            _ => "put it back into the queue".to_owned(),
+        },
+        ApiError::Unavailable(_) => {
+            format!("tell support about request {}", error.request_id().unwrap_or("(no id was given)"))
+        }
+        ApiError::Timeout(timeout) if timeout.sent() == Sent::Never => {
+            "put it back into the queue: nothing was sent".to_owned()
+        }
+        ApiError::Transport(_) | ApiError::Timeout(_) => "look whether it was made before making it again".to_owned(),
+        ApiError::Decode(_) => "keep the answer for the developers; the request has taken effect".to_owned(),
+        ApiError::Build(_) => "mend the program: nothing was sent".to_owned(),
+        ApiError::Unrecognized(answer) => format!("check the base URL: who answers {} there?", answer.status),
+        _ => "log it: a later version of the crate knows this kind of error".to_owned(),
+    }
+}
+
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn main() {
+    let service = MockService::<FsmNavigator>::new();
+    let invalid = json!({"error": "validation_failed", "details": {"email": "is not an address", "phone": "is empty"}});
+    service.post("/customers").json(&invalid).status(400).fail(Code::DuplicateCustomer).dropped();
+    service.put("/jobs/7").fail(Code::InvalidStatusTransition).fail(Code::ScopeNotAuthorized).fail(Code::IpNotAllowed);
+    service.put("/jobs/7").fail(Code::Forbidden).empty(409).empty(302);
+    service.post("/invoices").fail(Code::ServerError).header("x-request-id", "req_81");
+    // The last of these tells that the quota is used up for half an hour, by the clock in `date`.
+    let customers = service.get("/customers/7").fail(Code::Unauthorized).fail(Code::NotFound).html(200);
+    let customers = customers.header("date", "Sun, 06 Nov 1994 08:49:37 GMT").header("x-ratelimit-remaining", "0");
+    customers.header("x-ratelimit-reset", "784113577");
+    service.get("/assets").fail(Code::RateLimitExceeded).retry_after(Duration::from_secs(1800));
+
+    let client = service.client();
+    let save = || client.post("/customers").json(&json!({"name": "Ana"}));
+    let finish = || client.put("/jobs/7").json(&json!({"status": "done"}));
+    let find = || client.get("/customers").segment(7);
+    let requests = [save(), save(), save(), finish(), finish(), finish(), finish(), finish(), finish()];
+    let others = [client.post("/invoices"), find(), find(), find(), find()];
+    let last = [client.get("no-slash"), service.client().get("/assets")];
+    for request in requests.into_iter().chain(others).chain(last) {
+        if let Err(error) = request.fetch::<Value>().await {
+            println!("{error}\n    -> {}\n", what_to_do(&error));
+        }
+    }
+}
