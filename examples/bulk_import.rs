@@ -1,0 +1,79 @@
+//! Posts 2,000 customers, 16 at a time, to a stand-in that twice asks for a pause; a bar shows when the gate is closed.
+//! The first run is cut off; a journal of what is done lets the second send only the rest. At the end, the failures are
+//! counted by code. Look at it in a terminal: `cargo run --example bulk_import`
+
+use std::collections::{BTreeMap, HashSet};
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::Write;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use steadfast::fsm_navigator::Code;
+use steadfast::testing::MockService;
+use steadfast::{Client, Event, FsmNavigator, RetryPolicy};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+async fn import(client: &Client<FsmNavigator>, journal: &str, bar: &ProgressBar) -> Result<(), Box<dyn Error>> {
+    let done: HashSet<u64> = fs::read_to_string(journal)?.lines().map(str::parse).collect::<Result<_, _>>()?;
+    let mut journal = File::options().append(true).open(journal)?;
+    let mut calls = JoinSet::new();
+    for id in (0..2000).filter(|id| !done.contains(id)) {
+        let request = client.post("/customers").segment(id).json(&json!({"name": format!("customer {id}")}));
+        calls.spawn(async move { (id, request.send().await) });
+    }
+    bar.suspend(|| println!("{} are done, {} are to be sent.", done.len(), calls.len()));
+    bar.set_position(done.len().try_into()?);
+    let mut failures = BTreeMap::<String, usize>::new();
+    while let Some(call) = calls.join_next().await {
+        match call? {
+            (id, Ok(_)) => writeln!(journal, "{id}")?,
+            (_, Err(error)) => *failures.entry(error.code().unwrap_or("no answer").to_owned()).or_default() += 1,
+        }
+        bar.inc(1);
+    }
+    bar.finish_with_message("all sent");
+    for (code, count) in failures {
+        println!("{count} failed, {code}: {}", Code::from_wire(&code).map_or("", |code| code.info().meaning));
+    }
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let service = MockService::<FsmNavigator>::new();
+    let (latency, mut answers) = (Duration::from_millis(2), service.any());
+    for _ in 0..2 {
+        answers = answers.json(&()).delay(latency).times(700);
+        answers = answers.fail(Code::RateLimitExceeded).header("retry-after-ms", "400");
+    }
+    answers.json(&()).delay(latency).always();
+    for id in (7..2000).step_by(100) {
+        service.post(&format!("/customers/{id}")).fail(Code::ValidationFailed).always();
+        service.post(&format!("/customers/{}", id + 1)).fail(Code::DuplicateCustomer).always();
+    }
+
+    let bar = ProgressBar::new(2000).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
+    bar.enable_steady_tick(Duration::from_millis(50)); // or a pause would be seen only with the next answer
+    let shown = bar.clone();
+    let observe = move |event: &Event| {
+        match event {
+            Event::GateClosed { wait } => shown.set_message(format!("the service asks for a pause of {wait:?}")),
+            Event::GateOpened => shown.set_message("sending"),
+            _ => return,
+        }
+        if shown.is_hidden() {
+            eprintln!("{} of 2000: {}", shown.position(), shown.message());
+        }
+    };
+    let policy = RetryPolicy::new().with_rate_limit_base(Duration::from_millis(100));
+    let client = service.builder().max_in_flight(16).retry(policy).observer(observe).build()?;
+    let journal = std::env::temp_dir().join(format!("bulk_import_{}", std::process::id())).display().to_string();
+    File::create(&journal)?;
+    timeout(Duration::from_millis(200), import(&client, &journal, &bar)).await.ok();
+    bar.suspend(|| println!("The power fails. What was under way may have arrived, and is sent again."));
+    import(&client, &journal, &bar).await?;
+    Ok(fs::remove_file(journal)?)
+}
