@@ -1,0 +1,74 @@
+//! A fourth vendor in one file, from outside the crate: a depot that writes its errors as plain text, such as `jammed: ...`.
+//! It gets typed codes, retries by its own documentation, and the stand-ins for tests. `cargo run --example your_own_service`
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use serde_json::json;
+use steadfast::testing::MockService;
+use steadfast::{ApiError, ErrorBody, Service, TakesDelete, XApiKey};
+
+steadfast::error_codes! {
+    /// The codes of the depot, as its page lists them.
+    pub enum Code of "depot" {
+        // variant      wire code       status  category        retry            processing
+
+        /// The parcel has left the depot.
+        /// Change the address at the carrier instead.
+        AlreadySent  =  "already-sent"  409     Conflict        Never            Unknown
+
+        /// The depot is closed for the night.
+        /// Send it again in one to two minutes.
+        Closed       =  "closed"        503     Unavailable     After(60..=120)  NotStarted
+
+        /// The sorting machine is jammed.
+        /// Look up where the parcel is, then send it again if it must be.
+        Jammed       =  "jammed"        500     Unavailable     Backoff          Unknown
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Depot;
+
+impl Service for Depot {
+    type Code = Code;
+    type Key = XApiKey<Self>;
+    const BASE_URL: &'static str = "https://depot.example/v2";
+    const ENV: &'static str = "DEPOT";
+
+    fn read_error(_: StatusCode, _: &HeaderMap, body: &[u8]) -> Option<ErrorBody> {
+        let (code, message) = std::str::from_utf8(body).ok()?.split_once(": ")?;
+        let mut error = ErrorBody::default();
+        error.code = Some(code.into());
+        error.message = Some(message.into());
+        Some(error)
+    }
+
+    fn write_error(code: Code, _: Option<Duration>) -> Vec<u8> {
+        format!("{code}: {}", code.info().meaning).into()
+    }
+}
+
+impl TakesDelete for Depot {}
+
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn main() -> Result<(), ApiError> {
+    let service = MockService::<Depot>::new();
+    // A POST is sent again after `closed`, whose row says `NotStarted`, and not after `jammed`.
+    service.post("/parcels").fail(Code::Closed).json(&json!({"id": 7})).fail(Code::Jammed);
+    service.delete("/parcels/7").fail(Code::AlreadySent);
+
+    let client = service.client();
+    let post = || client.post("/parcels").json(&json!({"to": "Ana"}));
+    for request in [post(), post(), client.delete("/parcels/7")] {
+        match request.send().await {
+            Ok(answer) => answer.attempts().iter().for_each(|attempt| println!("{attempt}")),
+            Err(error) => match Code::of(&error) {
+                Some(Code::AlreadySent) => println!("{error}\n    -> ask the carrier to return it"),
+                Some(code) => println!("{error}\n    -> {}", code.info().fix),
+                None => return Err(error),
+            },
+        }
+    }
+    Ok(())
+}
