@@ -1,0 +1,73 @@
+//! Looks a code up in the catalogues of all three services: `cargo run --example explain -- rate_limit_exceeded`
+//! Letter case does not matter, and a code may exist in several services. Without a code: a table of all codes.
+
+use std::collections::HashSet;
+use std::process::ExitCode;
+
+use steadfast::{CodeInfo, ErrorCode, Processing, Retry, abaco, fsm_navigator, stayforge};
+
+fn main() -> ExitCode {
+    let catalogue = [rows::<abaco::Code>(), rows::<fsm_navigator::Code>(), rows::<stayforge::Code>()].concat();
+    let Some(wanted) = std::env::args().nth(1) else {
+        println!("{:<14} {:<32} {:<7} {:<16} {:<18} effect", "service", "code", "status", "category", "retry");
+        for row in &catalogue {
+            let (category, retry) = (row.category.to_string(), row.retry.to_string());
+            let (service, code, status) = (row.service, code(row), row.statuses.start());
+            println!("{service:<14} {code:<32} {status:<7} {category:<16} {retry:<18} {}", row.processing);
+        }
+        println!("\n{} codes", catalogue.len());
+        return ExitCode::SUCCESS;
+    };
+    let found: Vec<_> = catalogue.iter().filter(|row| code(row).eq_ignore_ascii_case(&wanted)).collect();
+    for row in &found {
+        explain(row);
+    }
+    if !found.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("No service lists the code {wanted:?}.");
+    let mut near: Vec<_> = catalogue.iter().map(|row| (likeness(&wanted, code(row)), *row)).collect();
+    near.retain(|(percent, _)| *percent >= 40);
+    near.sort_by_key(|(percent, _)| std::cmp::Reverse(*percent));
+    for (_, row) in near.iter().take(4) {
+        eprintln!("Did you mean {} of {}?", code(row), row.service);
+    }
+    ExitCode::FAILURE
+}
+
+fn rows<C: ErrorCode>() -> Vec<&'static CodeInfo> {
+    C::ALL.iter().map(|code| code.info()).collect()
+}
+
+fn code(row: &CodeInfo) -> &'static str {
+    row.code.unwrap_or_default()
+}
+
+fn explain(row: &CodeInfo) {
+    let is_promising = row.status().is_some_and(|status| row.retry.is_promising(status));
+    let retry = match (&row.retry, is_promising) {
+        (Retry::Unstated, true) => "the page does not say; the status says that it may help".to_owned(),
+        (Retry::Unstated, false) => "the page does not say; the status says that it does not help".to_owned(),
+        (stated, _) => stated.to_string(),
+    };
+    let effect = match row.processing {
+        Processing::NotStarted => "no, the request was refused before anything was done",
+        Processing::Unknown => "possibly, in part or whole",
+    };
+    println!("{} of {}", code(row), row.service);
+    println!("  status         {}", row.status().map(|status| status.to_string()).unwrap_or_default());
+    println!("  category       {}", row.category);
+    println!("  meaning        {}", row.meaning);
+    println!("  what to do     {}", row.fix);
+    println!("  sending again  {retry}");
+    println!("  took effect?   {effect}\n");
+}
+
+/// How much alike two codes are, in percent: of all pairs of neighbouring letters, those that both have.
+fn likeness(one: &str, other: &str) -> usize {
+    let pairs = |text: &str| -> HashSet<Vec<u8>> {
+        text.to_ascii_lowercase().as_bytes().windows(2).map(<[u8]>::to_vec).collect()
+    };
+    let (one, other) = (pairs(one), pairs(other));
+    one.intersection(&other).count() * 100 / one.union(&other).count().max(1)
+}
