@@ -70,16 +70,11 @@ async fn ten_thousand_calls_given_up_at_any_await_point_leave_nothing_behind() {
     let mut calls = JoinSet::new();
     let (mut given_up, mut ended) = (0, 0);
     for _ in 0..10_000 {
-        let request = match random.bool() {
-            true => client.get("/documents"),
-            false => client.post("/documents"),
-        };
+        let request = if random.bool() { client.get("/documents") } else { client.post("/documents") };
         calls.spawn(given_up_after(random.u32(0..16), request.send()));
         while calls.len() >= 10 * AT_A_TIME {
-            match calls.join_next().await.expect("a call").expect("no panic") {
-                true => given_up += 1,
-                false => ended += 1,
-            }
+            let was_given_up = calls.join_next().await.expect("a call").expect("no panic");
+            *(if was_given_up { &mut given_up } else { &mut ended }) += 1;
         }
         if random.u32(0..500) == 0 {
             calls.shutdown().await; // all of those under way, wherever they are
