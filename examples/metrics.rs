@@ -1,55 +1,46 @@
-//! Counts what a client does on its own, from the events that `observer` is told, in plain atomics, and prints the counters
+//! Counts what a client does on its own, from the events that `observer` is told, and prints the counters
 //! as Prometheus reads them. A stand-in answers, on a clock that jumps over the waits: `cargo run --example metrics`
 
-use std::fmt::Debug;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use steadfast::fsm_navigator::Code;
 use steadfast::testing::MockService;
-use steadfast::{Event, FsmNavigator, StopReason, WaitSource};
+use steadfast::{Event, FsmNavigator};
 
-/// One counter for each value of a label.
-struct Counters<T>(Vec<(T, AtomicU64)>);
+/// Counters by metric and by label.
+#[derive(Clone, Default)]
+struct Counters(Arc<Mutex<BTreeMap<(&'static str, String), f64>>>);
 
-impl<T: PartialEq + Debug> Counters<T> {
-    fn new(labels: impl IntoIterator<Item = T>) -> Self {
-        Self(labels.into_iter().map(|label| (label, AtomicU64::new(0))).collect())
+impl Counters {
+    fn add(&self, metric: &'static str, label: String, amount: f64) {
+        let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counters.entry((metric, label)).or_default() += amount;
     }
 
-    fn count(&self, label: &T) {
-        if let Some((_, counter)) = self.0.iter().find(|(other, _)| other == label) {
-            counter.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn print(&self, name: &str, help: &str, label: &str) {
-        println!("# HELP {name} {help}\n# TYPE {name} counter");
-        for (value, counter) in &self.0 {
-            println!("{name}{{{label}=\"{value:?}\"}} {}", counter.load(Relaxed));
+    fn print(&self, metric: &'static str, help: &str) {
+        println!("# HELP {metric} {help}\n# TYPE {metric} counter");
+        let counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((_, label), count) in counters.iter().filter(|((name, _), _)| *name == metric) {
+            println!("{metric}{label} {count}");
         }
     }
 }
 
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    use StopReason::{AttemptsExhausted, BudgetEmpty, DeadlineWouldPass, MayHaveActed, NotRetryable, WaitTooLong};
-    use WaitSource::{Backoff, Body, Documented, Header, Reset};
-
-    // `WaitSource::Gate` is missing: whether the gate makes a wait longer is known only when the wait is over.
-    let retries = Arc::new(Counters::new([Header, Body, Reset, Documented, Backoff]));
-    let reasons = [NotRetryable, MayHaveActed, AttemptsExhausted, WaitTooLong, DeadlineWouldPass, BudgetEmpty];
-    let given_up = Arc::new(Counters::new(reasons));
-    let gate_closed = Arc::new(AtomicU64::new(0));
-
-    let (retry_counters, stop_counters, closed_milliseconds) = (retries.clone(), given_up.clone(), gate_closed.clone());
+    let counters = Counters::default();
+    let sink = counters.clone();
     let observe = move |event: &Event| match event {
-        Event::RetryScheduled { source, .. } => retry_counters.count(source),
-        Event::GaveUp { reason, .. } => stop_counters.count(reason),
+        Event::RetryScheduled { source, .. } => {
+            sink.add("api_retries_total", format!("{{wait=\"{}\"}}", source.as_str()), 1.0);
+        }
+        Event::GaveUp { reason, .. } => {
+            sink.add("api_given_up_total", format!("{{reason=\"{}\"}}", reason.as_str()), 1.0);
+        }
         Event::GateClosed { wait } => {
-            let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            closed_milliseconds.fetch_add(wait, Relaxed);
+            sink.add("api_gate_closed_seconds_total", String::new(), wait.as_secs_f64());
         }
         _ => {}
     };
@@ -66,10 +57,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         request.send().await.ok();
     }
 
-    retries.print("api_retries_total", "Retries, by what set the wait before.", "wait");
-    given_up.print("api_given_up_total", "Failed calls, by why they were not tried again.", "reason");
-    let seconds = Duration::from_millis(gate_closed.load(Relaxed)).as_secs_f64();
-    println!("# HELP api_gate_closed_seconds_total For how long the service held all calls back.");
-    println!("# TYPE api_gate_closed_seconds_total counter\napi_gate_closed_seconds_total {seconds}");
+    counters.print("api_retries_total", "Retries, by what set the wait before.");
+    counters.print("api_given_up_total", "Failed calls, by why they were not tried again.");
+    counters.print("api_gate_closed_seconds_total", "For how long the service held all calls back.");
     Ok(())
 }

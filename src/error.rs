@@ -196,6 +196,22 @@ impl ApiError {
         }
     }
 
+    /// Whether the request can have had an effect: `false` where the answer proves that it had none, or nothing of it was
+    /// sent. It speaks of the last attempt; a request that may have acted is not sent again unless it is idempotent.
+    ///
+    /// ```
+    /// use http::{HeaderMap, StatusCode};
+    /// use steadfast::{Abaco, ApiError};
+    ///
+    /// let answered = |status| ApiError::from_response::<Abaco>(status, &HeaderMap::new(), b"");
+    /// assert!(!answered(StatusCode::TOO_MANY_REQUESTS).may_have_acted());
+    /// assert!(answered(StatusCode::BAD_GATEWAY).may_have_acted());
+    /// ```
+    #[must_use]
+    pub fn may_have_acted(&self) -> bool {
+        !self.proves_no_effect()
+    }
+
     /// The longest wait that the answer asked for, counted from its arrival.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

@@ -25,15 +25,16 @@ pub enum Event {
         attempt: Attempt,
         /// How long it will be until the next, unless the gate holds it longer.
         delay: Duration,
-        /// What set that wait.
+        /// What set that wait; never the gate, which may hold the call longer.
         source: WaitSource,
     },
-    /// The service refused a request over its limit, or for a while, and every call of this client waits.
+    /// The service refused a request over its limit, or for a while, or the quota that it told is used up and a call
+    /// wants to be sent: every call of this client waits.
     GateClosed {
         /// How long nothing is sent, counted from now.
         wait: Duration,
     },
-    /// The wait is over and requests are let through again, paced.
+    /// The wait is over and requests are let through again, paced. Told with the first call that comes to the gate then.
     GateOpened,
     /// A call ended with an error.
     GaveUp {

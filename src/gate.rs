@@ -78,11 +78,16 @@ impl Gate {
         let result = change(&mut state);
         let mut woken = Vec::new();
         state.admit(now, self.max_in_flight, &mut woken);
-        let opened = std::mem::take(&mut state.opened);
+        let (opened, closed) = (std::mem::take(&mut state.opened), state.closed.take());
         drop(state);
         woken.into_iter().for_each(Waker::wake);
-        if opened && !std::thread::panicking() {
-            self.observer.tell(|| Event::GateOpened);
+        if !std::thread::panicking() {
+            if opened {
+                self.observer.tell(|| Event::GateOpened);
+            }
+            if let Some(wait) = closed {
+                self.observer.tell(|| Event::GateClosed { wait });
+            }
         }
         result
     }
@@ -117,7 +122,7 @@ impl<'a> Pass<'a> {
     ) -> Option<Duration> {
         let sent = self.sent.take()?;
         let now = Instant::now();
-        let (wait, closing) = self.gate.update(now, |state| {
+        self.gate.update(now, |state| {
             state.in_flight = state.in_flight.saturating_sub(1);
             match verdict {
                 Verdict::Unsent => state.pace.unsent(sent),
@@ -139,15 +144,14 @@ impl<'a> Pass<'a> {
                     if closing != Closing::None {
                         state.refusal = Some(rejection);
                     }
-                    return (Some(wait), closing);
+                    if closing == Closing::New {
+                        state.tell_closed(wait);
+                    }
+                    return Some(wait);
                 }
             }
-            (None, Closing::None)
-        });
-        if let (Some(wait), Closing::New) = (wait, closing) {
-            self.gate.observer.tell(|| Event::GateClosed { wait });
-        }
-        wait
+            None
+        })
     }
 }
 

@@ -267,7 +267,6 @@ pub enum Decision {
 /// What set the length of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum WaitSource {
     /// The header `Retry-After` or `retry-after-ms`.
     Header,
@@ -281,6 +280,21 @@ pub enum WaitSource {
     Backoff,
     /// The gate that all clones of a client share.
     Gate,
+}
+
+impl WaitSource {
+    /// A short name that stays, for labels of metrics and for records: `"header"`, `"backoff"`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Body => "body",
+            Self::Reset => "reset",
+            Self::Documented => "documented",
+            Self::Backoff => "backoff",
+            Self::Gate => "gate",
+        }
+    }
 }
 
 impl fmt::Display for WaitSource {
@@ -298,7 +312,6 @@ impl fmt::Display for WaitSource {
 
 /// Why a call was not tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum StopReason {
     /// Repeating the request would not help: it would meet the same error, or it has succeeded already.
@@ -317,6 +330,23 @@ pub enum StopReason {
     BodyNotReplayable,
     /// The policy allows no second attempt.
     Disabled,
+}
+
+impl StopReason {
+    /// A short name that stays, for labels of metrics and for records: `"not_retryable"`, `"wait_too_long"`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotRetryable => "not_retryable",
+            Self::MayHaveActed => "may_have_acted",
+            Self::AttemptsExhausted => "attempts_exhausted",
+            Self::WaitTooLong => "wait_too_long",
+            Self::DeadlineWouldPass => "deadline_would_pass",
+            Self::BudgetEmpty => "budget_empty",
+            Self::BodyNotReplayable => "body_not_replayable",
+            Self::Disabled => "disabled",
+        }
+    }
 }
 
 impl fmt::Display for StopReason {

@@ -42,6 +42,28 @@ async fn the_observer_is_told_of_retries_the_gate_and_calls_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_observer_is_told_of_a_quota_that_is_used_up_once_a_call_waits_for_it() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+    let quota = [
+        ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ("x-ratelimit-remaining", "0"),
+        ("x-ratelimit-reset", "784111837"), // 60 s after that date
+    ];
+    let transport = ScriptedTransport::new([Step::answer(200, &quota, "{}"), Step::answer(200, &[], "{}")]);
+    let observe = move |event: &Event| sink.lock().unwrap().push(event.clone());
+    let client = Client::<Abaco>::builder(key()).transport(transport.clone()).observer(observe).build().unwrap();
+    client.get("/documents").send().await.unwrap();
+    assert!(seen.lock().unwrap().is_empty(), "nobody waits");
+    client.get("/documents").send().await.unwrap();
+
+    let seen = seen.lock().unwrap();
+    let [Event::GateClosed { wait }, Event::GateOpened] = &seen[..] else { panic!("{seen:?}") };
+    assert_eq!(wait.as_secs(), 60);
+    assert_eq!(transport.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_success_at_once_tells_nothing() {
     let transport = ScriptedTransport::new([Step::answer(200, &[], "{}")]);
     let seen = Arc::new(Mutex::new(Vec::new()));

@@ -2,7 +2,10 @@
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
-use steadfast::{Abaco, ApiError, FsmNavigator, MAX_ERROR_BODY, Rejection, Service, Stayforge, abaco, fsm_navigator};
+use steadfast::{
+    Abaco, ApiError, Fault, FsmNavigator, MAX_ERROR_BODY, Rejection, Sent, Service, Stayforge, TransportError, abaco,
+    fsm_navigator,
+};
 
 fn read<S: Service>(status: u16, body: impl AsRef<[u8]>) -> Rejection {
     let status = StatusCode::from_u16(status).unwrap();
@@ -249,4 +252,13 @@ fn the_line_of_an_error_tells_what_came_and_keeps_to_one_line() {
     let body = "{\"code\": \"API_KEY_EXPIRED\", \"message\": \"La API key\\nha expirado\"}";
     let error = ApiError::from_response::<Abaco>(StatusCode::UNAUTHORIZED, &HeaderMap::new(), body.as_bytes());
     assert_eq!(error.to_string(), "abaco: 401 Unauthorized, API_KEY_EXPIRED: La API key ha expirado");
+}
+
+#[test]
+fn a_line_has_no_full_stop_in_its_midst_and_no_empty_service() {
+    let body = br#"{"message": "Falta algo.", "code": "x"}"#;
+    let error = ApiError::from_response::<Abaco>(StatusCode::BAD_REQUEST, &HeaderMap::new(), body);
+    assert_eq!(error.to_string(), "abaco: 400 Bad Request, x: Falta algo");
+    let error = TransportError::new(Fault::Reset, Sent::Maybe);
+    assert!(error.to_string().starts_with("the connection broke"), "{error}");
 }

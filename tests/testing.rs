@@ -230,6 +230,7 @@ fn a_script_that_cannot_be_followed_says_why() {
         (&|| _ = service.any().times(2), "say first what is answered"),
         (&|| _ = service.any().empty(42), "42 is not the status of an answer"),
         (&|| _ = service.any().dropped().status(500), "has no status to change"),
+        (&|| _ = service.any().dropped().stalled(), "a dropped connection has no body"),
     ] {
         let message = failure(test);
         assert!(message.contains(reason), "{message}");

@@ -52,8 +52,8 @@ impl BuildError {
 
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (service, kind, problem) = (self.trace.service, self.kind, Text(&self.problem));
-        write!(f, "{service}: {kind}: {problem}{}", self.trace)
+        let (service, kind, problem) = (self.trace.prefix(), self.kind, Text(&self.problem));
+        write!(f, "{service}{kind}: {problem}{}", self.trace)
     }
 }
 

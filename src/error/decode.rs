@@ -160,8 +160,8 @@ impl DecodeError {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { status, trace, expected, path, reason, snippet, .. } = self;
-        let (service, status) = (trace.service, status.as_u16());
-        write!(f, "{service}: {status}, but the body is not {expected}: {}", Text(reason))?;
+        let (service, status) = (trace.prefix(), status.as_u16());
+        write!(f, "{service}{status}, but the body is not {expected}: {}", Text(reason))?;
         if &**path != "." {
             write!(f, " at {}", Text(path))?;
         }

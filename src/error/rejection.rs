@@ -157,7 +157,8 @@ impl fmt::Display for Rejection {
             write!(f, ", {}", Text(code))?;
         }
         if let Some(message) = &self.message {
-            write!(f, ": {}", Text(message))?;
+            // The line goes on, so the message's own full stop would stand in its midst.
+            write!(f, ": {}", Text(message.strip_suffix('.').unwrap_or(message)))?;
         }
         if let Some(request_id) = &self.request_id {
             write!(f, " [request {}]", Text(request_id))?;

@@ -42,7 +42,7 @@ impl Serialize for ApiError {
             path: self.path(),
             is_retryable: self.is_retryable(),
             retry_after_seconds: self.retry_after().map(seconds),
-            stop_reason: self.stop_reason(),
+            stop_reason: self.stop_reason().map(StopReason::as_str),
             elapsed_seconds: seconds(self.elapsed()),
             attempts: self.attempts().iter().map(Try::of).collect(),
         };
@@ -75,7 +75,7 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    stop_reason: Option<StopReason>,
+    stop_reason: Option<&'static str>,
     elapsed_seconds: f64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     attempts: Vec<Try<'a>>,
@@ -107,7 +107,7 @@ struct Try<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     wait_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    wait_source: Option<WaitSource>,
+    wait_source: Option<&'static str>,
 }
 
 impl<'a> Try<'a> {
@@ -125,7 +125,7 @@ impl<'a> Try<'a> {
             code: attempt.code(),
             fault,
             wait_seconds: attempt.wait.map(seconds),
-            wait_source: attempt.wait_source,
+            wait_source: attempt.wait_source.map(WaitSource::as_str),
         }
     }
 }

@@ -74,12 +74,12 @@ impl TimeoutError {
 
 impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (service, limit, after) = (self.trace.service, self.limit, Span(self.after));
+        let (service, limit, after) = (self.trace.prefix(), self.limit, Span(self.after));
         if let Some(time) = self.trace.held_until {
             let time = httpdate::HttpDate::from(time);
-            write!(f, "{service}: the quota is used up, and the gate opens too late for this call, not before {time}")?;
+            write!(f, "{service}the quota is used up, and the gate opens too late for this call, not before {time}")?;
         } else {
-            write!(f, "{service}: {limit} of {after} passed")?;
+            write!(f, "{service}{limit} of {after} passed")?;
         }
         if let Some(status) = self.status() {
             write!(f, " while the body of an answer with status {} was read", status.as_u16())?;

@@ -122,6 +122,21 @@ pub(crate) struct Trace {
     pub(crate) earlier_answer: Option<Box<Rejection>>,
 }
 
+impl Trace {
+    /// The begin of an error's line: the service, if it is known.
+    pub(super) fn prefix(&self) -> Prefix {
+        Prefix(self.service)
+    }
+}
+
+pub(super) struct Prefix(&'static str);
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, "{}: ", self.0) }
+    }
+}
+
 /// The end of an error's line: ` (GET /things, 3 attempts in 2.1 s, no attempts left)`, as far as it is known.
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -76,8 +76,8 @@ impl TransportError {
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let service = self.trace.service;
-        write!(f, "{service}: {}", self.fault)?;
+        let service = self.trace.prefix();
+        write!(f, "{service}{}", self.fault)?;
         if let Some(status) = self.status() {
             write!(f, " after the head of an answer with status {}", status.as_u16())?;
         }

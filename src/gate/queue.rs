@@ -34,8 +34,11 @@ pub(super) struct State {
     announced: Option<Instant>,
     /// What closed the gate; `None` once it is open.
     pub(super) refusal: Option<Arc<Rejection>>,
-    /// Whether the gate has opened since that was last told.
+    /// Whether the observer was told last that the gate is closed.
+    is_told_closed: bool,
+    /// What the observer has yet to be told: that the gate has opened, and that it is closed for so long.
     pub(super) opened: bool,
+    pub(super) closed: Option<Duration>,
 }
 
 /// A place in the queue: who has been refused more often comes first, since fewer attempts are left to it; then who came
@@ -62,15 +65,23 @@ impl State {
             tickets: 0,
             announced: None,
             refusal: None,
+            is_told_closed: false,
             opened: false,
+            closed: None,
         }
     }
 
     fn advance(&mut self, now: Instant) {
         if self.pace.advance(now) {
-            self.opened = true;
             self.refusal = None;
         }
+        if self.is_told_closed && self.pace.closed_until(now).is_none() {
+            (self.is_told_closed, self.opened) = (false, true);
+        }
+    }
+
+    pub(super) fn tell_closed(&mut self, wait: Duration) {
+        (self.is_told_closed, self.closed) = (true, Some(wait));
     }
 
     /// Lets through whom it can. Gathers whom to wake: those, those whom the closed gate would outlast, and who watches
@@ -90,6 +101,10 @@ impl State {
                     }
                 }
                 Admission::NotBefore(until) => {
+                    // A quota that is used up closes the gate too, which matters once somebody waits for it.
+                    if !self.is_told_closed {
+                        self.tell_closed(until.saturating_duration_since(now));
+                    }
                     self.announce(now, until, woken);
                     return self.keep_time(until, woken);
                 }

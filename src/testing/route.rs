@@ -167,15 +167,23 @@ impl<S: Service> Route<'_, S> {
     }
 
     /// Sends half of the body, then the connection breaks.
+    ///
+    /// # Panics
+    ///
+    /// If the answer is a dropped connection, which has no body.
     #[track_caller]
     pub fn truncated(self) -> Self {
-        self.change(|answer| answer.ending = Ending::Truncated)
+        self.end(Ending::Truncated)
     }
 
     /// Sends half of the body, then nothing more, and keeps the connection open.
+    ///
+    /// # Panics
+    ///
+    /// If the answer is a dropped connection, which has no body.
     #[track_caller]
     pub fn stalled(self) -> Self {
-        self.change(|answer| answer.ending = Ending::Stalled)
+        self.end(Ending::Stalled)
     }
 
     /// Sends it to so many requests in a row. Defaults to 1.
@@ -188,6 +196,17 @@ impl<S: Service> Route<'_, S> {
     #[track_caller]
     pub fn always(self) -> Self {
         self.change(|answer| answer.times = Times::Always)
+    }
+
+    #[track_caller]
+    fn end(self, ending: Ending) -> Self {
+        let mut has_body = true;
+        let route = self.change(|answer| {
+            has_body = !matches!(answer.content, Content::Dropped);
+            answer.ending = ending;
+        });
+        assert!(has_body, "a dropped connection has no body; say first what is answered (`json`, `fail`, `raw`, ...)");
+        route
     }
 
     fn add(self, content: Content<S>) -> Self {
