@@ -22,8 +22,7 @@ struct Seen {
 }
 
 impl RawServer {
-    /// Calls `handle` with each connection whose first request's head has been read, and nothing after it as far as the
-    /// client sent that later.
+    /// Calls `handle` with each connection, of which the head of the first request has been read and nothing more.
     pub async fn start<F>(handle: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -129,14 +128,11 @@ pub async fn trickle(mut stream: impl AsyncWrite + Unpin + Send, head: &str, byt
     }
 }
 
-/// The head of a request; `None` if the connection ends before it is whole.
+/// The head of a request and not a byte more; `None` if the connection ends before it is whole.
 async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
-    let (mut head, mut piece) = (Vec::new(), [0; 4096]);
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
-        match stream.read(&mut piece).await {
-            Ok(length @ 1..) => head.extend_from_slice(&piece[..length]),
-            Ok(0) | Err(_) => return None,
-        }
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
     }
     Some(String::from_utf8_lossy(&head).into_owned())
 }

@@ -1,0 +1,80 @@
+//! All that a process says through `tracing` and `log`, at every level and of every crate.
+#![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
+
+use std::fmt::{Debug, Write};
+use std::sync::Mutex;
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+
+/// Lines of a target each: the name and all fields of a span or an event, as they came.
+static OVERHEARD: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
+struct Listener;
+
+/// Begins to listen, to the whole process.
+pub fn listen() {
+    let subscriber = tracing_subscriber::registry().with(Listener);
+    tracing::subscriber::set_global_default(subscriber).expect("nobody else listens");
+    log::set_logger(&Listener).expect("nobody else listens");
+    log::set_max_level(log::LevelFilter::Trace);
+}
+
+/// What was said since the last time, each line with its target.
+pub fn take() -> Vec<(String, String)> {
+    std::mem::take(&mut OVERHEARD.lock().expect("no panic"))
+}
+
+fn note(target: &str, line: String) {
+    OVERHEARD.lock().expect("no panic").push((target.to_owned(), line));
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let _ = write!(self.0, " {}={value:?} {value:#?}", field.name());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let _ = write!(self.0, " {}={value}", field.name());
+    }
+}
+
+impl<S> Layer<S> for Listener
+where
+    S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        let mut line = Line(attributes.metadata().name().to_owned());
+        attributes.record(&mut line);
+        note(attributes.metadata().target(), line.0);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let mut line = Line("record".to_owned());
+        values.record(&mut line);
+        let target = context.span(id).map_or("", |span| span.metadata().target());
+        note(target, line.0);
+    }
+
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let mut line = Line(event.metadata().name().to_owned());
+        event.record(&mut line);
+        note(event.metadata().target(), line.0);
+    }
+}
+
+impl log::Log for Listener {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        note(record.target(), record.args().to_string());
+    }
+
+    fn flush(&self) {}
+}
