@@ -29,7 +29,9 @@ pub(crate) fn base(text: &str, allow_http: bool) -> Result<Url, Box<BuildError>>
                  the network is your own"
             ));
         }
-        other => return refuse(format!("its scheme is {other}; https is needed")),
+        other if url.has_host() => return refuse(format!("its scheme is {other}; https is needed")),
+        // What stands before the colon may be a user name.
+        _ => return refuse("it does not begin with https://".to_owned()),
     }
     if !url.username().is_empty() || url.password().is_some() {
         return refuse(format!("the one for {host} holds a user name or password; the key is given apart"));
@@ -65,6 +67,13 @@ pub(crate) fn add_path(url: &mut Url, path: &str) -> Result<(), Box<BuildError>>
     url.set_path(&format!("{base}{path}"));
     add_query(url, query);
     Ok(())
+}
+
+/// As much of a refused path as an error may show: no query, and of a whole address neither user name nor password.
+pub(crate) fn showable(path: &str) -> &str {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let is_below_base = path.starts_with('/') && !path.starts_with("//");
+    if is_below_base { path } else { path.rsplit('@').next().unwrap_or_default() }
 }
 
 /// Adds one segment to the path, percent-encoded.

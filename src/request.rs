@@ -34,7 +34,7 @@ pub struct Request {
     pub(crate) retry: RetryPolicy,
     pub(crate) deadline: Duration,
     pub(crate) problem: Option<Box<BuildError>>,
-    /// The path as given, if it cannot be sent.
+    /// The path as given, as far as an error may show it, if it cannot be sent.
     pub(crate) refused_path: Option<Box<str>>,
 }
 
@@ -53,7 +53,7 @@ impl Request {
             core: Arc::clone(core),
         };
         if let Err(problem) = address::add_path(&mut request.url, path) {
-            (request.problem, request.refused_path) = (Some(problem), Some(path.into()));
+            (request.problem, request.refused_path) = (Some(problem), Some(address::showable(path).into()));
         }
         request
     }
