@@ -84,10 +84,10 @@ impl Response {
         DecodeError::decode(self.status, &self.body, &self.secret).map_err(|error| self.undecoded(error))
     }
 
-    /// The id under which the service logged the request, if a header names it.
+    /// The id under which the service logged the request, if a header names it; without the key, should it hold that.
     #[must_use]
     pub fn request_id(&self) -> Option<Box<str>> {
-        request_id(&self.headers)
+        request_id(&self.headers).map(|id| self.secret.strike_out_text(&id))
     }
 
     /// The attempts that it took, in order; the last is the one that succeeded.
@@ -125,7 +125,7 @@ impl Response {
     }
 
     fn undecoded(&self, mut error: Box<DecodeError>) -> ApiError {
-        error.request_id = self.request_id().map(|id| self.secret.strike_out_text(&id));
+        error.request_id = self.request_id();
         let mut error = ApiError::from(error);
         *error.trace_mut() = Trace { stop_reason: Some(crate::StopReason::NotRetryable), ..self.trace.clone() };
         error
