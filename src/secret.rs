@@ -18,24 +18,25 @@ const SHORTEST_BEGINNING: usize = 4;
 pub(crate) struct Secret(pub(crate) SecretString);
 
 impl Secret {
-    /// `body` with each occurrence of the secret struck out: plain, escaped as in JSON, or percent-encoded.
+    /// `body` with each occurrence of the secret struck out: plain or in Base64, escaped as in JSON, or percent-encoded.
     pub(crate) fn strike_out(&self, body: Bytes) -> Bytes {
         let secret = self.0.expose_secret().as_bytes();
         if secret.len() < SHORTEST {
             return body;
         }
-        let begins = [secret.first().copied().unwrap_or_default(), b'\\', b'%'];
+        let begins = SPELLINGS.map(|spelling| character(secret, spelling, 0).unwrap_or_default());
         let mut clean = Vec::new();
         let (mut kept, mut at) = (0, 0);
         while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
-            match rest.first().filter(|byte| begins.contains(byte)).and_then(|_| occurrence(rest, secret)) {
+            let may_begin = |byte: &&u8| matches!(byte, b'\\' | b'%') || begins.as_flattened().contains(byte);
+            match rest.first().filter(may_begin).and_then(|_| occurrence(rest, secret)) {
                 Some(length) => {
                     clean.extend_from_slice(body.get(kept..at).unwrap_or_default());
                     clean.extend_from_slice(STRUCK_OUT);
-                    at = at.saturating_add(length);
+                    at += length;
                     kept = at;
                 }
-                None => at = at.saturating_add(1),
+                None => at += 1,
             }
         }
         if kept == 0 {
@@ -60,14 +61,48 @@ impl fmt::Debug for Secret {
 
 /// How long the secret is, as it is written at the beginning of `text`; `None` if it is not there.
 fn occurrence(text: &[u8], secret: &[u8]) -> Option<usize> {
-    let mut rest = text;
-    for (matched, byte) in secret.iter().enumerate() {
-        if rest.is_empty() && matched >= SHORTEST_BEGINNING {
-            return Some(text.len());
+    SPELLINGS.into_iter().find_map(|spelling| {
+        let mut rest = text;
+        for matched in 0.. {
+            let Some([usual, other]) = character(secret, spelling, matched) else { break };
+            if rest.is_empty() && matched >= SHORTEST_BEGINNING {
+                return Some(text.len());
+            }
+            let length = written(rest, usual).or_else(|| (other != usual).then(|| written(rest, other)).flatten())?;
+            rest = rest.get(length..)?;
         }
-        rest = rest.get(written(rest, *byte)?..)?;
-    }
-    Some(text.len().saturating_sub(rest.len()))
+        Some(text.len() - rest.len())
+    })
+}
+
+/// How the characters of a text can stand for the secret.
+#[derive(Clone, Copy)]
+enum Spelling {
+    Plain,
+    /// In Base64, with so many bits in the secret's first group that belong to what is before it.
+    Base64(usize),
+}
+
+const SPELLINGS: [Spelling; 4] = [Spelling::Plain, Spelling::Base64(0), Spelling::Base64(8), Spelling::Base64(16)];
+
+/// The character at this place of the spelled secret, with its alternative, or `None` at the end. Of Base64, only those
+/// count that hold nothing but the secret; of its two alphabets (RFC 4648 §4 and §5) either will do.
+fn character(secret: &[u8], spelling: Spelling, at: usize) -> Option<[u8; 2]> {
+    let Spelling::Base64(bits_before) = spelling else {
+        return secret.get(at).map(|byte| [*byte; 2]);
+    };
+    let bit = (bits_before.div_ceil(6) + at) * 6 - bits_before;
+    let byte = u16::from(*secret.get(bit / 8)?);
+    let next = secret.get(bit / 8 + 1).copied().map(u16::from);
+    let next = if bit % 8 > 2 { next? } else { next.unwrap_or_default() };
+    let [sextet, _] = (((byte << 8 | next) >> (10 - bit % 8)) & 0x3f).to_le_bytes();
+    Some(match sextet {
+        0..26 => [b'A' + sextet; 2],
+        26..52 => [b'a' + (sextet - 26); 2],
+        52..62 => [b'0' + (sextet - 52); 2],
+        62 => [b'+', b'-'],
+        _ => [b'/', b'_'],
+    })
 }
 
 /// A text that was escaped again and again has more backslashes with each time; looking further than this would take time
@@ -81,9 +116,9 @@ fn written(text: &[u8], byte: u8) -> Option<usize> {
     let escaped = text.get(backslashes..).unwrap_or_default();
     match escaped {
         [b'u', b'0', b'0', digits @ ..] if backslashes > 0 && hex(digits.get(..2)?) == Some(byte) => {
-            Some(backslashes.saturating_add(5))
+            Some(backslashes + 5)
         }
-        [first, ..] if *first == byte && byte != b'\\' => Some(backslashes.saturating_add(1)),
+        [first, ..] if *first == byte && byte != b'\\' => Some(backslashes + 1),
         [b'%', digits @ ..] if backslashes == 0 && digits.get(..2).and_then(hex) == Some(byte) => Some(3),
         _ if byte == b'\\' && backslashes > 0 => Some(backslashes),
         _ => None,
