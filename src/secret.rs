@@ -59,6 +59,15 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A secret as the bytes of a header: all copies of the header share them, and the last one to go overwrites them.
+pub(crate) struct Exposed(pub(crate) SecretString);
+
+impl AsRef<[u8]> for Exposed {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose_secret().as_bytes()
+    }
+}
+
 /// How long the secret is, as it is written at the beginning of `text`; `None` if it is not there.
 fn occurrence(text: &[u8], secret: &[u8]) -> Option<usize> {
     SPELLINGS.into_iter().find_map(|spelling| {

@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{ACCEPT, HeaderValue, USER_AGENT};
-use secrecy::ExposeSecret;
 
 use super::{Client, Core};
 use crate::address;
@@ -16,7 +16,7 @@ use crate::gate::Gate;
 use crate::request;
 use crate::retry::RetryPolicy;
 use crate::retry::budget::{Bucket, RetryBudget};
-use crate::secret::Secret;
+use crate::secret::{Exposed, Secret};
 use crate::service::{Credential, Service};
 use crate::transport::Transport;
 use crate::transport::reqwest::Reqwest;
@@ -244,7 +244,7 @@ impl<S: Service> ClientBuilder<S> {
             let (name, value) = request::header(&key_header, name, value)?;
             headers.insert(name, value);
         }
-        let mut value = HeaderValue::try_from(value.expose_secret())
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(Exposed(value)))
             .map_err(|_| BuildError::new(BuildErrorKind::Key, "the key holds a control character"))?;
         value.set_sensitive(true);
         headers.insert(key_header.clone(), value);
