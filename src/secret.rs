@@ -33,10 +33,10 @@ impl Secret {
                 Some(length) => {
                     clean.extend_from_slice(body.get(kept..at).unwrap_or_default());
                     clean.extend_from_slice(STRUCK_OUT);
-                    at += length;
+                    at = at.saturating_add(length);
                     kept = at;
                 }
-                None => at += 1,
+                None => at = at.saturating_add(1),
             }
         }
         if kept == 0 {
@@ -80,7 +80,7 @@ fn occurrence(text: &[u8], secret: &[u8]) -> Option<usize> {
             let length = written(rest, usual).or_else(|| (other != usual).then(|| written(rest, other)).flatten())?;
             rest = rest.get(length..)?;
         }
-        Some(text.len() - rest.len())
+        Some(text.len().saturating_sub(rest.len()))
     })
 }
 
@@ -96,6 +96,7 @@ const SPELLINGS: [Spelling; 4] = [Spelling::Plain, Spelling::Base64(0), Spelling
 
 /// The character at this place of the spelled secret, with its alternative, or `None` at the end. Of Base64, only those
 /// count that hold nothing but the secret; of its two alphabets (RFC 4648 §4 and §5) either will do.
+#[expect(clippy::arithmetic_side_effects, reason = "of places in a key, which is short, and of parts of a byte")]
 fn character(secret: &[u8], spelling: Spelling, at: usize) -> Option<[u8; 2]> {
     let Spelling::Base64(bits_before) = spelling else {
         return secret.get(at).map(|byte| [*byte; 2]);
@@ -125,9 +126,9 @@ fn written(text: &[u8], byte: u8) -> Option<usize> {
     let escaped = text.get(backslashes..).unwrap_or_default();
     match escaped {
         [b'u', b'0', b'0', digits @ ..] if backslashes > 0 && hex(digits.get(..2)?) == Some(byte) => {
-            Some(backslashes + 5)
+            Some(backslashes.saturating_add(5))
         }
-        [first, ..] if *first == byte && byte != b'\\' => Some(backslashes + 1),
+        [first, ..] if *first == byte && byte != b'\\' => Some(backslashes.saturating_add(1)),
         [b'%', digits @ ..] if backslashes == 0 && digits.get(..2).and_then(hex) == Some(byte) => Some(3),
         _ if byte == b'\\' && backslashes > 0 => Some(backslashes),
         _ => None,
