@@ -15,6 +15,7 @@ mod body;
 mod build;
 mod catalog;
 mod cause;
+mod codes;
 mod decode;
 #[cfg(feature = "miette")]
 mod miette;

@@ -1,12 +1,11 @@
 //! Errors and clients among the crates that people use beside this one.
 
 use std::error::Error;
-use std::time::Duration;
 
 use http::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER};
 use serde_json::{Value, json};
 use steadfast::testing::{MockServer, MockService};
-use steadfast::{Abaco, ApiError, BuildErrorKind, Client, RetryPolicy, Stayforge, abaco, stayforge};
+use steadfast::{Abaco, ApiError, BuildErrorKind, Client, Stayforge, abaco, stayforge};
 
 const _: () = {
     const fn travels_between_threads<T: Error + Send + Sync + Unpin + 'static>() {}
@@ -14,10 +13,11 @@ const _: () = {
 };
 
 /// What `GET /documents` ends with after these answers, tried once.
+#[cfg(any(feature = "backoff", feature = "miette", feature = "serde"))]
 async fn error_of(script: impl FnOnce(&MockService<Abaco>)) -> ApiError {
     let service = MockService::<Abaco>::new();
     script(&service);
-    let client = service.builder().retry(RetryPolicy::disabled()).build().expect("a client");
+    let client = service.builder().retry(steadfast::RetryPolicy::disabled()).build().expect("a client");
     client.get("/documents").query(&[("q", "in-the-query")]).fetch::<Value>().await.expect_err("it fails")
 }
 
@@ -68,7 +68,7 @@ async fn a_diagnostic_has_code_help_and_the_address_of_the_vendors_page() {
 async fn backoff_repeats_what_is_safe_and_promising_and_waits_as_long_as_asked() {
     use backoff::Error::{Permanent, Transient};
 
-    let minute = Duration::from_secs(60);
+    let minute = std::time::Duration::from_secs(60);
     let error = error_of(|service| _ = service.any().fail(abaco::Code::RateLimitExceeded).retry_after(minute)).await;
     assert!(matches!(error.into_backoff(), Transient { retry_after: Some(wait), .. } if wait == minute));
     let error = error_of(|service| _ = service.any().html(503)).await;
