@@ -1,10 +1,17 @@
 //! The body of an error answer, read as far as it makes sense.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::de::{DeserializeSeed, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+mod fields;
+mod raw;
+
+use fields::{FIELD_MEMBERS, collect_fields};
+use raw::{Text, begins, boxed, present, prose, scalar, seconds, tree, value};
 
 /// What a service's form of error holds, before status and headers are added.
 ///
@@ -65,8 +72,7 @@ impl ErrorBody {
         let text = String::from_utf8_lossy(body);
         let text = text.trim_start_matches('\u{feff}').trim();
         if text.starts_with('{') {
-            let members = Members::of(text);
-            return Some(members.read(code_member));
+            return Some(Members::of(text).read(code_member));
         }
         match value(text)? {
             Value::String(message) => Some(Self { message: filled(&message), ..Self::default() }),
@@ -89,52 +95,50 @@ impl ErrorBody {
 }
 
 /// The members of a JSON object, each still unread, so that one which is ill-typed or too deep spoils no other.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+#[derive(Default)]
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
     /// The members that came whole, in order.
     fn of(text: &'a str) -> Self {
-        let mut members = Self(Vec::new());
+        const USUAL: usize = 8;
+        let mut members = Self(Vec::with_capacity(USUAL));
         let mut deserializer = serde_json::Deserializer::from_str(text);
         // An error means that the rest is truncated or not JSON; what was gathered until there stays.
-        let _ = members.deserialize(&mut deserializer);
+        let _ = deserializer.deserialize_map(&mut members);
         members
     }
 
     fn read(&self, code_member: &str) -> ErrorBody {
         // Some services and gateways put it all into an object `error`.
-        let nested = self.last("error", |value| match value {
-            Value::Object(members) => Some(members),
-            _ => None,
-        });
-        let nested = nested.unwrap_or_default();
-        let any = |names: &[&str], read: fn(&Value) -> Option<Box<str>>| {
-            let outer = names.iter().find_map(|name| self.last(name, |value| read(&value)));
-            outer.or_else(|| names.iter().find_map(|name| read(nested.get(*name)?)))
+        let nested = self.last("error", |raw| begins(raw, b"{").then(|| Members::of(raw.get()))).unwrap_or_default();
+        let any = |names: &[&str], read: fn(&'a RawValue) -> Option<Cow<'a, str>>| {
+            let outer = names.iter().find_map(|name| self.last(name, read));
+            outer.or_else(|| names.iter().find_map(|name| nested.last(name, read))).map(boxed)
         };
         let code = self
-            .last(code_member, |value| scalar(&value))
-            .or_else(|| scalar(nested.get("code")?))
-            .or_else(|| self.last("type", |value| scalar(&value)).filter(|uri| &**uri != "about:blank"));
+            .last(code_member, scalar)
+            .or_else(|| nested.last("code", scalar))
+            .or_else(|| self.last("type", scalar).filter(|uri| uri != "about:blank"));
         let message = any(&["message", "detail", "title", "error_description"], prose)
-            .or_else(|| self.last("error", |value| prose(&value)).filter(|_| code_member != "error"));
-        let wait = self.last("retry_after", present).or_else(|| nested.get("retry_after").cloned());
-        let retry_after = wait.as_ref().and_then(seconds);
-        let malformed_hint = wait.filter(|_| retry_after.is_none()).map(|value| {
-            let value: String = value.to_string().chars().take(60).collect();
-            format!("retry_after in the body: {value}").into()
+            .or_else(|| self.last("error", prose).filter(|_| code_member != "error").map(boxed));
+        let wait = self.last("retry_after", present).or_else(|| nested.last("retry_after", present));
+        let retry_after = wait.and_then(seconds);
+        let malformed_hint = wait.filter(|_| retry_after.is_none()).map(|raw| {
+            let raw: String = raw.get().chars().take(60).collect();
+            format!("retry_after in the body: {raw}").into()
         });
         let mut fields = Vec::new();
         for name in FIELD_MEMBERS {
-            let outer = self.last(name, present);
-            for value in outer.iter().chain(nested.get(name)) {
-                collect_fields(value, "", &mut fields);
+            for value in [self.last(name, tree), nested.last(name, tree)].into_iter().flatten() {
+                collect_fields(&value, "", &mut fields);
             }
         }
-        let details = self.last("details", present).or_else(|| nested.get("details").cloned());
+        let any_value = |raw: &RawValue| value(raw.get()).filter(|value| !value.is_null());
+        let details = self.last("details", any_value).or_else(|| nested.last("details", any_value));
         ErrorBody {
             details: details.or_else(|| self.rest(code_member)),
-            code,
+            code: code.map(boxed),
             message,
             request_id: any(&["request_id", "requestId"], scalar),
             retry_after,
@@ -144,38 +148,23 @@ impl<'a> Members<'a> {
     }
 
     /// What `read` makes of the last member of this name that it can read.
-    fn last<T>(&self, name: &str, read: impl Fn(Value) -> Option<T>) -> Option<T> {
-        self.0.iter().rev().filter(|(member, _)| member == name).find_map(|(_, raw)| read(value(raw.get())?))
+    fn last<T>(&self, name: &str, read: impl Fn(&'a RawValue) -> Option<T>) -> Option<T> {
+        self.0.iter().rev().filter(|(member, _)| member == name).find_map(|(_, raw)| read(raw))
     }
 
     /// The members that no other part of the error holds.
     fn rest(&self, code_member: &str) -> Option<Value> {
-        let is_rest = |name: &str, value: &Value| match name {
+        let is_rest = |name: &str, raw: &'a RawValue| match name {
             "success" => false,
-            "message" => prose(value).is_none(),
-            "retry_after" => seconds(value).is_none(),
-            _ if name == code_member || name == "request_id" => scalar(value).is_none(),
+            "message" => prose(raw).is_none(),
+            "retry_after" => seconds(raw).is_none(),
+            _ if name == code_member || name == "request_id" => scalar(raw).is_none(),
             _ => true,
         };
-        let members = self.0.iter().filter_map(|(name, raw)| Some((name.clone(), value(raw.get())?)));
+        let rest = self.0.iter().filter(|(name, raw)| present(raw).is_some() && is_rest(name, raw));
         let rest: Map<String, Value> =
-            members.filter(|(name, value)| !value.is_null() && is_rest(name, value)).collect();
+            rest.filter_map(|(name, raw)| Some((name.clone().into_owned(), value(raw.get())?))).collect();
         (!rest.is_empty()).then_some(Value::Object(rest))
-    }
-}
-
-/// A JSON value; `None` if it is malformed, too deep, or so long that its tree would take too much memory. Texts have no
-/// tree.
-fn value(json: &str) -> Option<Value> {
-    const LONGEST_TREE: usize = 64 * 1024;
-    (json.len() <= LONGEST_TREE || json.starts_with('"')).then(|| serde_json::from_str(json).ok()).flatten()
-}
-
-impl<'de> DeserializeSeed<'de> for &mut Members<'de> {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
     }
 }
 
@@ -187,122 +176,14 @@ impl<'de> Visitor<'de> for &mut Members<'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key()? {
+        while let Some(Text(name)) = map.next_key()? {
             self.0.push((name, map.next_value()?));
         }
         Ok(())
     }
 }
 
-/// The members in which services put messages about single fields.
-const FIELD_MEMBERS: [&str; 7] =
-    ["errors", "details", "detail", "message", "violations", "field_errors", "invalid-params"];
-/// More fields, or longer paths to them, than any form has: what goes beyond is in `details` and in the body.
-const MOST_FIELDS: usize = 100;
-const LONGEST_PATH: usize = 200;
-
-/// Gathers field messages from the usual shapes: a map from field to one message or several, a list of entries that
-/// name their field, and both nested in each other.
-fn collect_fields(value: &Value, path: &str, fields: &mut Vec<FieldError>) {
-    match value {
-        Value::Array(entries) => {
-            for entry in entries {
-                match entry {
-                    Value::Object(entry) => {
-                        let field = entry_field(entry).or_else(|| filled(path));
-                        add_field(field, entry_message(entry), fields);
-                    }
-                    _ => collect_fields(entry, path, fields),
-                }
-            }
-        }
-        Value::Object(entry) => {
-            let field = entry_field(entry).or_else(|| filled(path));
-            let message = entry_message(entry);
-            if field.is_some() && message.is_some() {
-                return add_field(field, message, fields);
-            }
-            for (name, inner) in entry {
-                let separator = if path.is_empty() { "" } else { "." };
-                let path = format!("{path}{separator}{name}");
-                if path.len() <= LONGEST_PATH && fields.len() < MOST_FIELDS {
-                    collect_fields(inner, &path, fields);
-                }
-            }
-        }
-        Value::String(message) => add_field(filled(path), filled(message), fields),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-fn add_field(field: Option<Box<str>>, message: Option<Box<str>>, fields: &mut Vec<FieldError>) {
-    if let (Some(field), Some(message)) = (field, message)
-        && fields.len() < MOST_FIELDS
-    {
-        fields.push(FieldError { field, message });
-    }
-}
-
-/// The field that an entry of a list names.
-fn entry_field(entry: &Map<String, Value>) -> Option<Box<str>> {
-    let path = |name: &str| match entry.get(name)? {
-        Value::Array(parts) => {
-            let parts: Vec<_> = parts.iter().filter_map(scalar).collect();
-            filled(&parts.join("."))
-        }
-        other => scalar(other),
-    };
-    ["field", "path", "pointer", "loc"]
-        .into_iter()
-        .find_map(path)
-        .or_else(|| scalar(entry.get("source")?.get("pointer")?))
-        .or_else(|| scalar(entry.get("name")?).filter(|_| entry_message(entry).is_some()))
-}
-
-fn entry_message(entry: &Map<String, Value>) -> Option<Box<str>> {
-    ["message", "msg", "detail", "reason"].into_iter().find_map(|name| scalar(entry.get(name)?))
-}
-
-/// A text or a number, as text.
-fn scalar(value: &Value) -> Option<Box<str>> {
-    match value {
-        Value::String(text) => filled(text),
-        Value::Number(number) => Some(number.to_string().into()),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-/// A text, or several of them, joined.
-fn prose(value: &Value) -> Option<Box<str>> {
-    match value {
-        Value::Array(parts) => {
-            let parts: Vec<_> = parts.iter().filter_map(Value::as_str).collect();
-            filled(&parts.join("; "))
-        }
-        other => scalar(other),
-    }
-}
-
-fn present(value: Value) -> Option<Value> {
-    (!value.is_null()).then_some(value)
-}
-
 fn filled(text: &str) -> Option<Box<str>> {
     let text = text.trim();
     (!text.is_empty()).then(|| text.into())
-}
-
-/// Seconds as a JSON number or a string of digits; a fraction counts up, what no `Duration` holds saturates.
-fn seconds(value: &Value) -> Option<Duration> {
-    match value {
-        Value::Number(number) => match number.as_u64() {
-            Some(whole) => Some(Duration::from_secs(whole)),
-            None => number
-                .as_f64()
-                .filter(|seconds| *seconds >= 0.0)
-                .map(|seconds| Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX)),
-        },
-        Value::String(text) => crate::retry::after::delay_seconds(text),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
 }

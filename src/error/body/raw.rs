@@ -1,0 +1,104 @@
+//! Values of a JSON document, read one by one where they are needed.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Number, Value};
+
+use super::filled;
+use crate::retry::after::delay_seconds;
+
+/// A JSON value; `None` if it is malformed, too deep, or so long that its tree would take too much memory. Texts have no
+/// tree.
+pub(super) fn value(json: &str) -> Option<Value> {
+    const LONGEST_TREE: usize = 64 * 1024;
+    (json.len() <= LONGEST_TREE || json.starts_with('"')).then(|| serde_json::from_str(json).ok()).flatten()
+}
+
+/// Whether the value's first byte is one of these; JSON tells its types by that.
+pub(super) fn begins(raw: &RawValue, first: &[u8]) -> bool {
+    raw.get().bytes().next().is_some_and(|byte| first.contains(&byte))
+}
+
+pub(super) fn present(raw: &RawValue) -> Option<&RawValue> {
+    (raw.get() != "null").then_some(raw)
+}
+
+/// An object or a list.
+pub(super) fn tree(raw: &RawValue) -> Option<Value> {
+    begins(raw, b"{[").then(|| value(raw.get())).flatten()
+}
+
+/// A text or a number, as text, without white space around it.
+pub(super) fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let text = if begins(raw, b"\"") {
+        serde_json::from_str(raw.get()).map(|Text(text)| text).ok()?
+    } else if begins(raw, b"-0123456789") {
+        Cow::Borrowed(raw.get())
+    } else {
+        return None;
+    };
+    let text = match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+/// A text, or several of them, joined.
+pub(super) fn prose(raw: &RawValue) -> Option<Cow<'_, str>> {
+    if !begins(raw, b"[") {
+        return scalar(raw);
+    }
+    let parts = value(raw.get())?;
+    let parts: Vec<_> = parts.as_array()?.iter().filter_map(Value::as_str).collect();
+    filled(&parts.join("; ")).map(|text| Cow::Owned(text.into()))
+}
+
+pub(super) fn boxed(text: Cow<'_, str>) -> Box<str> {
+    text.into()
+}
+
+/// Seconds as a JSON number or a string of digits; a fraction counts up, what no `Duration` holds saturates.
+pub(super) fn seconds(raw: &RawValue) -> Option<Duration> {
+    if begins(raw, b"\"") {
+        return delay_seconds(&scalar(raw)?);
+    }
+    let number: Number = serde_json::from_str(raw.get()).ok()?;
+    match number.as_u64() {
+        Some(whole) => Some(Duration::from_secs(whole)),
+        None => number
+            .as_f64()
+            .filter(|seconds| *seconds >= 0.0)
+            .map(|seconds| Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX)),
+    }
+}
+
+/// A text of a JSON document, borrowed from it where nothing in it is escaped.
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Borrowing;
+
+        impl<'de> Visitor<'de> for Borrowing {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(Borrowing)
+    }
+}
