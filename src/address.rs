@@ -39,6 +39,12 @@ pub(crate) fn base(text: &str, allow_http: bool) -> Result<Url, Box<BuildError>>
     if url.query().is_some() || url.fragment().is_some() {
         return refuse(format!("the one for {host} holds a query or fragment; give parameters with `query`"));
     }
+    // `Url` takes characters in a host's name that HTTP does not, such as `"`; no call to it could be sent.
+    if url.as_str().parse::<http::Uri>().is_err() {
+        return refuse(format!(
+            "the one for {host} is none that an HTTP request can be sent to; check the host's name"
+        ));
+    }
     Ok(url)
 }
 

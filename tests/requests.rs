@@ -397,6 +397,13 @@ fn base_urls_that_would_show_the_key_are_refused() {
 }
 
 #[test]
+fn a_base_url_that_no_request_could_be_sent_to_is_refused() {
+    let builder = Client::<Abaco>::builder(Abaco::key()).base_url("https://a\"b.example");
+    let error = builder.transport(succeeding()).build().unwrap_err();
+    assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::BaseUrl), "{error}");
+}
+
+#[test]
 fn limits_that_no_call_could_keep_are_refused() {
     use std::time::Duration;
     let builder = || Client::<Abaco>::builder(Abaco::key()).transport(succeeding());
