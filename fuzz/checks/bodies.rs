@@ -1,0 +1,72 @@
+//! What a service answers as an error is read without loss and without panic.
+
+use serde_json::Value;
+use steadfast::{Abaco, ApiError, Category, ErrorCode, FsmNavigator, MAX_ERROR_BODY, Retry, Service, Stayforge};
+
+use super::is_one_line;
+use super::message::{Message, row};
+
+/// Reads one answer as that of each service.
+pub fn bodies(input: &[u8]) {
+    let message = Message::read(input);
+    is_read::<Abaco>(&message, "code");
+    is_read::<FsmNavigator>(&message, "error");
+    is_read::<Stayforge>(&message, "code");
+}
+
+fn is_read<S: Service>(message: &Message<'_>, code_member: &str) {
+    let error = message.error::<S>();
+    is_one_line(&error);
+    let rejection = error.rejection().expect("an answer came");
+    let kept = message.body.len().min(MAX_ERROR_BODY);
+    assert_eq!(rejection.body, message.body[..kept]);
+    assert_eq!((rejection.service, rejection.status), (S::NAME, message.status));
+    assert_eq!((error.service(), error.status()), (S::NAME, Some(message.status)));
+
+    // The code is what the body says, and a listed one is found again, alone.
+    let sent = match message.member(code_member) {
+        Some(Value::String(text)) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    if let Some(code) = sent {
+        assert_eq!(error.code(), Some(&*code));
+    }
+    let listed = error.code().and_then(S::Code::from_wire);
+    let found: Vec<_> = S::Code::ALL.iter().copied().filter(|code| error.is(*code)).collect();
+    assert_eq!(found, Vec::from_iter(listed));
+
+    // All that follows from the code and the status follows from the table.
+    let row = row::<S>(&error);
+    let category = row.map_or_else(|| Category::of_status(message.status), |row| row.category);
+    assert_eq!(error.category(), Some(category));
+    assert_eq!(variant(&error), Some(category));
+    assert_eq!(rejection.info, row.filter(|_| listed.is_some() || error.code().is_none()));
+    assert_eq!(error.help(), row.map(|row| row.fix));
+    let retry = row.map_or(&Retry::Unstated, |row| &row.retry);
+    assert_eq!(error.is_retryable(), retry.is_promising(message.status));
+
+    // What is taken out of the body is text, and not more of it than the body has.
+    for text in [&rejection.code, &rejection.message, &rejection.request_id].into_iter().flatten() {
+        assert!(!text.is_empty() && text.trim() == &**text, "{text:?}");
+    }
+    assert!(rejection.fields.len() <= 100);
+    assert!(rejection.fields.is_empty() || matches!(category, Category::InvalidRequest | Category::Conflict));
+    assert!(rejection.fields.iter().all(|error| !error.field.is_empty() && !error.message.is_empty()));
+    assert_ne!(rejection.details, Some(Value::Null));
+}
+
+/// The category that the error's variant stands for.
+fn variant(error: &ApiError) -> Option<Category> {
+    match error {
+        ApiError::InvalidRequest(_) => Some(Category::InvalidRequest),
+        ApiError::Unauthenticated(_) => Some(Category::Unauthenticated),
+        ApiError::Forbidden(_) => Some(Category::Forbidden),
+        ApiError::NotFound(_) => Some(Category::NotFound),
+        ApiError::Conflict(_) => Some(Category::Conflict),
+        ApiError::RateLimited(_) => Some(Category::RateLimited),
+        ApiError::Unavailable(_) => Some(Category::Unavailable),
+        ApiError::Unrecognized(_) => Some(Category::Unrecognized),
+        _ => None,
+    }
+}

@@ -1,0 +1,103 @@
+//! Every form of a wait is read, and none is unbounded.
+
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use serde_json::Value;
+use steadfast::{Abaco, Category, FsmNavigator, Retry, Service, Stayforge};
+
+use super::message::{Message, row};
+
+/// The last second that an HTTP date can name, of the year 9999.
+const END: Duration = Duration::from_secs(253_402_300_799);
+
+/// The headers that ask for a wait.
+const NAMES: [&str; 3] = ["retry-after", "retry-after-ms", "x-ratelimit-reset"];
+
+/// Reads the waits of one answer as that of each service.
+pub fn hints(input: &[u8]) {
+    let mut message = Message::read(input);
+    is_waited_for::<Abaco>(&message);
+    is_waited_for::<FsmNavigator>(&message);
+    is_waited_for::<Stayforge>(&message);
+
+    // Of several the longest counts: without one of them the wait is not longer. Read after the whole, since a date comes
+    // nearer with time.
+    let mut longest = message.error::<FsmNavigator>().retry_after();
+    for name in NAMES {
+        message.headers.remove(name);
+        let rest = message.error::<FsmNavigator>().retry_after();
+        assert!(rest <= longest, "{rest:?} without {name}, {longest:?} with it");
+        longest = rest;
+    }
+}
+
+fn is_waited_for<S: Service>(message: &Message<'_>) {
+    let before = SystemTime::now();
+    let error = message.error::<S>();
+    let after = SystemTime::now();
+    let wait = error.retry_after();
+
+    let asked = Asked::by(message, error.category() == Some(Category::RateLimited));
+    assert!(wait >= asked.longest, "{wait:?} of {:?}", asked.longest);
+    if !asked.has_other_numbers {
+        let most = if asked.has_dates { asked.longest.max(Some(END)) } else { asked.longest };
+        assert!(wait <= most, "{wait:?} of {most:?}");
+    }
+
+    let documented = row::<S>(&error).and_then(|row| match &row.retry {
+        Retry::After(seconds) => Some(Duration::from_secs(*seconds.start())),
+        _ => None,
+    });
+    let end = SystemTime::UNIX_EPOCH + END;
+    let at = |time: SystemTime| Some(time.checked_add(wait.max(documented)?).unwrap_or(end).min(end));
+    let retry_at = error.retry_at();
+    assert!(at(before) <= retry_at && retry_at <= at(after), "{retry_at:?} for {wait:?} and {documented:?}");
+}
+
+/// What an answer asks for, as far as that can be said without reading dates.
+struct Asked {
+    longest: Option<Duration>,
+    /// Whether there may be waits that are dates.
+    has_dates: bool,
+    /// Whether there may be waits in the body that this check does not read.
+    has_other_numbers: bool,
+}
+
+impl Asked {
+    fn by(message: &Message<'_>, is_refusal: bool) -> Self {
+        let mut has_dates = is_refusal && message.headers.contains_key("x-ratelimit-reset");
+        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().trim_matches([' ', '\t']).to_owned();
+        let values = |name: &str| message.headers.get_all(name).into_iter().map(text).collect::<Vec<_>>();
+        let mut waits: Vec<_> =
+            values("retry-after-ms").iter().filter_map(|text| Some(Duration::from_millis(number(text)?))).collect();
+        for value in values("retry-after") {
+            waits.extend(seconds(&value));
+            has_dates |= value.contains(':');
+        }
+        let in_body = message.member("retry_after");
+        match &in_body {
+            Some(Value::String(text)) => waits.extend(seconds(text)),
+            Some(Value::Number(number)) => {
+                let float = number.as_f64().filter(|float| *float >= 0.0);
+                let rounded = float.map(|float| Duration::try_from_secs_f64(float.ceil()).unwrap_or(Duration::MAX));
+                waits.extend(number.as_u64().map(Duration::from_secs).or(rounded));
+            }
+            _ => {}
+        }
+        let has_other_numbers = in_body.is_none() && !message.lacks("retry_after");
+        Self { longest: waits.into_iter().max(), has_dates, has_other_numbers }
+    }
+}
+
+/// So many seconds; more than can be counted is the longest time.
+fn seconds(text: &str) -> Option<Duration> {
+    number(text).map(|seconds| if seconds == u64::MAX { Duration::MAX } else { Duration::from_secs(seconds) })
+}
+
+/// Digits and nothing else.
+fn number(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number
+        .then(|| text.bytes().fold(0, |sum: u64, digit| sum.saturating_mul(10).saturating_add((digit - b'0').into())))
+}

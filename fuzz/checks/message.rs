@@ -1,0 +1,84 @@
+//! An answer as bytes: a line with the status, a line for each header, an empty line, the body.
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::Value;
+use steadfast::{ApiError, CodeInfo, ErrorCode, MAX_ERROR_BODY, Processing, Service};
+
+/// More headers than a service sends, and fewer than `HeaderMap` takes.
+const MOST_HEADERS: usize = 50;
+
+pub struct Message<'a> {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// Every input is a message: what is no header is passed over, and a status out of range is brought into it.
+    pub fn read(input: &'a [u8]) -> Self {
+        let (first, mut body) = line(input);
+        let number: u16 = std::str::from_utf8(first).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(500);
+        let number = if (100..1000).contains(&number) { number } else { 100 + number % 900 };
+        let mut headers = HeaderMap::new();
+        loop {
+            let (header, rest) = line(body);
+            body = rest;
+            if header.is_empty() {
+                break;
+            }
+            let colon = header.iter().position(|byte| *byte == b':').unwrap_or(header.len());
+            let (name, value) = header.split_at(colon);
+            let value = value.strip_prefix(b":").unwrap_or_default();
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+                && headers.len() < MOST_HEADERS
+            {
+                headers.append(name, value);
+            }
+        }
+        Self { status: StatusCode::from_u16(number).expect("from 100 to 999"), headers, body }
+    }
+
+    pub fn error<S: Service>(&self) -> ApiError {
+        ApiError::from_response::<S>(self.status, &self.headers, self.body)
+    }
+
+    /// What the body's JSON says of this member, where that is beyond doubt: `None` if the body is not a JSON object or if
+    /// it may name the member more than once.
+    pub fn member(&self, name: &str) -> Option<Value> {
+        let text = std::str::from_utf8(self.body).ok().filter(|text| text.len() <= MAX_ERROR_BODY)?;
+        let is_beyond_doubt = text.matches(name).count() == 1 && !text.contains('\\');
+        let Value::Object(mut members) = serde_json::from_str(text).ok().filter(|_| is_beyond_doubt)? else {
+            return None;
+        };
+        members.remove(name)
+    }
+
+    /// Whether the body cannot have this member, in whatever spelling.
+    pub fn lacks(&self, name: &str) -> bool {
+        let text = String::from_utf8_lossy(self.body);
+        !text.contains(name) && !text.contains('\\')
+    }
+}
+
+/// The row of the service's table that an answer has by its code or else by its status.
+pub fn row<S: Service>(error: &ApiError) -> Option<&'static CodeInfo> {
+    let rejection = error.rejection()?;
+    let listed = rejection.code.as_deref().and_then(S::Code::from_wire).map(S::Code::info);
+    listed.or_else(|| S::Code::ANSWERS.iter().find(|row| row.is_documented_under(rejection.status)))
+}
+
+/// Whether an answer with this row proves that the request had no effect.
+pub fn proves_no_effect(row: Option<&CodeInfo>, status: StatusCode) -> bool {
+    match row {
+        Some(row) => row.processing == Processing::NotStarted && row.is_documented_under(status),
+        None => status == StatusCode::TOO_MANY_REQUESTS,
+    }
+}
+
+/// The first line, without its end, and the rest.
+fn line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    match bytes.iter().position(|byte| *byte == b'\n') {
+        Some(end) => (&bytes[..end], &bytes[end + 1..]),
+        None => (bytes, &[]),
+    }
+}

@@ -1,0 +1,35 @@
+//! What must hold for whatever a service, a caller or a setting brings, as functions of bytes that panic where it does not.
+//!
+//! The fuzz targets run them on what libFuzzer finds, `tests/fuzzing.rs` on what proptest makes and on the kept inputs.
+#![allow(missing_docs, unreachable_pub, clippy::missing_panics_doc, reason = "not published")]
+
+mod addresses;
+mod bodies;
+mod decisions;
+mod hints;
+mod message;
+mod pages;
+
+pub use addresses::addresses;
+pub use bodies::bodies;
+pub use decisions::decisions;
+pub use hints::hints;
+pub use pages::{SECRET, pages};
+
+/// Stands between the parts of an input that has several. No UTF-8 text holds it.
+pub const SEPARATOR: u8 = 0xff;
+
+/// Runs a future on virtual time, so that no wait takes any.
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+/// An error is one line of bounded length, fit for a log.
+fn is_one_line(error: &steadfast::ApiError) {
+    let line = error.to_string();
+    assert!(!line.is_empty());
+    let breaks = |character: char| character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
+    assert!(!line.contains(breaks), "{line:?}");
+    assert!(line.chars().count() <= 2_000, "{line}");
+}

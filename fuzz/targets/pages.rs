@@ -1,0 +1,4 @@
+//! A list of arbitrary pages ends.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| steadfast_fuzz::pages(input));
