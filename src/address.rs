@@ -1,6 +1,6 @@
 //! Where a request goes: an address that is always below the base URL.
 
-use url::{Host, Url};
+use url::{Host, Url, form_urlencoded};
 
 use crate::error::{BuildError, BuildErrorKind};
 
@@ -105,12 +105,14 @@ fn is_dot_segment(segment: &str) -> bool {
 /// Takes the page's number out of the query.
 pub(crate) fn take_page(url: &mut Url) -> Result<Option<u64>, Box<BuildError>> {
     let query = url.query().unwrap_or_default().to_owned();
-    let (pages, others): (Vec<_>, Vec<_>) = query.split('&').partition(|pair| pair.split('=').next() == Some("page"));
+    let is_page = |pair: &&str| form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(name, _)| name == "page");
+    let (pages, others): (Vec<_>, Vec<_>) = query.split('&').partition(is_page);
     let Some(page) = pages.last() else {
         return Ok(None);
     };
     url.set_query((!others.is_empty()).then(|| others.join("&")).as_deref());
-    let number = page.strip_prefix("page=").and_then(|number| number.parse().ok());
+    let number = page.split_once('=').map(|(_, number)| number).filter(|number| !number.starts_with('+'));
+    let number = number.and_then(|number| number.parse().ok());
     number.map(Some).ok_or_else(|| {
         BuildError::new(
             BuildErrorKind::Query,

@@ -188,6 +188,7 @@ async fn a_request_that_cannot_be_made_says_so_and_sends_nothing() {
     let client = service.client();
     for (request, kind, said) in [
         (client.get("/documents").query(&[("page", "last")]), BuildErrorKind::Query, "names no page to begin with"),
+        (client.get("/documents?p%61ge=+5"), BuildErrorKind::Query, "names no page to begin with"),
         (client.get("documents"), BuildErrorKind::Path, "a path starts with `/`"),
     ] {
         let (items, error) = all(request.pages()).await;

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use raw_server::RawServer;
-use shown::shown;
+use shown::shown_in_every_form as shown;
 use steadfast::{
     Abaco, ApiError, Client, ClientBuilder, Event, FsmNavigator, Request, RetryPolicy, Service, Stayforge, abaco,
     fsm_navigator, stayforge,
@@ -125,6 +125,13 @@ async fn every_outcome<S: Service>(key: S::Key, kept: &Shown) -> Vec<String> {
         };
         let plain = RawServer::behind(speak_plainly, raw_server::drain).await;
         expect_error(call(builder::<S>(&key, plain.url().replace("http:", "https:"), kept), kept).await);
+
+        let proxy =
+            RawServer::answering("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n").await;
+        let url = proxy.url().replace("://", "://canary-user:canary-password@");
+        let proxied = reqwest::Client::builder().proxy(reqwest::Proxy::https(url).unwrap());
+        expect_error(call(builder::<S>(&key, "https://service.example", kept).reqwest(proxied), kept).await);
+        assert!(proxy.requests() > 0, "it went through the proxy");
     }
     variants
 }
