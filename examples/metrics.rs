@@ -8,6 +8,7 @@ use std::time::Duration;
 use steadfast::fsm_navigator::Code;
 use steadfast::testing::MockService;
 use steadfast::{Event, FsmNavigator};
+use tokio::time::Instant;
 
 /// Counters by metric and by label.
 #[derive(Clone, Default)]
@@ -32,6 +33,8 @@ impl Counters {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let counters = Counters::default();
     let sink = counters.clone();
+    // From when until when the gate is closed; a later `GateClosed` extends it.
+    let closed = Mutex::new(None::<(Instant, Instant)>);
     let observe = move |event: &Event| match event {
         Event::RetryScheduled { source, .. } => {
             sink.add("api_retries_total", format!("{{wait=\"{}\"}}", source.as_str()), 1.0);
@@ -40,7 +43,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             sink.add("api_given_up_total", format!("{{reason=\"{}\"}}", reason.as_str()), 1.0);
         }
         Event::GateClosed { wait } => {
-            sink.add("api_gate_closed_seconds_total", String::new(), wait.as_secs_f64());
+            let mut closed = closed.lock().unwrap_or_else(PoisonError::into_inner);
+            let since = closed.map_or_else(Instant::now, |(since, _)| since);
+            *closed = Some((since, Instant::now() + *wait));
+        }
+        Event::GateOpened => {
+            let closed = closed.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let seconds = closed.map(|(since, until)| until.duration_since(since).as_secs_f64());
+            sink.add("api_gate_closed_seconds_total", String::new(), seconds.unwrap_or_default());
         }
         _ => {}
     };

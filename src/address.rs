@@ -111,7 +111,8 @@ pub(crate) fn take_page(url: &mut Url) -> Result<Option<u64>, Box<BuildError>> {
         return Ok(None);
     };
     url.set_query((!others.is_empty()).then(|| others.join("&")).as_deref());
-    let number = page.split_once('=').map(|(_, number)| number).filter(|number| !number.starts_with('+'));
+    let decoded = form_urlencoded::parse(page.as_bytes()).next().map(|(_, number)| number);
+    let number = decoded.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
     let number = number.and_then(|number| number.parse().ok());
     number.map(Some).ok_or_else(|| {
         BuildError::new(

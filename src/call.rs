@@ -288,7 +288,10 @@ impl Call {
     fn ended(self, error: ApiError, before: Option<ApiError>, reason: StopReason) -> ApiError {
         let core = Arc::clone(&self.request.core);
         let mut error = error.after(before);
-        error.set_no_answer_row(core.no_answer);
+        // Where the gate let the call not through, nobody failed to answer.
+        if self.held_until.is_none() {
+            error.set_no_answer_row(core.no_answer);
+        }
         let trace = error.trace_mut();
         *trace = Trace { earlier_answer: trace.earlier_answer.take(), ..self.trace(Some(reason)) };
         core.observer.tell(|| Event::GaveUp {

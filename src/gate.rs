@@ -14,8 +14,8 @@ mod pace;
 mod queue;
 
 pub(crate) use pace::Quota;
-use pace::{Closing, Sent};
-use queue::{Enter, State};
+use pace::{Sent, later};
+use queue::{Enter, News, State};
 
 /// See the module. One for each client; its clones share it.
 pub(crate) struct Gate {
@@ -78,16 +78,17 @@ impl Gate {
         let result = change(&mut state);
         let mut woken = Vec::new();
         state.admit(now, self.max_in_flight, &mut woken);
-        let (opened, closed) = (std::mem::take(&mut state.opened), state.closed.take());
+        // Those who are dropped with a waker may come back here, so that happens without the lock.
+        let discarded = std::mem::take(&mut state.discarded);
+        let news = if std::thread::panicking() { News::default() } else { std::mem::take(&mut state.news) };
         drop(state);
+        drop(discarded);
         woken.into_iter().for_each(Waker::wake);
-        if !std::thread::panicking() {
-            if opened {
-                self.observer.tell(|| Event::GateOpened);
-            }
-            if let Some(wait) = closed {
-                self.observer.tell(|| Event::GateClosed { wait });
-            }
+        if news.opened {
+            self.observer.tell(|| Event::GateOpened);
+        }
+        if let Some(wait) = news.closed {
+            self.observer.tell(|| Event::GateClosed { wait });
         }
         result
     }
@@ -140,13 +141,10 @@ impl<'a> Pass<'a> {
                         None => own_wait(state.pace.unhinted()),
                     };
                     state.recall();
-                    let closing = state.pace.refused(sent, now, wait, spread(wait));
-                    if closing != Closing::None {
+                    if state.pace.refused(sent, now, wait, spread(wait)) {
                         state.refusal = Some(rejection);
                     }
-                    if closing == Closing::New {
-                        state.tell_closed(wait);
-                    }
+                    state.tell_closed(now, later(now, wait));
                     return Some(wait);
                 }
             }

@@ -1,6 +1,7 @@
 //! A list that a service gives page by page: [`Pages`].
 
-use std::collections::{BTreeMap, HashSet};
+use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, RandomState};
@@ -10,18 +11,21 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 use crate::address;
 use crate::error::ApiError;
 use crate::request::Request;
 use crate::response::Response;
+use list::List;
+
+mod list;
 
 /// A list, page by page, as a [`Stream`]; made by [`Request::pages`](crate::Request::pages).
 ///
 /// A page is asked for when the one before has been taken, and each is a call of its own, with its retries and its
 /// deadline. It begins with the page that the query names as `page`, or with page 1, and ends after the page that
-/// `total_pages` or `total` says is the last, at an empty one, which is not given, and after an error. To go on after an error, begin again
+/// `total_pages` or `total` says is the last, at an empty one, which is not given, at one that came before, and after an
+/// error. Where a page comes again though more should follow, that is an error. To go on after an error, begin again
 /// with the number of the page that is missing: the one after the last [`Page::number`].
 ///
 /// In a page, the items are the body itself if that is a list; else its member `data` (as with FSM Navigator); else the
@@ -110,7 +114,8 @@ impl<T: DeserializeOwned> Pages<T> {
 
     /// The next page; `None` after the last.
     ///
-    /// Dropping the future loses nothing: the call goes on with the next one.
+    /// Dropping the future loses nothing: the call goes on with the next one. Until then it keeps its place among the requests
+    /// under way; dropping the `Pages` frees it.
     ///
     /// # Errors
     ///
@@ -133,33 +138,55 @@ impl<T: DeserializeOwned> Pages<T> {
             self.request = None;
             return Ok(None);
         }
-        let is_new = self.seen.insert(self.hasher.hash_one(list.text));
-        let is_told_again = list.page.is_some() && list.page == self.told;
-        if !is_new || is_told_again {
-            self.request = None;
-            let is_counted = self.first <= 1;
-            let is_more_expected = page.total_pages.is_some_and(|pages| page.number <= pages)
-                || page.total.is_some_and(|total| is_counted && self.count() < total);
-            if is_more_expected {
-                let problem = format!("a page that came before came again as page {}", page.number);
+        match self.repeats(&list, &page) {
+            Repeats::No => {}
+            Repeats::Yes => {
+                self.request = None;
+                return Ok(None);
+            }
+            Repeats::Doubtful => {
+                let problem = format!("what came as page {} seems to be a page that came before", page.number);
                 return Err(response.is_not("the next page of the list", problem));
             }
-            return Ok(None);
         }
-        self.told = list.page;
         let items = u64::try_from(page.items.len()).unwrap_or(u64::MAX);
         self.items = self.items.saturating_add(items);
         self.size = self.size.max(items);
-        let is_last = match page.total_pages {
-            Some(pages) if pages >= page.number => pages == page.number,
+        let before = list.limit.and_then(|limit| self.number.saturating_sub(1).checked_mul(limit));
+        let up_to_here = before.and_then(|before| before.checked_add(items));
+        let final_page = page.total_pages.map(|pages| if self.first == 0 { pages.saturating_sub(1) } else { pages });
+        let is_last = match final_page {
+            Some(final_page) if final_page >= page.number => final_page == page.number,
             // Fewer pages than this one is no count of pages.
-            Some(_) | None => page.total == Some(self.count()),
+            Some(_) | None => page.total.is_some_and(|total| total == self.count() || up_to_here == Some(total)),
         };
         match self.number.checked_add(1) {
             Some(next) if !is_last => self.number = next,
             Some(_) | None => self.request = None,
         }
         Ok(Some(page))
+    }
+
+    /// Whether a list came before, by its items and by the number that the service gives it.
+    fn repeats(&mut self, list: &List<'_>, page: &Page<T>) -> Repeats {
+        let is_new = self.seen.insert(self.hasher.hash_one(list.text));
+        let before = std::mem::replace(&mut self.told, list.page);
+        let order = list.page.zip(before).map(|(told, before)| told.cmp(&before));
+        let is_counted = page.total.is_some() || page.total_pages.is_some();
+        match (is_new, order) {
+            (true, Some(Ordering::Equal)) if !is_counted => Repeats::Doubtful,
+            (true, _) => Repeats::No,
+            (false, Some(Ordering::Greater)) => Repeats::Doubtful,
+            (false, _) if self.is_more_expected(page) => Repeats::Doubtful,
+            (false, _) => Repeats::Yes,
+        }
+    }
+
+    /// Whether the service says that more follows than what came before this page.
+    fn is_more_expected(&self, page: &Page<T>) -> bool {
+        let is_counted = self.first <= 1;
+        page.total_pages.is_some_and(|pages| page.number <= pages)
+            || page.total.is_some_and(|total| is_counted && self.count() < total)
     }
 
     /// How many items of the list there are up to this page. Those of pages that were left out are reckoned from the
@@ -180,7 +207,8 @@ impl<T: DeserializeOwned> Stream for Pages<T> {
         let call = pages.call.get_or_insert_with(|| Box::pin(request.page(pages.number).send()));
         let result = ready!(call.as_mut().poll(context));
         pages.call = None;
-        let resource = request.url.path_segments().and_then(Iterator::last).unwrap_or_default().to_owned();
+        let mut segments = request.url.path_segments().into_iter().flatten();
+        let resource = segments.rfind(|segment| !segment.is_empty()).unwrap_or_default().to_owned();
         let page = result.and_then(|response| pages.read(&response, &resource));
         if page.is_err() {
             pages.request = None;
@@ -208,63 +236,11 @@ impl<T> IntoIterator for Page<T> {
     }
 }
 
-/// The list in a body, still unread, and what the body says about its place in the whole.
-struct List<'a> {
-    /// The member that holds it; `None` if the body is the list.
-    member: Option<String>,
-    text: &'a str,
-    page: Option<u64>,
-    total: Option<u64>,
-    total_pages: Option<u64>,
-}
-
-impl<'a> List<'a> {
-    fn of(response: &'a Response, resource: &str) -> Result<Self, ApiError> {
-        let bare = |text| Self { member: None, text, page: None, total: None, total_pages: None };
-        let body: &RawValue = response.borrow_json()?;
-        if is_list(body) || is_null(body) {
-            return Ok(bare(items(body)));
-        }
-        let Ok(members) = serde_json::from_str::<BTreeMap<String, &'a RawValue>>(body.get()) else {
-            return Err(response.is_not("a page of a list", "it is neither a list nor an object that holds one"));
-        };
-        let is_resource = |name: &str| plain(name).eq(plain(resource));
-        let mut lists = members.iter().filter(|(_, value)| is_list(value));
-        let found = members
-            .get_key_value("data")
-            .filter(|(_, value)| is_list(value) || is_null(value))
-            .or_else(|| members.iter().find(|(name, value)| is_list(value) && is_resource(name)))
-            .or_else(|| lists.next().filter(|_| lists.next().is_none()));
-        let Some((member, list)) = found else {
-            let problem = format!("no member `data` or {resource:?} holds a list, nor is another the only one");
-            return Err(response.is_not("a page of a list", problem));
-        };
-        let place = members.get("pagination").and_then(|place| serde_json::from_str(place.get()).ok());
-        let place: BTreeMap<String, &RawValue> = place.unwrap_or_default();
-        let number = |name: &str| place.get(name).or_else(|| members.get(name))?.get().parse().ok();
-        Ok(Self {
-            member: Some(member.clone()),
-            text: items(list),
-            page: number("page"),
-            total: number("total"),
-            total_pages: number("total_pages"),
-        })
-    }
-}
-
-fn is_list(value: &RawValue) -> bool {
-    value.get().starts_with('[')
-}
-
-fn is_null(value: &RawValue) -> bool {
-    value.get() == "null"
-}
-
-fn items(list: &RawValue) -> &str {
-    if is_null(list) { "[]" } else { list.get() }
-}
-
-/// A name without what parts its words: `business-partners` and `businessPartners` are the same resource.
-fn plain(name: &str) -> impl Iterator<Item = char> {
-    name.chars().filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase)
+/// Whether a page came before.
+enum Repeats {
+    No,
+    /// It did, and nothing says that more should have come.
+    Yes,
+    /// It seems so, and part of the list may be missing.
+    Doubtful,
 }

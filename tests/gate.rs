@@ -458,3 +458,29 @@ async fn a_call_whose_turn_comes_after_its_deadline_is_not_sent() {
     first.await.unwrap().unwrap();
     assert_eq!(service.requests(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_that_is_not_ahead_slows_nothing_down() {
+    // As seconds from now, as the beginning of Unix time, and as the present second.
+    for reset in ["60", "0", "784111777"] {
+        let quota =
+            [("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("x-ratelimit-remaining", "999"), ("x-ratelimit-reset", reset)];
+        let steps = (0..24).map(|_| Step::Late(Duration::from_millis(50), response(200, &quota, "{}")));
+        let transport = ScriptedTransport::new(steps);
+        let key = abaco::ApiKey::new("abk_test", "not-a-real-secret").unwrap();
+        let client = Client::<Abaco>::builder(key).transport(transport.clone()).build().unwrap();
+        for _ in 0..4 {
+            client.get("/documents").send().await.unwrap();
+        }
+        let began = tokio::time::Instant::now();
+        let mut calls = JoinSet::new();
+        for _ in 0..20 {
+            calls.spawn(client.get("/documents").send());
+        }
+        while let Some(call) = calls.join_next().await {
+            call.unwrap().unwrap();
+        }
+        assert!(began.elapsed() < Duration::from_millis(100), "reset {reset}: {:?}", began.elapsed());
+        assert_eq!(transport.count(), 24);
+    }
+}

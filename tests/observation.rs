@@ -6,8 +6,8 @@ mod scripted_transport;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use scripted_transport::{ScriptedTransport, Step};
-use steadfast::{Abaco, Attempt, Client, Event, StopReason, WaitSource, abaco};
+use scripted_transport::{ScriptedTransport, Step, response};
+use steadfast::{Abaco, Attempt, Client, Event, RetryPolicy, StopReason, WaitSource, abaco};
 
 const LIMITED: &str = r#"{"message": "m", "code": "RATE_LIMIT_EXCEEDED"}"#;
 
@@ -61,6 +61,55 @@ async fn the_observer_is_told_of_a_quota_that_is_used_up_once_a_call_waits_for_i
     let [Event::GateClosed { wait }, Event::GateOpened] = &seen[..] else { panic!("{seen:?}") };
     assert_eq!(wait.as_secs(), 60);
     assert_eq!(transport.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_observer_is_told_of_a_closing_that_lasts_longer_and_of_one_that_nobody_can_wait_for() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+    let refusal = |seconds: &'static str, late: u64| {
+        let answer = response(429, &[("retry-after", seconds)], LIMITED);
+        Step::Late(Duration::from_millis(late), answer)
+    };
+    let transport = ScriptedTransport::new([refusal("1", 10), refusal("100", 20), Step::answer(200, &[], "{}")]);
+    let observe = move |event: &Event| sink.lock().unwrap().push(event.clone());
+    let client = Client::<Abaco>::builder(key()).transport(transport.clone()).observer(observe);
+    let client = client.retry(RetryPolicy::disabled()).build().unwrap();
+    let (one, other) = tokio::join!(client.get("/documents").send(), client.get("/documents").send());
+    assert!(one.is_err() && other.is_err());
+    let impatient = client.get("/documents").deadline(Duration::from_secs(5)).send().await.unwrap_err();
+    assert!(impatient.attempts().is_empty());
+    client.get("/documents").send().await.unwrap();
+
+    let seen = seen.lock().unwrap();
+    let gate: Vec<_> = seen.iter().filter(|event| !matches!(event, Event::GaveUp { .. })).collect();
+    let [Event::GateClosed { wait: first }, Event::GateClosed { wait: second }, Event::GateOpened] = &gate[..] else {
+        panic!("{seen:?}")
+    };
+    assert_eq!((first.as_secs(), second.as_secs()), (1, 100));
+    assert_eq!(transport.count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_would_outlast_the_call_is_told_and_asks_nobody_to_check_the_network() {
+    let seen = Arc::new(Mutex::new(0));
+    let sink = Arc::clone(&seen);
+    let quota = [
+        ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ("x-ratelimit-remaining", "0"),
+        ("x-ratelimit-reset", "784111977"), // 200 s after that date
+    ];
+    let transport = ScriptedTransport::new([Step::answer(200, &quota, "{}")]);
+    let observe = move |event: &Event| *sink.lock().unwrap() += u32::from(matches!(event, Event::GateClosed { .. }));
+    let client = Client::<Abaco>::builder(key()).transport(transport.clone()).observer(observe).build().unwrap();
+    client.get("/documents").send().await.unwrap();
+    for _ in 0..3 {
+        let error = client.get("/documents").send().await.unwrap_err();
+        assert_eq!(error.stop_reason(), Some(StopReason::WaitTooLong));
+        assert!(error.retry_at().is_some() && error.help().is_none(), "{error}");
+    }
+    assert_eq!(*seen.lock().unwrap(), 1);
+    assert_eq!(transport.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -128,10 +128,20 @@ async fn a_service_that_repeats_a_page_never_makes_a_loop() {
     // It gives its last page for every later one.
     let service = MockService::<Abaco>::new();
     service.get("/documents").json(&json!({"documents": [1], "page": 1}));
-    service.get("/documents").json(&json!({"documents": [2], "page": 2})).json(&json!({"documents": [3], "page": 2}));
+    service.get("/documents").json(&json!({"documents": [2], "page": 2})).times(2);
     let (items, error) = all(service.client().get("/documents").pages()).await;
     assert_eq!((items, error.is_none()), (vec![1, 2], true));
     assert_eq!(service.received().len(), 3);
+
+    // It contradicts itself: the same items under another number, or other items under the same. No item is lost silently.
+    for second in [json!({"documents": [1], "page": 2}), json!({"documents": [2], "page": 1})] {
+        let service = MockService::<Abaco>::new();
+        service.get("/documents").json(&json!({"documents": [1], "page": 1})).json(&second);
+        let (items, error) = all(service.client().get("/documents").pages()).await;
+        assert_eq!(items, [1]);
+        assert!(error.expect("part may be missing").to_string().contains("seems to be a page that came before"));
+        assert_eq!(service.received().len(), 2);
+    }
 
     // It says that more should follow: then part of the list is missing, and the caller is told.
     for counts in [json!({"total": 9}), json!({"total_pages": 5})] {
@@ -142,9 +152,19 @@ async fn a_service_that_repeats_a_page_never_makes_a_loop() {
         assert_eq!(items, [1, 2, 3, 4]);
         let error = error.expect("more should have come");
         assert!(matches!(error, ApiError::Decode(_)), "{error}");
-        assert!(error.to_string().contains("a page that came before came again as page 3"), "{error}");
+        assert!(error.to_string().contains("what came as page 3 seems to be a page that came before"), "{error}");
         assert_eq!(service.received().len(), 3);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_begins_with_page_0_ends_with_its_last_page() {
+    let service = MockService::<Stayforge>::new();
+    let page = |items: &[u32], page: u32| json!({"data": items, "pagination": {"page": page, "total_pages": 2}});
+    service.get("/v1/cards/").json(&page(&[1, 2], 0)).json(&page(&[3], 1));
+    assert_eq!(all(service.client().get("/v1/cards/?page=0").pages()).await.0, [1, 2, 3]);
+    assert_eq!(asked(&service), ["0", "1"]);
+    assert_eq!(service.received().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -225,13 +245,17 @@ fn pages_are_a_stream_that_can_be_sent_to_another_thread() {
 
 /// A well-behaved service with a list of so many items, which tells its counts or does not.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit of its own")]
 struct Lister {
     items: u32,
     size: u32,
     tells_total: bool,
     tells_pages: bool,
+    tells_size: bool,
     /// Gives its last page for every later one, as some services do.
     clamps: bool,
+    /// Answers 404 beyond its last page, if it tells its pages.
+    refuses: bool,
     requests: Arc<AtomicUsize>,
 }
 
@@ -241,10 +265,17 @@ impl Transport for Lister {
         let page = request.url.query_pairs().find(|(name, _)| name == "page").expect("a page").1.parse::<u32>();
         let pages = self.items.div_ceil(self.size);
         let page = page.expect("a number");
+        if self.refuses && page > pages.max(1) {
+            let refusal = Response::builder().status(404).body(Body::from("{}"));
+            return Box::pin(async move { Ok(refusal.expect("a response")) });
+        }
         let page = if self.clamps { page.min(pages).max(1) } else { page };
         let first = (page - 1) * self.size + 1;
         let items: Vec<u32> = (first..=self.items).take(self.size as usize).collect();
-        let mut body = json!({"documents": items, "page": page, "limit": 1000});
+        let mut body = json!({"documents": items, "page": page});
+        if self.tells_size {
+            body["limit"] = self.size.into();
+        }
         if self.tells_total {
             body["total"] = self.items.into();
         }
@@ -267,11 +298,24 @@ proptest! {
         first in 1..8_u32,
         tells_total: bool,
         tells_pages: bool,
+        tells_size: bool,
         clamps: bool,
+        refuses: bool,
     ) {
         let requests = Arc::new(AtomicUsize::new(0));
-        let lister = Lister { items, size, tells_total, tells_pages, clamps, requests: Arc::clone(&requests) };
         let pages = items.div_ceil(size);
+        // Who refuses a page beyond the last has to say which is the last, and from the first page on or with its size.
+        let refuses = refuses && first <= pages.max(1) && (tells_pages || tells_total && (tells_size || first == 1));
+        let lister = Lister {
+            items,
+            size,
+            tells_total,
+            tells_pages,
+            tells_size,
+            clamps,
+            refuses,
+            requests: Arc::clone(&requests),
+        };
         prop_assume!(!clamps || first <= pages.max(1));
         let key = abaco::ApiKey::new("abk_local", "not-a-real-secret").expect("a key");
         let client = Client::<Abaco>::builder(key).transport(lister).build().expect("a client");

@@ -192,9 +192,9 @@ async fn an_answer_that_nobody_asks_for_fails_the_test_and_shows_the_difference(
     drop(service);
     let message = failure(|| drop(other_handle));
     assert!(message.contains("the requests are not those of the script"), "{message}");
-    assert!(message.contains("GET /documents\n    200 with 2 bytes: sent\n"), "{message}");
-    assert!(message.contains("429 RATE_LIMIT_EXCEEDED, 3 times: SENT 0 TIMES ONLY"), "{message}");
-    assert!(message.contains("0.000 s  GET /documents: 200 with 2 bytes"), "{message}");
+    assert!(message.contains("GET /documents\n    200, body of 2 B: sent\n"), "{message}");
+    assert!(message.contains("429 RATE_LIMIT_EXCEEDED, 3 times: SENT 0 OF THEM ONLY"), "{message}");
+    assert!(message.contains("0.000 s  GET /documents: 200, body of 2 B"), "{message}");
     drop(client);
 }
 
@@ -208,7 +208,7 @@ async fn a_request_that_nobody_foresaw_fails_the_test_and_is_not_tried_again() {
     assert!(error.to_string().contains("no answer is left for PUT /customers in the script"), "{error}");
     assert_eq!(error.stop_reason(), Some(StopReason::NotRetryable));
     let message = failure(|| service.verify());
-    assert!(message.contains("GET /customers?id=7: 200 with 2 bytes"), "{message}");
+    assert!(message.contains("GET /customers?id=7: 200, body of 2 B"), "{message}");
     assert!(message.contains("PUT /customers: UNEXPECTED"), "{message}");
 }
 
@@ -218,7 +218,7 @@ async fn a_server_fails_the_test_too() {
     server.post("/v1/cards").empty(204);
     let message = failure(move || drop(server));
     assert!(message.contains("MockServer of stayforge"), "{message}");
-    assert!(message.contains("204 with 0 bytes: NOT ASKED FOR"), "{message}");
+    assert!(message.contains("204, body of 0 B: NOT ASKED FOR"), "{message}");
 }
 
 #[test]
@@ -230,7 +230,10 @@ fn a_script_that_cannot_be_followed_says_why() {
         (&|| _ = service.any().times(2), "say first what is answered"),
         (&|| _ = service.any().empty(42), "42 is not the status of an answer"),
         (&|| _ = service.any().dropped().status(500), "has no status to change"),
-        (&|| _ = service.any().dropped().stalled(), "a dropped connection has no body"),
+        (&|| _ = service.any().empty(200).truncated(), "has no body that could be cut"),
+        (&|| _ = service.any().json(&1).times(0), "leave it out"),
+        (&|| _ = service.put("/a").json(&1).always().json(&2), "is never sent"),
+        (&|| _ = service.any().dropped().stalled(), "has no body that could be cut"),
     ] {
         let message = failure(test);
         assert!(message.contains(reason), "{message}");
@@ -326,10 +329,20 @@ fn a_service_whose_writer_and_reader_differ_is_told_so() {
 async fn a_key_of_the_callers_own_serves_as_well() {
     let service = MockService::<Stayforge>::new();
     service.any().json(&()).always();
+    let server = MockServer::<Stayforge>::start().await;
+    server.any().json(&()).always();
     let key = stayforge::ApiKey::new("sk_org_of-the-caller").expect("a key");
-    let client = Client::<Stayforge>::builder(key).transport(service.clone()).build().expect("a client");
-    client.get("/v1/branches").send().await.expect("a success");
-    assert_eq!(service.received()[0].headers["x-api-key"], "sk_org_of-the-caller");
-    assert!(!format!("{:?}", service.received()).contains("of-the-caller"));
-    assert_eq!(service.received().len(), 1);
+    for client in [
+        Client::<Stayforge>::builder(key.clone()).transport(service.clone()).build().expect("a client"),
+        service.builder_with(key.clone()).build().expect("a client"),
+        server.builder_with(key).build().expect("a client"),
+    ] {
+        client.get("/v1/branches").send().await.expect("a success");
+    }
+    let received = [service.received(), server.received()].concat();
+    assert_eq!(received.len(), 3);
+    for request in received {
+        assert_eq!(request.headers["x-api-key"], "sk_org_of-the-caller");
+        assert!(!format!("{request:?}").contains("of-the-caller"));
+    }
 }

@@ -19,7 +19,7 @@ use crate::retry::budget::{Bucket, RetryBudget};
 use crate::secret::{Exposed, Secret};
 use crate::service::{Credential, Service};
 use crate::transport::Transport;
-use crate::transport::reqwest::Reqwest;
+use crate::transport::reqwest::{self, Reqwest};
 
 /// The settings of a [`Client`] that is being made.
 ///
@@ -41,7 +41,7 @@ pub struct ClientBuilder<S: Service> {
     base_url: String,
     allow_http: bool,
     transport: Option<Arc<dyn Transport>>,
-    reqwest: Option<reqwest::ClientBuilder>,
+    reqwest: Option<::reqwest::ClientBuilder>,
     retry: RetryPolicy,
     budget: RetryBudget,
     deadline: Option<Duration>,
@@ -96,12 +96,13 @@ impl<S: Service> ClientBuilder<S> {
         self
     }
 
-    /// Makes connections as this builder of reqwest says: through its proxies, with its certificates, from its address.
+    /// Makes connections as this builder of reqwest 0.13 says: through its proxies, with its certificates, from its address.
     /// Without effect beside [`transport`](Self::transport).
     ///
     /// What the crate promises is set on top of it: no redirects, no `Referer`, no retries of reqwest's own,
-    /// `connect_timeout`, and no proxy for a base URL of plain `http`. A builder with a cookie store or with a default header
-    /// `Cookie`, `Origin`, `Referer` or `Host` is refused by [`build`](Self::build).
+    /// the client's time limits in place of the builder's, and no proxy for a base URL of plain `http`. A builder with a
+    /// cookie store, or with a default header that [`Request::header`](crate::Request::header) would refuse, is refused by
+    /// [`build`](Self::build).
     ///
     /// ```
     /// use steadfast::{Abaco, Client, abaco};
@@ -113,7 +114,7 @@ impl<S: Service> ClientBuilder<S> {
     ///     .build()?;
     /// # Ok::<(), steadfast::ApiError>(())
     /// ```
-    pub fn reqwest(mut self, builder: reqwest::ClientBuilder) -> Self {
+    pub fn reqwest(mut self, builder: ::reqwest::ClientBuilder) -> Self {
         self.reqwest = Some(builder);
         self
     }
@@ -260,7 +261,11 @@ impl<S: Service> ClientBuilder<S> {
                 ));
             }
             let connect_timeout = self.connect_timeout.unwrap_or(Duration::from_secs(10));
-            Arc::new(Reqwest::new(self.reqwest.unwrap_or_default(), connect_timeout, is_http)?)
+            let builder = match self.reqwest {
+                Some(builder) => reqwest::checked(builder, |name| request::is_ours(&key_header, name))?,
+                None => ::reqwest::Client::builder(),
+            };
+            Arc::new(Reqwest::new(builder, connect_timeout, is_http)?)
         };
         Ok(Core {
             service: S::NAME,

@@ -1,11 +1,13 @@
 //! [`ApiError`] for retry loops that are written with backoff, behind the feature `backoff`.
 
-use super::{ApiError, Rejection};
+use std::time::SystemTime;
+
+use super::ApiError;
 use crate::retry::StopReason;
 
 impl ApiError {
     /// This error as one of the crate backoff: permanent where sending the request again would not help or could act
-    /// twice; else transient, with the wait that the service or its page asks for, if one is named.
+    /// twice; else transient, with what is left of the wait until [`retry_at`](Self::retry_at).
     ///
     /// Use it with every `?` in a closure that backoff runs. Without it `?` compiles too, by a conversion that backoff has
     /// for every type, and makes every error transient.
@@ -41,7 +43,8 @@ impl ApiError {
             | None => true,
         };
         if may_be_sent_again && self.is_retryable() {
-            let retry_after = self.rejection().and_then(Rejection::asked_wait);
+            let left = |time: SystemTime| time.duration_since(SystemTime::now()).unwrap_or_default();
+            let retry_after = self.retry_at().map(left);
             return backoff::Error::Transient { err: self, retry_after };
         }
         backoff::Error::Permanent(self)

@@ -121,7 +121,7 @@ impl DecodeError {
     /// The body's JSON, still unread.
     pub(crate) fn borrow<'a>(status: StatusCode, body: &'a Bytes, secret: &Secret) -> Result<&'a RawValue, Box<Self>> {
         serde_json::from_slice(json(body)).map_err(|_| match Self::decode::<IgnoredAny>(status, body, secret) {
-            Err(error) => error,
+            Err(error) => Box::new(Self { expected: "JSON", ..*error }),
             Ok(IgnoredAny) => Self::new(status, "JSON", "it is not UTF-8", &secret.strike_out(body.clone()), 0),
         })
     }

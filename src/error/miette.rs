@@ -4,13 +4,13 @@ use std::fmt::Display;
 
 use miette::{Diagnostic, Severity};
 
-use super::ApiError;
+use super::{ApiError, Text};
 
 /// Its code is the service and the code it sent, `abaco::RATE_LIMIT_EXCEEDED`, or where none was sent, the variant; its
 /// help and address come from the catalogue.
 impl Diagnostic for ApiError {
     fn code<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
-        Some(Box::new(format!("{}::{}", self.service(), self.code().unwrap_or(self.kind()))))
+        Some(Box::new(format!("{}::{}", self.service(), Text(self.code().unwrap_or(self.kind())))))
     }
 
     fn severity(&self) -> Option<Severity> {

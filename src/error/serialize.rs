@@ -1,6 +1,6 @@
 //! [`ApiError`] as a record for logs, behind the feature `serde`.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
@@ -9,7 +9,7 @@ use crate::retry::{StopReason, WaitSource};
 
 /// Serialises as a flat map with the members `error` (the line that `Display` shows), `kind` (the variant, in snake case),
 /// `service`, `status`, `code`, `message`, `request_id`, `fields`, `help`, `method`, `path`, `is_retryable`,
-/// `retry_after_seconds`, `stop_reason`, `elapsed_seconds` and `attempts`. What is not known is left out.
+/// `retry_after_seconds`, `retry_at_unix_seconds`, `stop_reason`, `elapsed_seconds` and `attempts`. What is not known is left out.
 ///
 /// The answer's body and `details` are not in it: they may hold what does not belong into a log. The key never is.
 ///
@@ -42,6 +42,7 @@ impl Serialize for ApiError {
             path: self.path(),
             is_retryable: self.is_retryable(),
             retry_after_seconds: self.retry_after().map(seconds),
+            retry_at_unix_seconds: self.retry_at().map(unix_seconds),
             stop_reason: self.stop_reason().map(StopReason::as_str),
             elapsed_seconds: seconds(self.elapsed()),
             attempts: self.attempts().iter().map(Try::of).collect(),
@@ -74,6 +75,8 @@ struct Record<'a> {
     is_retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at_unix_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_reason: Option<&'static str>,
     elapsed_seconds: f64,
@@ -128,6 +131,12 @@ impl<'a> Try<'a> {
             wait_source: attempt.wait_source.map(WaitSource::as_str),
         }
     }
+}
+
+/// Whole seconds of Unix time, rounded up.
+fn unix_seconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_secs().saturating_add(u64::from(since.subsec_nanos() > 0))
 }
 
 /// Seconds, to the microsecond.

@@ -16,7 +16,8 @@ const CLEAN_WINDOWS: u32 = 10;
 /// With each so many scouts that came back well, one more may be out at the same time.
 const SCOUTS_TO_WIDEN: u32 = 16;
 
-/// A quota whose reset is further off is not believed: it may count in another unit, and a service that means it refuses.
+/// A quota whose reset is further off, or not ahead, is not believed: it may count in another unit, and a service that means
+/// it refuses.
 const FURTHEST_RESET: Duration = Duration::from_secs(3600);
 
 /// If a request that others wait for gets no answer for so long, the next may go.
@@ -241,13 +242,13 @@ impl Pace {
     }
 
     /// The service refused a request and asked for a wait of `length`. Says whether that closed the gate, or for longer.
-    pub(super) fn refused(&mut self, sent: Sent, now: Instant, length: Duration, spread: Duration) -> Closing {
+    pub(super) fn refused(&mut self, sent: Sent, now: Instant, length: Duration, spread: Duration) -> bool {
         let until = later(now, length);
         match &mut self.phase {
             Phase::Closed { until: present, .. } => {
                 let is_longer = until > *present;
                 *present = until.max(*present);
-                return if is_longer { Closing::Longer } else { Closing::None };
+                return is_longer;
             }
             Phase::Free(times) => {
                 let recent = times.iter().filter(|sent| now.saturating_duration_since(**sent) <= length);
@@ -259,7 +260,7 @@ impl Pace {
             Phase::Window { .. } => self.is_certain = true,
         }
         self.phase = Phase::Closed { until: later(until, spread), since: now, length };
-        Closing::New
+        true
     }
 
     /// How many refusals in a row named no wait, this one included.
@@ -272,7 +273,7 @@ impl Pace {
     /// counted yet. Answers come in any order, so one to a request that was sent before the quota was last told can only
     /// lower it.
     pub(super) fn told(&mut self, told: Option<Quota>, sent: Sent, now: Instant, in_flight: usize) {
-        let told = told.filter(|told| told.reset <= later(now, FURTHEST_RESET));
+        let told = told.filter(|told| now < told.reset && told.reset <= later(now, FURTHEST_RESET));
         match (&mut self.quota, told) {
             (Some(known), Some(told)) if sent.number <= known.as_of => {
                 known.remaining = known.remaining.min(told.remaining.saturating_sub(in_flight as u64));
@@ -286,17 +287,6 @@ impl Pace {
             (Some(_) | None, None) => {}
         }
     }
-}
-
-/// What a refusal did to the gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Closing {
-    /// It closed it.
-    New,
-    /// It was closed, and stays so for longer.
-    Longer,
-    /// It was closed for longer already.
-    None,
 }
 
 /// `time + wait`, or, where no clock reaches, ten years on.

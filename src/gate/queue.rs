@@ -34,9 +34,16 @@ pub(super) struct State {
     announced: Option<Instant>,
     /// What closed the gate; `None` once it is open.
     pub(super) refusal: Option<Arc<Rejection>>,
-    /// Whether the observer was told last that the gate is closed.
-    is_told_closed: bool,
-    /// What the observer has yet to be told: that the gate has opened, and that it is closed for so long.
+    /// Until when the gate is closed, as the observer knows.
+    told: Option<Instant>,
+    pub(super) news: News,
+    /// Wakers that nobody needs any more.
+    pub(super) discarded: Vec<Waker>,
+}
+
+/// What the observer has yet to be told: that the gate has opened, and that it is closed for so long.
+#[derive(Default)]
+pub(super) struct News {
     pub(super) opened: bool,
     pub(super) closed: Option<Duration>,
 }
@@ -65,9 +72,9 @@ impl State {
             tickets: 0,
             announced: None,
             refusal: None,
-            is_told_closed: false,
-            opened: false,
-            closed: None,
+            told: None,
+            news: News::default(),
+            discarded: Vec::new(),
         }
     }
 
@@ -75,13 +82,17 @@ impl State {
         if self.pace.advance(now) {
             self.refusal = None;
         }
-        if self.is_told_closed && self.pace.closed_until(now).is_none() {
-            (self.is_told_closed, self.opened) = (false, true);
+        if self.told.is_some() && self.pace.closed_until(now).is_none() {
+            (self.told, self.news.opened) = (None, true);
         }
     }
 
-    pub(super) fn tell_closed(&mut self, wait: Duration) {
-        (self.is_told_closed, self.closed) = (true, Some(wait));
+    /// Sees to it that the observer knows of a closing, in steps of a second if it grows little by little.
+    pub(super) fn tell_closed(&mut self, now: Instant, until: Instant) {
+        if self.told.is_none_or(|told| later(told, Duration::from_secs(1)) < until) {
+            self.told = Some(until);
+            self.news.closed = Some(until.saturating_duration_since(now));
+        }
     }
 
     /// Lets through whom it can. Gathers whom to wake: those, those whom the closed gate would outlast, and who watches
@@ -102,9 +113,7 @@ impl State {
                 }
                 Admission::NotBefore(until) => {
                     // A quota that is used up closes the gate too, which matters once somebody waits for it.
-                    if !self.is_told_closed {
-                        self.tell_closed(until.saturating_duration_since(now));
-                    }
+                    self.tell_closed(now, until);
                     self.announce(now, until, woken);
                     return self.keep_time(until, woken);
                 }
@@ -120,7 +129,9 @@ impl State {
     fn lapse(&mut self, now: Instant) {
         let lapsed = |sent: &Sent| later(sent.at, TURN_LAPSES) <= now;
         while let Some(place) = self.admitted.iter().find(|(_, (_, sent))| lapsed(sent)).map(|(place, _)| *place) {
-            self.give_back(place);
+            if let Some(waiting) = self.give_back(place) {
+                self.discarded.push(waiting.waker);
+            }
         }
     }
 
@@ -179,17 +190,18 @@ impl State {
     }
 
     /// Whether the gate stays closed for longer than a call can wait.
-    fn held(&self, now: Instant, patience: Patience) -> Option<Held> {
+    fn held(&mut self, now: Instant, patience: Patience) -> Option<Held> {
         let until = self.pace.closed_until(now).filter(|until| !patience.lasts(now, *until))?;
+        self.tell_closed(now, until);
         let wait = until.saturating_duration_since(now);
         Some(Held { wait, beyond_max_wait: wait > patience.max_wait, refusal: self.refusal.clone() })
     }
 
     /// Takes `place` out of the queue, wherever it stands.
     fn leave(&mut self, place: Place) {
-        self.waiting.remove(&place);
+        let (waiting, admitted) = (self.waiting.remove(&place), self.give_back(place));
         self.retire(place);
-        self.give_back(place);
+        self.discarded.extend([waiting, admitted].into_iter().flatten().map(|waiting| waiting.waker));
     }
 }
 
@@ -264,7 +276,8 @@ impl Enter<'_> {
             Place { chances: u32::MAX.saturating_sub(self.refusals), ticket: state.tickets }
         });
         match state.waiting.get_mut(&place) {
-            Some(waiting) => waiting.waker.clone_from(waker),
+            Some(waiting) if waiting.waker.will_wake(waker) => {}
+            Some(waiting) => state.discarded.push(std::mem::replace(&mut waiting.waker, waker.clone())),
             None => drop(state.waiting.insert(place, Waiting { waker: waker.clone(), patience: self.patience })),
         }
         match state.timekeeper {

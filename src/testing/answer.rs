@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::de::IgnoredAny;
 
 use crate::error::{ApiError, ErrorCode, Fault, Sent, TransportError};
 use crate::service::Service;
@@ -70,7 +71,7 @@ impl<S: Service> Answer<S> {
     pub(super) fn name(&self) -> String {
         let content = match &self.content {
             Content::Error(code) => format!("{} {code}", status_of(*code).as_u16()),
-            Content::Plain { status, body, .. } => format!("{} with {} bytes", status.as_u16(), body.len()),
+            Content::Plain { status, body, .. } => format!("{}, body of {} B", status.as_u16(), body.len()),
             Content::Dropped => "a dropped connection".to_owned(),
         };
         let wait = self.retry_after.map(|wait| format!(", Retry-After: {}", wait.as_secs())).unwrap_or_default();
@@ -100,11 +101,10 @@ impl<S: Service> Answer<S> {
     pub(super) fn outcome(&self) -> Result<http::Response<Body>, ApiError> {
         let (status, content_type, body) = match &self.content {
             Content::Dropped => return Err(TransportError::new(Fault::Reset, Sent::Maybe).into()),
-            Content::Error(code) => (
-                status_of(*code),
-                Some(HeaderValue::from_static("application/json")),
-                Bytes::from(S::write_error(*code, self.retry_after)),
-            ),
+            Content::Error(code) => {
+                let body = Bytes::from(S::write_error(*code, self.retry_after));
+                (status_of(*code), Some(content_type_of(&body)), body)
+            }
             Content::Plain { status, content_type, body } => (*status, content_type.clone(), body.clone()),
         };
         let mut headers = HeaderMap::new();
@@ -123,6 +123,12 @@ impl<S: Service> Answer<S> {
         *response.headers_mut() = headers;
         Ok(response)
     }
+}
+
+/// What a service calls the body of its errors.
+pub(super) fn content_type_of(body: &[u8]) -> HeaderValue {
+    let is_json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
+    HeaderValue::from_static(if is_json { "application/json" } else { "text/plain; charset=utf-8" })
 }
 
 /// A row of a code has exactly one status.
@@ -161,11 +167,11 @@ impl<S: Service> fmt::Display for Answer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, sent) = (self.name(), self.sent);
         match self.times {
-            Times::Always => write!(f, "{name}, always: sent {sent} times"),
+            Times::Always => write!(f, "{name}, always: sent to {sent}"),
             Times::Exactly(1) if sent == 1 => write!(f, "{name}: sent"),
             Times::Exactly(1) => write!(f, "{name}: NOT ASKED FOR"),
             Times::Exactly(times) if sent == times => write!(f, "{name}, {times} times: sent"),
-            Times::Exactly(times) => write!(f, "{name}, {times} times: SENT {sent} TIMES ONLY"),
+            Times::Exactly(times) => write!(f, "{name}, {times} times: SENT {sent} OF THEM ONLY"),
         }
     }
 }

@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use super::answer::{Answer, Content, Ending, Times, status_of};
+use super::answer::{Answer, Content, Ending, Times, content_type_of, status_of};
 use super::script::Shared;
 use crate::error::ApiError;
 use crate::service::Service;
@@ -67,14 +68,7 @@ impl<S: Service> Route<'_, S> {
     /// If the service's `read_error` does not read the code back from what its `write_error` wrote.
     #[track_caller]
     pub fn fail(self, code: S::Code) -> Self {
-        let body = S::write_error(code, None);
-        let error = ApiError::from_response::<S>(status_of(code), &HeaderMap::new(), &body);
-        assert!(
-            error.is(code),
-            "{}: `read_error` does not read {code} back from what `write_error` wrote: {}; write it as the service does",
-            S::NAME,
-            String::from_utf8_lossy(&body),
-        );
+        read_back::<S>(code, None);
         self.add(Content::Error(code))
     }
 
@@ -154,10 +148,26 @@ impl<S: Service> Route<'_, S> {
     }
 
     /// Adds `Retry-After`, in seconds, rounded up; and the same in the body where the service does so.
+    ///
+    /// # Panics
+    ///
+    /// As [`fail`](Self::fail).
     #[track_caller]
     pub fn retry_after(self, wait: Duration) -> Self {
         let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
-        self.change(|answer| answer.retry_after = Some(Duration::from_secs(seconds)))
+        let wait = Some(Duration::from_secs(seconds));
+        let mut code = None;
+        let route = self.change(|answer| {
+            answer.retry_after = wait;
+            code = match answer.content {
+                Content::Error(code) => Some(code),
+                Content::Plain { .. } | Content::Dropped => None,
+            };
+        });
+        if let Some(code) = code {
+            read_back::<S>(code, wait);
+        }
+        route
     }
 
     /// Sends it after this time only, by tokio's clock.
@@ -170,7 +180,7 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the answer is a dropped connection, which has no body.
+    /// If the answer has no body.
     #[track_caller]
     pub fn truncated(self) -> Self {
         self.end(Ending::Truncated)
@@ -180,15 +190,20 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the answer is a dropped connection, which has no body.
+    /// If the answer has no body.
     #[track_caller]
     pub fn stalled(self) -> Self {
         self.end(Ending::Stalled)
     }
 
     /// Sends it to so many requests in a row. Defaults to 1.
+    ///
+    /// # Panics
+    ///
+    /// If that is none.
     #[track_caller]
     pub fn times(self, times: usize) -> Self {
+        assert!(times > 0, "an answer that is sent 0 times is none; leave it out");
         self.change(|answer| answer.times = Times::Exactly(times))
     }
 
@@ -200,17 +215,27 @@ impl<S: Service> Route<'_, S> {
 
     #[track_caller]
     fn end(self, ending: Ending) -> Self {
-        let mut has_body = true;
+        let mut has_body = false;
         let route = self.change(|answer| {
-            has_body = !matches!(answer.content, Content::Dropped);
+            has_body = match &answer.content {
+                Content::Error(_) => true,
+                Content::Plain { body, .. } => !body.is_empty(),
+                Content::Dropped => false,
+            };
             answer.ending = ending;
         });
-        assert!(has_body, "a dropped connection has no body; say first what is answered (`json`, `fail`, `raw`, ...)");
+        assert!(has_body, "the answer before has no body that could be cut");
         route
     }
 
+    #[track_caller]
     fn add(self, content: Content<S>) -> Self {
-        self.shared.with_line(self.at, |line| line.answers.push(Answer::new(content)));
+        let added = self.shared.with_line(self.at, |line| {
+            let is_reached = !line.answers.iter().any(|answer| matches!(answer.times, Times::Always));
+            line.answers.push(Answer::new(content));
+            is_reached
+        });
+        assert!(added.unwrap_or_default(), "an answer after one that is sent `always` is never sent");
         self
     }
 
@@ -220,6 +245,20 @@ impl<S: Service> Route<'_, S> {
         assert!(changed.unwrap_or_default(), "say first what is answered (`json`, `fail`, `raw`, ...), then how");
         self
     }
+}
+
+/// Checks that what the service writes for a code is what it reads.
+#[track_caller]
+fn read_back<S: Service>(code: S::Code, retry_after: Option<Duration>) {
+    let body = S::write_error(code, retry_after);
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type_of(&body))]);
+    let error = ApiError::from_response::<S>(status_of(code), &headers, &body);
+    assert!(
+        error.is(code),
+        "{}: `read_error` does not read {code} back from what `write_error` wrote: {}; write it as the service does",
+        S::NAME,
+        String::from_utf8_lossy(&body),
+    );
 }
 
 #[track_caller]

@@ -131,8 +131,14 @@ impl<S: Service> fmt::Debug for Script<S> {
 
 impl<S: Service> Drop for Script<S> {
     fn drop(&mut self) {
-        if !std::thread::panicking() && !self.shared.state().is_reported {
+        if self.shared.state().is_reported {
+            return;
+        }
+        if !std::thread::panicking() {
             self.verify();
+        } else if let Some(report) = self.shared.difference() {
+            // A second panic would end the process. The report may explain the first.
+            eprintln!("{report}");
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, USER_AGENT};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
@@ -91,10 +92,15 @@ impl<S: Service> MockServer<S> {
     ///
     /// # Panics
     ///
-    /// If the service's key type refuses the made-up key. Begin with `Client::builder(key).base_url(server.url())` then.
+    /// If the service's key type refuses the made-up key. Use [`builder_with`](Self::builder_with) then.
     #[track_caller]
     pub fn builder(&self) -> ClientBuilder<S> {
-        Client::builder(key::<S>()).base_url(self.url())
+        self.builder_with(key::<S>())
+    }
+
+    /// Begins a client of the stand-in with this key.
+    pub fn builder_with(&self, key: S::Key) -> ClientBuilder<S> {
+        Client::builder(key).base_url(self.url())
     }
 }
 
@@ -137,14 +143,24 @@ async fn connection<S: Service>(stream: TcpStream, address: SocketAddr, shared: 
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
 }
 
+/// What a request shows of its headers in `Debug`; in the others may be a key.
+const SHOWN: [HeaderName; 5] = [ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT];
+
 /// The request, once all of it has come.
 async fn read(request: http::Request<Incoming>, address: SocketAddr) -> Result<HttpRequest, TransportError> {
     let broken =
         |error: Box<dyn StdError + Send + Sync>| TransportError::new(Fault::Reset, Sent::Maybe).with_source(error);
     let (head, body) = request.into_parts();
-    let url = Url::parse(&format!("http://{address}{}", head.uri)).map_err(|error| broken(error.into()))?;
+    // A request may name the whole address (RFC 9112 §3.2.2), or none, as `OPTIONS *` does.
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let target = if target.starts_with('/') { target } else { "/" };
+    let url = Url::parse(&format!("http://{address}{target}")).map_err(|error| broken(error.into()))?;
+    let mut headers = head.headers;
+    for (_, value) in headers.iter_mut().filter(|(name, _)| !SHOWN.contains(name)) {
+        value.set_sensitive(true);
+    }
     let body = body.collect().await.map_err(|error| broken(error.into()))?.to_bytes();
-    Ok(HttpRequest { method: head.method, url, headers: head.headers, body })
+    Ok(HttpRequest { method: head.method, url, headers, body })
 }
 
 /// A scripted body on its way out.

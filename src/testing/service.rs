@@ -14,8 +14,8 @@ use crate::transport::{HttpRequest, SendFuture, Transport};
 /// A stand-in for the service `S` in memory, as a [`Transport`]. Nothing touches the network, so calls can run on tokio's
 /// paused clock.
 ///
-/// Clones are handles to the same stand-in; when the last is dropped, the script is [verified](Script::verify). What it is
-/// to answer is said with the functions of [`Script`], to which it dereferences.
+/// Clones are handles to the same stand-in; when the last is dropped, the script is [verified](Script::verify). The clients
+/// that it makes are no handles, so one that lives on in another task does not put that off. What it is to answer is said with the functions of [`Script`], to which it dereferences.
 pub struct MockService<S: Service> {
     script: Arc<Script<S>>,
 }
@@ -43,11 +43,15 @@ impl<S: Service> MockService<S> {
     ///
     /// # Panics
     ///
-    /// If the service's key type refuses the made-up key. Begin with `Client::builder(key).transport(service.clone())`
-    /// then.
+    /// If the service's key type refuses the made-up key. Use [`builder_with`](Self::builder_with) then.
     #[track_caller]
     pub fn builder(&self) -> ClientBuilder<S> {
-        Client::builder(key::<S>()).transport(InMemory(Arc::clone(self.script.shared())))
+        self.builder_with(key::<S>())
+    }
+
+    /// Begins a client of the stand-in with this key.
+    pub fn builder_with(&self, key: S::Key) -> ClientBuilder<S> {
+        Client::builder(key).transport(InMemory(Arc::clone(self.script.shared())))
     }
 }
 
@@ -91,7 +95,7 @@ impl<S: Service> Transport for InMemory<S> {
 #[expect(clippy::panic, reason = "a test kit fails the test")]
 pub(super) fn key<S: Service>() -> S::Key {
     S::Key::parse(SecretString::from("mock-key:not-a-secret"))
-        .unwrap_or_else(|error| panic!("{} takes no made-up key, so give one to Client::builder: {error}", S::NAME))
+        .unwrap_or_else(|error| panic!("{} takes no made-up key, so give one to `builder_with`: {error}", S::NAME))
 }
 
 #[track_caller]

@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
+use http::header::HeaderName;
 use http_body::Body as _;
 use reqwest::redirect;
 
@@ -26,14 +27,6 @@ impl Reqwest {
         connect_timeout: Duration,
         direct: bool,
     ) -> Result<Self, Box<BuildError>> {
-        if let Some(name) = forbidden(&builder) {
-            return Err(BuildError::new(
-                BuildErrorKind::Configuration,
-                format!(
-                    "the reqwest builder has {name}, which would change how the service judges a request; leave it out"
-                ),
-            ));
-        }
         let builder = builder
             .redirect(redirect::Policy::none())
             .referer(false)
@@ -103,18 +96,24 @@ fn broken(error: reqwest::Error) -> TransportError {
     TransportError::new(fault, sent).with_source(error)
 }
 
-/// A setting of a caller's builder that would break a promise and cannot be undone. reqwest tells its settings by `Debug`
-/// only.
-fn forbidden(builder: &reqwest::ClientBuilder) -> Option<&'static str> {
-    const FORBIDDEN: [(&str, &str); 5] = [
-        ("cookie_store: ", "a cookie store"),
-        ("\"cookie\": ", "a default header Cookie"),
-        ("\"origin\": ", "a default header Origin"),
-        ("\"referer\": ", "a default header Referer"),
-        ("\"host\": ", "a default header Host"),
-    ];
+/// Takes a caller's builder, without its time limits, whose place the client's own take. What of it would break a promise
+/// and cannot be undone is refused; `is_ours` says of which headers the client answers for itself.
+pub(crate) fn checked(
+    builder: reqwest::ClientBuilder,
+    is_ours: impl Fn(&HeaderName) -> bool,
+) -> Result<reqwest::ClientBuilder, Box<BuildError>> {
+    const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 86_400);
+    // reqwest tells its settings by `Debug` only.
     let settings = format!("{builder:?}");
-    FORBIDDEN.into_iter().find(|(shown, _)| settings.contains(shown)).map(|(_, name)| name)
+    let mut names = settings.split('"').filter_map(|name| HeaderName::try_from(name).ok());
+    let problem = if settings.contains("cookie_store: ") {
+        "a cookie store, which would change how the service judges a request; leave it out".to_owned()
+    } else if let Some(name) = names.find(|name| is_ours(name) && settings.contains(&format!("\"{name}\": "))) {
+        format!("the default header {name}, which is the client's own; leave it out")
+    } else {
+        return Ok(builder.timeout(NO_LIMIT).read_timeout(NO_LIMIT));
+    };
+    Err(BuildError::new(BuildErrorKind::Configuration, format!("the reqwest builder has {problem}")))
 }
 
 /// A failed handshake shows as invalid data in rustls, and as an error of its own in native-tls.
