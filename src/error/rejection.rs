@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::Value;
 
 use super::{Category, CodeInfo, ErrorBody, ErrorCode, FieldError, Processing, Retry, Text, Trace};
@@ -18,7 +18,11 @@ use crate::service::Service;
 pub const MAX_ERROR_BODY: usize = 256 * 1024;
 
 /// The headers in which services commonly name the request.
-const REQUEST_ID_HEADERS: [&str; 3] = ["x-request-id", "request-id", "x-correlation-id"];
+static REQUEST_ID_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-correlation-id"),
+];
 
 /// An answer that is not a success: all that it said.
 ///
@@ -185,7 +189,7 @@ fn category_of(row: Option<&CodeInfo>, status: StatusCode) -> Category {
 
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
     REQUEST_ID_HEADERS
-        .into_iter()
+        .iter()
         .filter_map(|name| headers.get(name)?.to_str().ok())
         .map(str::trim)
         .find(|id| !id.is_empty())

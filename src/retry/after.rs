@@ -28,7 +28,7 @@ pub(crate) fn hint(
     category: Category,
     received: SystemTime,
 ) -> (Option<Hint>, Vec<Box<str>>) {
-    let clock = clock(headers, received);
+    let clock = || clock(headers, received);
     let mut longest = body.map(|wait| Hint { wait, source: WaitSource::Body });
     let mut malformed = Vec::new();
     let mut consider = |name: &HeaderName, source, read: &dyn Fn(&str) -> Option<Duration>| {
@@ -43,11 +43,14 @@ pub(crate) fn hint(
         }
     };
     if category == Category::RateLimited {
-        consider(&RATE_LIMIT_RESET, WaitSource::Reset, &|text| reset(text, clock));
+        consider(&RATE_LIMIT_RESET, WaitSource::Reset, &|text| reset(text, clock()));
     }
     consider(&RETRY_AFTER_MS, WaitSource::Header, &|text| digits(text).map(Duration::from_millis));
     consider(&RETRY_AFTER, WaitSource::Header, &|text| {
-        delay_seconds(text).or_else(|| Some(until(http_date(text, clock)?, clock)))
+        delay_seconds(text).or_else(|| {
+            let clock = clock();
+            Some(until(http_date(text, clock)?, clock))
+        })
     });
     (longest, malformed)
 }
