@@ -70,15 +70,18 @@ impl AsRef<[u8]> for Exposed {
 
 /// How long the secret is, as it is written at the beginning of `text`; `None` if it is not there.
 fn occurrence(text: &[u8], secret: &[u8]) -> Option<usize> {
+    let first_backslashes = backslashes(text);
     SPELLINGS.into_iter().find_map(|spelling| {
-        let mut rest = text;
+        let (mut rest, mut escapes) = (text, first_backslashes);
         for matched in 0.. {
             let Some([usual, other]) = character(secret, spelling, matched) else { break };
             if rest.is_empty() && matched >= SHORTEST_BEGINNING {
                 return Some(text.len());
             }
-            let length = written(rest, usual).or_else(|| (other != usual).then(|| written(rest, other)).flatten())?;
+            let written = |byte| written(rest, escapes, byte);
+            let length = written(usual).or_else(|| (other != usual).then(|| written(other)).flatten())?;
             rest = rest.get(length..)?;
+            escapes = backslashes(rest);
         }
         Some(text.len().saturating_sub(rest.len()))
     })
@@ -119,10 +122,15 @@ fn character(secret: &[u8], spelling: Spelling, at: usize) -> Option<[u8; 2]> {
 /// that grows with the square of a run of them.
 const MOST_BACKSLASHES: usize = 16;
 
-/// How many bytes write `byte` at the beginning of `text`: itself, `\/` or `\u002f`, escaped up to four times, or `%2F`.
-fn written(text: &[u8], byte: u8) -> Option<usize> {
+/// How many backslashes are at the beginning of `text`.
+fn backslashes(text: &[u8]) -> usize {
+    text.iter().take(MOST_BACKSLASHES).take_while(|byte| **byte == b'\\').count()
+}
+
+/// How many bytes write `byte` at the beginning of `text`, after so many backslashes: itself, `\/` or `\u002f`, escaped up
+/// to four times, or `%2F`.
+fn written(text: &[u8], backslashes: usize, byte: u8) -> Option<usize> {
     let hex = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-    let backslashes = text.iter().take(MOST_BACKSLASHES).take_while(|byte| **byte == b'\\').count();
     let escaped = text.get(backslashes..).unwrap_or_default();
     match escaped {
         [b'u', b'0', b'0', digits @ ..] if backslashes > 0 && hex(digits.get(..2)?) == Some(byte) => {

@@ -11,7 +11,7 @@ mod fields;
 mod raw;
 
 use fields::{FIELD_MEMBERS, collect_fields};
-use raw::{Text, begins, boxed, present, prose, scalar, seconds, tree, value};
+use raw::{Text, begins, boxed, is_scalar, present, prose, scalar, seconds, tree, value};
 
 /// What a service's form of error holds, before status and headers are added.
 ///
@@ -155,16 +155,21 @@ impl<'a> Members<'a> {
 
     /// The members that no other part of the error holds.
     fn rest(&self, code_member: &str) -> Option<Value> {
-        let is_rest = |name: &str, raw: &'a RawValue| match name {
+        let is_rest = |name: &str, raw: &RawValue| match name {
             "success" => false,
-            "message" => prose(raw).is_none(),
+            "message" => !is_scalar(raw) && prose(raw).is_none(),
             "retry_after" => seconds(raw).is_none(),
-            _ if name == code_member || name == "request_id" => scalar(raw).is_none(),
-            _ => true,
+            _ => !(is_scalar(raw) && (name == code_member || name == "request_id")),
         };
-        let rest = self.0.iter().filter(|(name, raw)| present(raw).is_some() && is_rest(name, raw));
-        let rest: Map<String, Value> =
-            rest.filter_map(|(name, raw)| Some((name.clone().into_owned(), value(raw.get())?))).collect();
+        let mut rest = Map::new();
+        for (name, raw) in &self.0 {
+            if present(raw).is_some()
+                && is_rest(name, raw)
+                && let Some(value) = value(raw.get())
+            {
+                rest.insert(name.clone().into_owned(), value);
+            }
+        }
         (!rest.is_empty()).then_some(Value::Object(rest))
     }
 }

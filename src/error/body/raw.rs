@@ -31,6 +31,12 @@ pub(super) fn tree(raw: &RawValue) -> Option<Value> {
     begins(raw, b"{[").then(|| value(raw.get())).flatten()
 }
 
+/// Whether the value is a number, or a text that is not blank.
+pub(super) fn is_scalar(raw: &RawValue) -> bool {
+    let text = raw.get().strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    text.map_or_else(|| begins(raw, b"-0123456789"), |text| !text.trim().is_empty())
+}
+
 /// A text or a number, as text, without white space around it.
 pub(super) fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
     let text = if begins(raw, b"\"") {

@@ -75,10 +75,13 @@ fn part(name: &str, run: impl FnMut() + 'static) -> Part {
     (name.to_owned().leak(), Box::new(run))
 }
 
-/// A documented error, and beside it the tree of its JSON.
+/// A documented error: its body alone, all of it, and beside them the tree of its JSON.
 fn reading<S: Service>(code: S::Code, parts: &mut Vec<Part>) {
     let (body, status) = (S::write_error(code, None), code.info().status().expect("a status"));
-    let same = body.clone();
+    let (same, again) = (body.clone(), body.clone());
+    parts.push(part(&format!("body-{}", S::NAME), move || {
+        black_box(S::read_error(status, &HeaderMap::new(), black_box(&again)));
+    }));
     parts.push(part(&format!("read-{}", S::NAME), move || {
         black_box(ApiError::from_response::<S>(status, &HeaderMap::new(), black_box(&body)));
     }));
