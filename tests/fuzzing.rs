@@ -1,6 +1,6 @@
 //! The checks of the fuzz targets, on stable Rust: on the kept inputs, and on what proptest makes of them.
 
-#[path = "../fuzz/checks/mod.rs"]
+#[path = "../fuzz/checks/checks.rs"]
 mod checks;
 #[path = "support/seeds.rs"]
 mod seeds;
