@@ -76,6 +76,7 @@ mod client;
 mod error;
 mod event;
 mod gate;
+mod json;
 mod pages;
 mod request;
 mod response;

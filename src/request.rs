@@ -19,6 +19,8 @@ use crate::pages::Pages;
 use crate::response::Response;
 use crate::retry::RetryPolicy;
 
+mod query;
+
 /// One call being described; [`send`](Self::send) or [`fetch`](Self::fetch) makes it.
 ///
 /// What is wrong with the description is reported by these two, as [`ApiError::Build`], before anything is sent.
@@ -74,14 +76,7 @@ impl Request {
     /// ```
     pub fn query<Q: Serialize + ?Sized>(self, query: &Q) -> Self {
         self.change(|request| {
-            let pairs = serde_urlencoded::to_string(query).map_err(|error| {
-                BuildError::new(
-                    BuildErrorKind::Query,
-                    "the query must be a flat map or a list of pairs of plain values",
-                )
-                .with_source(error)
-            })?;
-            address::add_query(&mut request.url, &pairs);
+            address::add_query(&mut request.url, &query::encoded(query)?);
             Ok(())
         })
     }

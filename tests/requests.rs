@@ -132,8 +132,56 @@ async fn the_query_is_encoded_and_added_up() {
     let empty: [(&str, u8); 0] = [];
     assert_eq!(address(|client| client.get("/a").query(&empty)).await, "https://fsmnavigator.com/api/v1/a");
 
-    let error = client::<Abaco>(&succeeding()).get("/a").query(&json!({"a": {"b": 1}})).send().await.unwrap_err();
-    assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Query), "{error}");
+    for refused in
+        [json!({"a": {"b": 1}}), json!([["a", [1]]]), json!([["a"]]), json!([[null, 1]]), json!("a=1"), json!(7)]
+    {
+        let transport = succeeding();
+        let error = client::<Abaco>(&transport).get("/a").query(&refused).send().await.unwrap_err();
+        assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Query), "{error}");
+        assert_eq!(transport.count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_query_keeps_its_order_and_every_plain_value_as_it_is_written() {
+    #[derive(Serialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Sort {
+        Newest,
+    }
+    #[derive(Serialize)]
+    struct Everything {
+        zone: char,
+        ratio: f32,
+        exact: f64,
+        big: u128,
+        negative: i64,
+        open: bool,
+        sort: Sort,
+        blank: &'static str,
+        quoted: &'static str,
+        nothing: (),
+        some: Option<u8>,
+    }
+    let everything = Everything {
+        zone: 'ñ',
+        ratio: 0.1,
+        exact: 0.25,
+        big: u128::MAX,
+        negative: -7,
+        open: true,
+        sort: Sort::Newest,
+        blank: "",
+        quoted: "\"\\\n",
+        nothing: (),
+        some: Some(1),
+    };
+    let expected = format!(
+        "?zone=%C3%B1&ratio=0.1&exact=0.25&big={}&negative=-7&open=true&sort=newest&blank=&quoted=%22%5C%0A&some=1",
+        u128::MAX
+    );
+    let address = address(|client| client.get("/a").query(&everything).query(&()).query(&[(1, "b"), (1, "a")])).await;
+    assert_eq!(address, format!("https://fsmnavigator.com/api/v1/a{expected}&1=b&1=a"));
 }
 
 #[tokio::test]

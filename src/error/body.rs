@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+use crate::json::Members;
 
 mod fields;
 mod raw;
 
 use fields::{FIELD_MEMBERS, collect_fields};
-use raw::{Text, begins, boxed, is_scalar, present, prose, scalar, seconds, tree, value};
+use raw::{begins, boxed, is_scalar, present, prose, scalar, seconds, tree, value};
 
 /// What a service's form of error holds, before status and headers are added.
 ///
@@ -72,7 +73,7 @@ impl ErrorBody {
         let text = text_of(body);
         let text = text.trim_start_matches('\u{feff}').trim();
         if text.starts_with('{') {
-            return Some(Members::of(text).read(code_member));
+            return Some(read(&Members::of(text), code_member));
         }
         match value(text)? {
             Value::String(message) => Some(Self { message: filled(&message), ..Self::default() }),
@@ -94,99 +95,64 @@ impl ErrorBody {
     }
 }
 
-/// The members of a JSON object, each still unread, so that one which is ill-typed or too deep spoils no other.
-#[derive(Default)]
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'a> Members<'a> {
-    /// The members that came whole, in order.
-    fn of(text: &'a str) -> Self {
-        const USUAL: usize = 8;
-        let mut members = Self(Vec::with_capacity(USUAL));
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        // An error means that the rest is truncated or not JSON; what was gathered until there stays.
-        let _ = deserializer.deserialize_map(&mut members);
-        members
-    }
-
-    fn read(&self, code_member: &str) -> ErrorBody {
-        // Some services and gateways put it all into an object `error`.
-        let nested = self.last("error", |raw| begins(raw, b"{").then(|| Members::of(raw.get()))).unwrap_or_default();
-        let any = |names: &[&str], read: fn(&'a RawValue) -> Option<Cow<'a, str>>| {
-            let outer = names.iter().find_map(|name| self.last(name, read));
-            outer.or_else(|| names.iter().find_map(|name| nested.last(name, read))).map(boxed)
-        };
-        let code = self
-            .last(code_member, scalar)
-            .or_else(|| nested.last("code", scalar))
-            .or_else(|| self.last("type", scalar).filter(|uri| uri != "about:blank"));
-        let message = any(&["message", "detail", "title", "error_description"], prose)
-            .or_else(|| self.last("error", prose).filter(|_| code_member != "error").map(boxed));
-        let wait = self.last("retry_after", present).or_else(|| nested.last("retry_after", present));
-        let retry_after = wait.and_then(seconds);
-        let malformed_hint = wait.filter(|_| retry_after.is_none()).map(|raw| {
-            let raw: String = raw.get().chars().take(60).collect();
-            format!("retry_after in the body: {raw}").into()
-        });
-        let mut fields = Vec::new();
-        let has_tree = self.0.iter().chain(&nested.0).any(|(_, raw)| begins(raw, b"{["));
-        for name in FIELD_MEMBERS.into_iter().filter(|_| has_tree) {
-            for value in [self.last(name, tree), nested.last(name, tree)].into_iter().flatten() {
-                collect_fields(&value, "", &mut fields);
-            }
-        }
-        let any_value = |raw: &RawValue| value(raw.get()).filter(|value| !value.is_null());
-        let details = self.last("details", any_value).or_else(|| nested.last("details", any_value));
-        ErrorBody {
-            details: details.or_else(|| self.rest(code_member)),
-            code: code.map(boxed),
-            message,
-            request_id: any(&["request_id", "requestId"], scalar),
-            retry_after,
-            malformed_hint,
-            fields,
+/// Takes the parts of an error out of the members.
+fn read(members: &Members<'_>, code_member: &str) -> ErrorBody {
+    // Some services and gateways put it all into an object `error`.
+    let nested = members.last("error", |raw| begins(raw, b"{").then(|| Members::of(raw.get()))).unwrap_or_default();
+    let any = |names: &[&str], read: fn(&RawValue) -> Option<Cow<'_, str>>| {
+        let outer = names.iter().find_map(|name| members.last(name, read));
+        outer.or_else(|| names.iter().find_map(|name| nested.last(name, read))).map(boxed)
+    };
+    let code = members
+        .last(code_member, scalar)
+        .or_else(|| nested.last("code", scalar))
+        .or_else(|| members.last("type", scalar).filter(|uri| uri != "about:blank"));
+    let message = any(&["message", "detail", "title", "error_description"], prose)
+        .or_else(|| members.last("error", prose).filter(|_| code_member != "error").map(boxed));
+    let wait = members.last("retry_after", present).or_else(|| nested.last("retry_after", present));
+    let retry_after = wait.and_then(seconds);
+    let malformed_hint = wait.filter(|_| retry_after.is_none()).map(|raw| {
+        let raw: String = raw.get().chars().take(60).collect();
+        format!("retry_after in the body: {raw}").into()
+    });
+    let mut fields = Vec::new();
+    let has_tree = members.0.iter().chain(&nested.0).any(|(_, raw)| begins(raw, b"{["));
+    for name in FIELD_MEMBERS.into_iter().filter(|_| has_tree) {
+        for value in [members.last(name, tree), nested.last(name, tree)].into_iter().flatten() {
+            collect_fields(&value, "", &mut fields);
         }
     }
-
-    /// What `read` makes of the last member of this name that it can read.
-    fn last<T>(&self, name: &str, read: impl Fn(&'a RawValue) -> Option<T>) -> Option<T> {
-        self.0.iter().rev().filter(|(member, _)| member == name).find_map(|(_, raw)| read(raw))
-    }
-
-    /// The members that no other part of the error holds.
-    fn rest(&self, code_member: &str) -> Option<Value> {
-        let is_rest = |name: &str, raw: &RawValue| match name {
-            "success" => false,
-            "message" => !is_scalar(raw) && prose(raw).is_none(),
-            "retry_after" => seconds(raw).is_none(),
-            _ => !(is_scalar(raw) && (name == code_member || name == "request_id")),
-        };
-        let mut rest = Map::new();
-        for (name, raw) in &self.0 {
-            if present(raw).is_some()
-                && is_rest(name, raw)
-                && let Some(value) = value(raw.get())
-            {
-                rest.insert(name.clone().into_owned(), value);
-            }
-        }
-        (!rest.is_empty()).then_some(Value::Object(rest))
+    let any_value = |raw: &RawValue| value(raw.get()).filter(|value| !value.is_null());
+    let details = members.last("details", any_value).or_else(|| nested.last("details", any_value));
+    ErrorBody {
+        details: details.or_else(|| rest(members, code_member)),
+        code: code.map(boxed),
+        message,
+        request_id: any(&["request_id", "requestId"], scalar),
+        retry_after,
+        malformed_hint,
+        fields,
     }
 }
 
-impl<'de> Visitor<'de> for &mut Members<'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Text(name)) = map.next_key()? {
-            self.0.push((name, map.next_value()?));
+/// The members that no other part of the error holds.
+fn rest(members: &Members<'_>, code_member: &str) -> Option<Value> {
+    let is_rest = |name: &str, raw: &RawValue| match name {
+        "success" => false,
+        "message" => !is_scalar(raw) && prose(raw).is_none(),
+        "retry_after" => seconds(raw).is_none(),
+        _ => !(is_scalar(raw) && (name == code_member || name == "request_id")),
+    };
+    let mut rest = Map::new();
+    for (name, raw) in &members.0 {
+        if present(raw).is_some()
+            && is_rest(name, raw)
+            && let Some(value) = value(raw.get())
+        {
+            rest.insert(name.clone().into_owned(), value);
         }
-        Ok(())
     }
+    (!rest.is_empty()).then_some(Value::Object(rest))
 }
 
 /// The body as text, with what is not UTF-8 replaced.

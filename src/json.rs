@@ -1,0 +1,69 @@
+//! A JSON object, member by member in its order: [`Members`].
+
+use std::borrow::Cow;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The members of a JSON object, each still unread, so that one which is ill-typed or too deep spoils no other.
+#[derive(Default)]
+pub(crate) struct Members<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    /// The members that came whole, in order; none if the text is not a JSON object.
+    pub(crate) fn of(text: &'a str) -> Self {
+        const USUAL: usize = 8;
+        let mut members = Self(Vec::with_capacity(USUAL));
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        // An error means that the rest is truncated or not JSON; what was gathered until there stays.
+        let _ = deserializer.deserialize_map(&mut members);
+        members
+    }
+
+    /// What `read` makes of the last member of this name that it can read.
+    pub(crate) fn last<T>(&self, name: &str, read: impl Fn(&'a RawValue) -> Option<T>) -> Option<T> {
+        self.0.iter().rev().filter(|(member, _)| member == name).find_map(|(_, raw)| read(raw))
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Members<'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Text(name)) = map.next_key()? {
+            self.0.push((name, map.next_value()?));
+        }
+        Ok(())
+    }
+}
+
+/// A text of a JSON document, borrowed from it where nothing in it is escaped.
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Borrowing;
+
+        impl<'de> Visitor<'de> for Borrowing {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(Borrowing)
+    }
+}

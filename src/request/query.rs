@@ -1,0 +1,42 @@
+//! The pairs of a query, from anything that serialises as a flat map or as a list of pairs.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use url::form_urlencoded;
+
+use crate::error::{BuildError, BuildErrorKind};
+use crate::json::{Members, Text};
+
+/// The query, encoded as `application/x-www-form-urlencoded`; `None` values are left out.
+///
+/// What serialises is written as JSON and read as pairs, which keeps the order and spares a crate for this form alone.
+pub(super) fn encoded<Q: Serialize + ?Sized>(query: &Q) -> Result<String, Box<BuildError>> {
+    let problem =
+        || BuildError::new(BuildErrorKind::Query, "the query must be a flat map or a list of pairs of plain values");
+    let json = serde_json::to_string(query).map_err(|error| problem().with_source(error))?;
+    let pairs = pairs(&json).ok_or_else(problem)?;
+    let mut encoded = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in pairs.iter().filter(|(_, value)| value.get() != "null") {
+        encoded.append_pair(name, &plain(value).ok_or_else(problem)?);
+    }
+    Ok(encoded.finish())
+}
+
+fn pairs(json: &str) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
+    if json.starts_with('{') {
+        return Some(Members::of(json).0);
+    }
+    let pairs: Option<Vec<(&RawValue, &RawValue)>> = serde_json::from_str(json).ok()?;
+    pairs.unwrap_or_default().into_iter().map(|(name, value)| Some((plain(name)?, value))).collect()
+}
+
+/// A text, a number or a truth value, as text.
+fn plain(value: &RawValue) -> Option<Cow<'_, str>> {
+    match value.get().bytes().next()? {
+        b'"' => serde_json::from_str(value.get()).map(|Text(text)| text).ok(),
+        b'{' | b'[' | b'n' => None,
+        _ => Some(Cow::Borrowed(value.get())),
+    }
+}
