@@ -1,37 +1,17 @@
 //! A hundred thousand calls over a service that flaps: nothing is lost, counted twice or kept.
 
+#[path = "support/bytes_in_use.rs"]
+mod bytes_in_use;
 #[path = "support/flapping_service.rs"]
 mod flapping_service;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes_in_use::bytes_in_use;
 use flapping_service::FlappingService;
 use steadfast::{Abaco, ApiError, Client, Response};
 use tokio::task::JoinSet;
-
-/// Counts the bytes in use.
-struct Counting;
-
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[derive(Default)]
 struct Counts {
@@ -78,12 +58,11 @@ async fn call(client: &Client<Abaco>, calls: usize, counts: &mut Counts) {
 #[tokio::test(start_paused = true)]
 async fn a_hundred_thousand_calls_over_a_flapping_service_add_up_and_leave_no_memory_behind() {
     const CALLS: usize = 100_000;
-    let in_use = || IN_USE.load(Ordering::Relaxed);
     let service = FlappingService::new(20_261_122);
-    let before_the_client = in_use();
+    let before_the_client = bytes_in_use();
     let client = service.builder().attempt_timeout(Duration::from_secs(2)).build().expect("a client");
     call(&client, 2_000, &mut Counts::default()).await;
-    let (received_before, in_use_before) = (service.received(), in_use());
+    let (received_before, in_use_before) = (service.received(), bytes_in_use());
 
     let mut counts = Counts::default();
     call(&client, CALLS, &mut counts).await;
@@ -96,11 +75,11 @@ async fn a_hundred_thousand_calls_over_a_flapping_service_add_up_and_leave_no_me
     assert!(counts.succeeded > CALLS / 2 && counts.failed.len() > 3, "the service flapped");
 
     counts.failed.clear();
-    let kept = in_use().saturating_sub(in_use_before);
+    let kept = bytes_in_use().saturating_sub(in_use_before);
     println!("{kept} bytes more in use than before");
     assert!(kept < 64 * 1024, "{kept} bytes were kept");
     drop(client);
-    let kept = in_use().saturating_sub(before_the_client);
+    let kept = bytes_in_use().saturating_sub(before_the_client);
     println!("{kept} bytes more in use than before the client was made");
     assert!(kept < 64 * 1024, "{kept} bytes were kept");
 }

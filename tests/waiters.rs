@@ -1,36 +1,16 @@
 //! What it costs to wait at the gate.
 
+#[path = "support/bytes_in_use.rs"]
+mod bytes_in_use;
 #[path = "support/scripted_transport.rs"]
 mod scripted_transport;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes_in_use::bytes_in_use;
 use scripted_transport::{ScriptedTransport, Step};
 use steadfast::{Abaco, Client, abaco};
 use tokio::task::JoinSet;
-
-/// Counts the bytes in use.
-struct Counting;
-
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_waiters_cost_less_than_four_kibibytes_each() {
@@ -44,12 +24,12 @@ async fn ten_thousand_waiters_cost_less_than_four_kibibytes_each() {
     calls.spawn(client.get("/documents").query(&[("page", 0)]).send());
     tokio::time::sleep(Duration::from_millis(1)).await;
 
-    let before = IN_USE.load(Ordering::Relaxed);
+    let before = bytes_in_use();
     for page in 1..=WAITERS {
         calls.spawn(client.get("/documents").query(&[("page", page)]).send());
     }
     tokio::time::sleep(Duration::from_millis(1)).await;
-    let each = (IN_USE.load(Ordering::Relaxed) - before) / WAITERS;
+    let each = (bytes_in_use() - before) / WAITERS;
     println!("{each} bytes a waiter, its task, request and place in the queue included");
     assert_eq!(transport.count(), 1, "all of them wait");
     assert!(each < 4096, "{each} bytes a waiter");
