@@ -44,6 +44,18 @@ impl<'de> Visitor<'de> for &mut Members<'de> {
 /// A text of a JSON document, borrowed from it where nothing in it is escaped.
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
+impl<'a> Text<'a> {
+    /// The text that a value of a document is; `None` for a value of another type or with half a surrogate pair.
+    pub(crate) fn of(raw: &'a RawValue) -> Option<Self> {
+        let quoted = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+        // To look at every byte is quicker than to stop at the first: it is done for many at once.
+        if quoted.bytes().fold(false, |found, byte| found | (byte == b'\\')) {
+            return serde_json::from_str(raw.get()).ok();
+        }
+        Some(Self(Cow::Borrowed(quoted)))
+    }
+}
+
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Borrowing;

@@ -71,11 +71,11 @@ impl ErrorBody {
     #[must_use]
     pub fn from_json(body: &[u8], code_member: &str) -> Option<Self> {
         let text = text_of(body);
-        let text = text.trim_start_matches('\u{feff}').trim();
+        let text = without_mark(&text);
         if text.starts_with('{') {
             return Some(read(&Members::of(text), code_member));
         }
-        match value(text)? {
+        match value(text.trim_end())? {
             Value::String(message) => Some(Self { message: filled(&message), ..Self::default() }),
             other => {
                 let mut fields = Vec::new();
@@ -89,7 +89,7 @@ impl ErrorBody {
     pub(crate) fn from_text(body: &[u8]) -> Self {
         const LONGEST_MESSAGE: usize = 500;
         let text = text_of(body);
-        let text = text.trim_start_matches('\u{feff}').trim();
+        let text = without_mark(&text).trim_end();
         let is_message = text.len() <= LONGEST_MESSAGE && !text.starts_with(['<', '{', '[']);
         Self { message: is_message.then(|| filled(text)).flatten(), ..Self::default() }
     }
@@ -159,6 +159,11 @@ fn rest(members: &Members<'_>, code_member: &str) -> Option<Value> {
 fn text_of(body: &[u8]) -> Cow<'_, str> {
     // Much faster than the lossy way, which takes over where it has to.
     std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed)
+}
+
+/// The text from where its byte-order mark and the white space around that end.
+fn without_mark(text: &str) -> &str {
+    text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace())
 }
 
 fn filled(text: &str) -> Option<Box<str>> {

@@ -33,20 +33,16 @@ pub(super) fn tree(raw: &RawValue) -> Option<Value> {
 
 /// Whether the value is a number, or a text that is not blank.
 pub(super) fn is_scalar(raw: &RawValue) -> bool {
-    let text = raw.get().strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    text.map_or_else(|| begins(raw, b"-0123456789"), |text| !text.trim().is_empty())
+    let quoted = raw.get().strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    quoted.map_or_else(|| begins(raw, b"-0123456789"), |text| text.contains(|c: char| !c.is_whitespace()))
 }
 
 /// A text or a number, as text, without white space around it.
 pub(super) fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let text = if begins(raw, b"\"") {
-        serde_json::from_str(raw.get()).map(|Text(text)| text).ok()?
-    } else if begins(raw, b"-0123456789") {
-        Cow::Borrowed(raw.get())
-    } else {
-        return None;
-    };
-    let text = match text {
+    if begins(raw, b"-0123456789") {
+        return Some(Cow::Borrowed(raw.get()));
+    }
+    let text = match Text::of(raw)?.0 {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
         Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
     };

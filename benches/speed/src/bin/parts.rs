@@ -79,8 +79,9 @@ fn part(name: &str, run: impl FnMut() + 'static) -> Part {
 fn reading<S: Service>(code: S::Code, parts: &mut Vec<Part>) {
     let (body, status) = (S::write_error(code, None), code.info().status().expect("a status"));
     let (same, again) = (body.clone(), body.clone());
+    let headers = HeaderMap::new();
     parts.push(part(&format!("body-{}", S::NAME), move || {
-        black_box(S::read_error(status, &HeaderMap::new(), black_box(&again)));
+        black_box(S::read_error(status, &headers, black_box(&again)));
     }));
     parts.push(part(&format!("read-{}", S::NAME), move || {
         black_box(ApiError::from_response::<S>(status, &HeaderMap::new(), black_box(&body)));
