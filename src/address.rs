@@ -58,8 +58,9 @@ pub(crate) fn add_path(url: &mut Url, path: &str) -> Result<(), Box<BuildError>>
     if path.starts_with("//") {
         return problem("a path that starts with `//` would name another host");
     }
-    if let Some(character) = format!("{path}{query}")
+    if let Some(character) = path
         .chars()
+        .chain(query.chars())
         .find(|character| character.is_control() || character.is_whitespace() || matches!(character, '\\' | '#'))
     {
         return problem(&format!(
@@ -69,8 +70,8 @@ pub(crate) fn add_path(url: &mut Url, path: &str) -> Result<(), Box<BuildError>>
     if path.split('/').any(is_dot_segment) {
         return problem("the path holds a `.` or `..` segment, plain or encoded, which would change the path");
     }
-    let base = url.path().trim_end_matches('/');
-    url.set_path(&format!("{base}{path}"));
+    let path = [url.path().trim_end_matches('/'), path].concat();
+    url.set_path(&path);
     add_query(url, query);
     Ok(())
 }
@@ -98,8 +99,11 @@ pub(crate) fn add_segment(url: &mut Url, segment: &str) -> Result<(), Box<BuildE
 
 /// `.` and `..` in any spelling that URL parsers resolve.
 fn is_dot_segment(segment: &str) -> bool {
-    let plain = segment.replace("%2e", ".").replace("%2E", ".");
-    matches!(&*plain, "." | "..")
+    after_dot(segment).is_some_and(|rest| rest.is_empty() || after_dot(rest) == Some(""))
+}
+
+fn after_dot(text: &str) -> Option<&str> {
+    [".", "%2e", "%2E"].into_iter().find_map(|dot| text.strip_prefix(dot))
 }
 
 /// Takes the page's number out of the query.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::response::Parts;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument;
 
 use crate::client::Core;
@@ -14,8 +14,8 @@ use crate::error::{
     Trace, request_id,
 };
 use crate::event::Event;
-use crate::gate::{Held, Pass, Patience, Quota, Verdict};
-use crate::request::Request;
+use crate::gate::{Held, Pass, Patience, Quota, Verdict, later};
+use crate::request::Description;
 use crate::response::Response;
 use crate::retry::budget::Loan;
 use crate::retry::{CallState, Decision, StopReason, WaitSource, after};
@@ -25,7 +25,7 @@ mod exchange;
 mod span;
 
 /// Makes the call until it succeeds or the policy says stop.
-pub(crate) async fn run(mut request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn run(mut request: Box<Description>) -> Result<Response, ApiError> {
     let core = Arc::clone(&request.core);
     let problem = request.problem.take();
     let mut call = Call::new(request);
@@ -43,15 +43,15 @@ pub(crate) async fn run(mut request: Request) -> Result<Response, ApiError> {
             }
         };
         call.note_wait();
-        let result = call.attempt().await;
-        let held_back = call.tell_gate(pass, &result);
+        let (result, ended) = call.attempt(pass.at).await;
+        let held_back = call.tell_gate(pass, ended, &result);
         let error = match result {
             Ok((head, body)) => {
                 match loan {
                     Some(loan) => drop(loan), // goes back
                     None => core.budget.deposit(1),
                 }
-                return Ok(call.succeeded(head, body));
+                return Ok(call.succeeded(head, body, ended));
             }
             Err(error) => error,
         };
@@ -83,7 +83,7 @@ pub(crate) async fn run(mut request: Request) -> Result<Response, ApiError> {
 
 /// A call that is under way.
 struct Call {
-    request: Request,
+    request: Box<Description>,
     began: Instant,
     deadline: Option<Instant>,
     random: fastrand::Rng,
@@ -97,7 +97,7 @@ struct Call {
 }
 
 impl Call {
-    fn new(request: Request) -> Self {
+    fn new(request: Box<Description>) -> Self {
         let began = Instant::now();
         Self {
             deadline: began.checked_add(request.deadline),
@@ -124,21 +124,22 @@ impl Call {
         core.gate.enter(self.refusals, self.patience()).await
     }
 
-    /// Sends the request once, reads its answer, and records the attempt.
-    async fn attempt(&mut self) -> Result<(Parts, Bytes), ApiError> {
-        let began = self.began.elapsed();
+    /// Sends the request once, at the time `sent`, reads its answer, and records the attempt. Says when that ended.
+    async fn attempt(&mut self, sent: Instant) -> (Result<(Parts, Bytes), ApiError>, Instant) {
         let span = span::of(&self.request, self.attempts.len());
-        let result = self.exchange().instrument(span.clone()).await;
+        let result = self.exchange(sent).instrument(span.clone()).await;
+        let ended = Instant::now();
         let outcome = match &result {
             Ok((head, _)) => Some(Outcome::Answered { status: head.status, code: None }),
             Err(error) => error.outcome(),
         };
         if let Some(outcome) = outcome {
             span::record(&span, &outcome, result.is_err());
+            self.attempts.reserve_exact(1); // most calls need no more
             self.attempts.push(Attempt {
                 number: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1),
-                began,
-                took: self.began.elapsed().saturating_sub(began),
+                began: sent.saturating_duration_since(self.began),
+                took: ended.saturating_duration_since(sent),
                 outcome,
                 malformed_hints: result
                     .as_ref()
@@ -149,25 +150,22 @@ impl Call {
                 wait_source: None,
             });
         }
-        result
+        (result, ended)
     }
 
-    /// Sends the request once and reads its answer, within the limits.
-    async fn exchange(&mut self) -> Result<(Parts, Bytes), ApiError> {
+    /// Sends the request once, at the time `sent`, and reads its answer, within the limits.
+    async fn exchange(&mut self, sent: Instant) -> Result<(Parts, Bytes), ApiError> {
         let core = &self.request.core;
-        let remaining = self.remaining();
-        let (within, timed_out) = if remaining <= core.attempt_timeout {
-            (remaining, TimeoutError::new(Limit::Deadline, self.request.deadline, Sent::Maybe))
-        } else {
-            (core.attempt_timeout, TimeoutError::new(Limit::Attempt, core.attempt_timeout, Sent::Maybe))
+        let attempt_ends = later(sent, core.attempt_timeout);
+        let (ends, limit, within) = match self.deadline {
+            Some(deadline) if deadline <= attempt_ends => (deadline, Limit::Deadline, self.request.deadline),
+            Some(_) | None => (attempt_ends, Limit::Attempt, core.attempt_timeout),
         };
+        let timed_out = || TimeoutError::new(limit, within, Sent::Maybe);
         let mut answer = None;
-        let end = match timeout(within, exchange(&self.request, &mut answer)).await {
-            Ok(end) => end?,
-            Err(_) => End::TimedOut,
-        };
+        let end = timeout_at(ends, exchange(&self.request, &mut answer)).await.unwrap_or(Ok(End::TimedOut))?;
         let Some(Answer { head, body }) = answer else {
-            return Err(timed_out.into());
+            return Err(timed_out().into());
         };
         let status = head.status;
         self.quota = quota(&head);
@@ -187,12 +185,17 @@ impl Call {
                 error.partial = Some(partial);
                 error.into()
             }
-            End::TimedOut => TimeoutError { partial: Some(partial), ..timed_out }.into(),
+            End::TimedOut => TimeoutError { partial: Some(partial), ..timed_out() }.into(),
         })
     }
 
     /// Tells the gate what the answer means for all calls. Returns for how long a refusal holds all of them back.
-    fn tell_gate(&mut self, pass: Pass<'_>, result: &Result<(Parts, Bytes), ApiError>) -> Option<Duration> {
+    fn tell_gate(
+        &mut self,
+        pass: Pass<'_>,
+        ended: Instant,
+        result: &Result<(Parts, Bytes), ApiError>,
+    ) -> Option<Duration> {
         let verdict = match result {
             Ok(_) => Verdict::Took,
             Err(error) => match error.refusal() {
@@ -209,6 +212,7 @@ impl Call {
         let policy = self.request.retry;
         let (own, spread) = (self.random.f64(), self.random.f64());
         pass.answered(
+            ended,
             verdict,
             self.quota.take(),
             |refusals| policy.rate_limit_backoff(refusals, own),
@@ -241,9 +245,8 @@ impl Call {
 
     /// Puts down how long the wait really was, and whether it was the gate that made it so: an eighth longer than planned.
     fn note_wait(&mut self) {
-        let now = self.began.elapsed();
         let Some(attempt) = self.attempts.last_mut() else { return };
-        let actual = now.saturating_sub(attempt.began.saturating_add(attempt.took));
+        let actual = self.began.elapsed().saturating_sub(attempt.began.saturating_add(attempt.took));
         if attempt.wait.is_some_and(|planned| actual.as_secs_f64() > planned.as_secs_f64() * 1.125) {
             attempt.wait_source = Some(WaitSource::Gate);
         }
@@ -268,19 +271,19 @@ impl Call {
         (timeout.into(), reason)
     }
 
-    fn succeeded(self, head: Parts, body: Bytes) -> Response {
+    fn succeeded(self, head: Parts, body: Bytes, ended: Instant) -> Response {
         Response {
             status: head.status,
             headers: head.headers,
             body,
             secret: Arc::clone(&self.request.core.secret),
-            trace: self.trace(None),
+            trace: self.trace(ended, None),
         }
     }
 
     /// The error of a call that could not be made.
     fn not_made(self, mut error: ApiError) -> ApiError {
-        *error.trace_mut() = self.trace(None);
+        *error.trace_mut() = self.trace(Instant::now(), None);
         error
     }
 
@@ -293,7 +296,7 @@ impl Call {
             error.set_no_answer_row(core.no_answer);
         }
         let trace = error.trace_mut();
-        *trace = Trace { earlier_answer: trace.earlier_answer.take(), ..self.trace(Some(reason)) };
+        *trace = Trace { earlier_answer: trace.earlier_answer.take(), ..self.trace(Instant::now(), Some(reason)) };
         core.observer.tell(|| Event::GaveUp {
             method: error.method().cloned().unwrap_or_default(),
             path: error.path().unwrap_or_default().into(),
@@ -304,12 +307,12 @@ impl Call {
         error
     }
 
-    fn trace(self, stop_reason: Option<StopReason>) -> Trace {
+    fn trace(self, ended: Instant, stop_reason: Option<StopReason>) -> Trace {
         Trace {
             service: self.request.core.service,
             path: Some(self.request.refused_path.unwrap_or_else(|| self.request.url.path().into())),
             method: Some(self.request.method),
-            elapsed: self.began.elapsed(),
+            elapsed: ended.saturating_duration_since(self.began),
             attempts: self.attempts,
             stop_reason,
             held_until: self.held_until,
@@ -320,6 +323,6 @@ impl Call {
 
 /// What an answer tells of the quota.
 fn quota(head: &Parts) -> Option<Quota> {
-    let (remaining, reset) = after::quota(&head.headers, SystemTime::now())?;
+    let (remaining, reset) = after::quota(&head.headers)?;
     Some(Quota { remaining, reset: Instant::now().checked_add(reset)? })
 }

@@ -13,8 +13,8 @@ use crate::event::{Event, Observer};
 mod pace;
 mod queue;
 
-pub(crate) use pace::Quota;
-use pace::{Sent, later};
+use pace::Sent;
+pub(crate) use pace::{Quota, later};
 use queue::{Enter, News, State};
 
 /// See the module. One for each client; its clones share it.
@@ -104,25 +104,27 @@ impl Patience {
 pub(crate) struct Pass<'a> {
     gate: &'a Gate,
     sent: Option<Sent>,
+    /// When it was given.
+    pub(crate) at: Instant,
 }
 
 impl<'a> Pass<'a> {
-    fn new(gate: &'a Gate, sent: Sent) -> Self {
-        Self { gate, sent: Some(sent) }
+    fn new(gate: &'a Gate, sent: Sent, at: Instant) -> Self {
+        Self { gate, sent: Some(sent), at }
     }
 
-    /// Tells the gate what came of the request. `own_wait` is how long to close at least after so many refusals: of this
+    /// Tells the gate at the time `now` what came of the request. `own_wait` is how long to close at least after so many refusals: of this
     /// call, or in a row if they name no wait. `spread` is how much longer than that, so that clients which were told the
     /// same moment come apart. Returns for how long a refusal holds everyone back.
     pub(crate) fn answered(
         mut self,
+        now: Instant,
         verdict: Verdict,
         quota: Option<Quota>,
         own_wait: impl FnOnce(u32) -> Duration,
         spread: impl FnOnce(Duration) -> Duration,
     ) -> Option<Duration> {
         let sent = self.sent.take()?;
-        let now = Instant::now();
         self.gate.update(now, |state| {
             state.in_flight = state.in_flight.saturating_sub(1);
             match verdict {

@@ -49,7 +49,7 @@ impl<'a> Text<'a> {
     pub(crate) fn of(raw: &'a RawValue) -> Option<Self> {
         let quoted = raw.get().strip_prefix('"')?.strip_suffix('"')?;
         // To look at every byte is quicker than to stop at the first: it is done for many at once.
-        if quoted.bytes().fold(false, |found, byte| found | (byte == b'\\')) {
+        if quoted.bytes().fold(0, |found, byte| found | u8::from(byte == b'\\')) > 0 {
             return serde_json::from_str(raw.get()).ok();
         }
         Some(Self(Cow::Borrowed(quoted)))

@@ -26,7 +26,11 @@ mod query;
 /// What is wrong with the description is reported by these two, as [`ApiError::Build`], before anything is sent.
 #[must_use = "a request is sent by `send` or `fetch`"]
 #[derive(Debug)]
-pub struct Request {
+pub struct Request(pub(crate) Box<Description>);
+
+/// What a request is made of. In one place on the heap, since it moves from hand to hand while it is described.
+#[derive(Debug)]
+pub(crate) struct Description {
     pub(crate) core: Arc<Core>,
     pub(crate) method: Method,
     pub(crate) url: Url,
@@ -42,7 +46,7 @@ pub struct Request {
 
 impl Request {
     pub(crate) fn new(core: &Arc<Core>, method: Method, path: &str) -> Self {
-        let mut request = Self {
+        let mut request = Description {
             idempotent: method.is_idempotent(),
             method,
             url: core.base_url.clone(),
@@ -57,7 +61,7 @@ impl Request {
         if let Err(problem) = address::add_path(&mut request.url, path) {
             (request.problem, request.refused_path) = (Some(problem), Some(address::showable(path).into()));
         }
-        request
+        Self(Box::new(request))
     }
 
     /// Adds one segment to the path, percent-encoded, so that an id cannot change the path: `a/b` becomes `a%2Fb`.
@@ -106,7 +110,7 @@ impl Request {
 
     /// Sets the body to these bytes. Give their `Content-Type` with [`header`](Self::header).
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
-        self.body = body.into();
+        self.0.body = body.into();
         self
     }
 
@@ -115,7 +119,7 @@ impl Request {
     ///
     /// With `true` the request is sent again also after an answer that leaves open whether it took effect.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
-        self.idempotent = idempotent;
+        self.0.idempotent = idempotent;
         self
     }
 
@@ -127,7 +131,7 @@ impl Request {
 
     /// Sets when this call is tried again. Defaults to the client's policy.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = policy;
+        self.0.retry = policy;
         self.change(|_| match policy.contradiction() {
             Some(problem) => Err(BuildError::new(BuildErrorKind::Configuration, problem)),
             None => Ok(()),
@@ -137,7 +141,7 @@ impl Request {
     /// Sets how long this call may take, all attempts and waits included. Defaults to the client's deadline;
     /// `Duration::MAX` is none.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+        self.0.deadline = deadline;
         self.change(|_| {
             if deadline.is_zero() {
                 return Err(BuildError::new(
@@ -158,7 +162,7 @@ impl Request {
     /// Any [`ApiError`]. The error's [`stop_reason`](ApiError::stop_reason) says why the call was not tried (again), its
     /// [`attempts`](ApiError::attempts) what was tried.
     pub async fn send(self) -> Result<Response, ApiError> {
-        call::run(self).await
+        call::run(self.0).await
     }
 
     /// Makes the call, with retries, and decodes the answer from JSON; see [`Response::json`].
@@ -177,23 +181,24 @@ impl Request {
 
     /// This request, for the page of this number.
     pub(crate) fn page(&mut self, number: u64) -> Self {
-        let mut url = self.url.clone();
+        let Description { core, method, url, headers, body, problem, refused_path, .. } = &mut *self.0;
+        let mut url = url.clone();
         address::add_query(&mut url, &format!("page={number}"));
-        Self {
-            core: Arc::clone(&self.core),
-            method: self.method.clone(),
+        Self(Box::new(Description {
+            core: Arc::clone(core),
+            method: method.clone(),
             url,
-            headers: self.headers.clone(),
-            body: self.body.clone(),
-            problem: self.problem.take(),
-            refused_path: self.refused_path.clone(),
-            ..*self
-        }
+            headers: headers.clone(),
+            body: body.clone(),
+            problem: problem.take(),
+            refused_path: refused_path.clone(),
+            ..*self.0
+        }))
     }
 
-    fn change(mut self, change: impl FnOnce(&mut Self) -> Result<(), Box<BuildError>>) -> Self {
-        if self.problem.is_none() {
-            self.problem = change(&mut self).err();
+    fn change(mut self, change: impl FnOnce(&mut Description) -> Result<(), Box<BuildError>>) -> Self {
+        if self.0.problem.is_none() {
+            self.0.problem = change(&mut self.0).err();
         }
         self
     }

@@ -6,12 +6,12 @@ use http::header::CONTENT_LENGTH;
 use http::response::Parts;
 
 use crate::error::{ApiError, MAX_ERROR_BODY, TransportError};
-use crate::request::Request;
+use crate::request::Description;
 use crate::transport::{Body, HttpRequest};
 
 /// Sends the request and reads the answer into `answer`, where it also is if the time is up midway.
-pub(super) async fn exchange(request: &Request, answer: &mut Option<Answer>) -> Result<End, ApiError> {
-    let Request { core, method, url, headers, body, .. } = request;
+pub(super) async fn exchange(request: &Description, answer: &mut Option<Answer>) -> Result<End, ApiError> {
+    let Description { core, method, url, headers, body, .. } = request;
     let mut all_headers = core.headers.clone();
     for (name, value) in headers {
         all_headers.insert(name, value.clone());

@@ -4,10 +4,10 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use crate::error::Outcome;
-use crate::request::Request;
+use crate::request::Description;
 
 /// The span of the attempt that follows `resent` earlier ones. It holds no query, header or body.
-pub(super) fn of(request: &Request, resent: usize) -> Span {
+pub(super) fn of(request: &Description, resent: usize) -> Span {
     let span = tracing::info_span!(
         "http.client.request",
         otel.name = request.method.as_str(),

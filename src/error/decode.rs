@@ -181,7 +181,7 @@ impl StdError for DecodeError {
 /// The JSON in a body: without a byte-order mark, and `null` if nothing is there.
 fn json(body: &[u8]) -> &[u8] {
     let json = without_mark(body);
-    if json.trim_ascii().is_empty() { b"null" } else { json }
+    if json.iter().all(u8::is_ascii_whitespace) { b"null" } else { json }
 }
 
 fn without_mark(body: &[u8]) -> &[u8] {

@@ -113,14 +113,14 @@ impl Pace {
         if let Some(until) = self.closed_until(now) {
             return Admission::NotBefore(until);
         }
-        let patience_ends = self.last_sent.map_or(now, |last| later(last, SCOUT_PATIENCE));
+        let patience_ends = || self.last_sent.map_or(now, |last| later(last, SCOUT_PATIENCE));
         // What a new window's quota is, one request finds out.
         if let Some(Known { reset, .. }) = &self.quota
             && now >= *reset
             && self.last_sent.is_some_and(|last| last >= *reset)
-            && now < patience_ends
+            && now < patience_ends()
         {
-            return Admission::WhenAnswered(patience_ends);
+            return Admission::WhenAnswered(patience_ends());
         }
         match self.phase {
             Phase::Free(_) | Phase::Closed { .. } => Admission::Now,
@@ -131,6 +131,7 @@ impl Pace {
                     // Fewer at a time towards the end, so that a window that takes less costs few refusals.
                     left => left.div_ceil(2),
                 };
+                let patience_ends = patience_ends();
                 if self.unanswered < at_most || patience_ends <= now {
                     Admission::Now
                 } else {
@@ -290,7 +291,7 @@ impl Pace {
 }
 
 /// `time + wait`, or, where no clock reaches, ten years on.
-pub(super) fn later(time: Instant, wait: Duration) -> Instant {
+pub(crate) fn later(time: Instant, wait: Duration) -> Instant {
     const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
     time.checked_add(wait.min(TEN_YEARS)).unwrap_or(time)
 }

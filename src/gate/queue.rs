@@ -99,6 +99,9 @@ impl State {
     /// the clock.
     pub(super) fn admit(&mut self, now: Instant, max_in_flight: usize, woken: &mut Vec<Waker>) {
         self.advance(now);
+        if self.waiting.is_empty() && self.admitted.is_empty() {
+            return;
+        }
         self.lapse(now);
         while !self.waiting.is_empty() && self.in_flight < max_in_flight {
             match self.pace.admission(now) {
@@ -231,7 +234,7 @@ impl<'a> Future for Enter<'a> {
                 return Poll::Ready(Err(None));
             }
             let until = match gate.update(now, |state| self.turn(state, now, context.waker())) {
-                Turn::Over(Ok(sent)) => return Poll::Ready(Ok(Pass::new(gate, sent))),
+                Turn::Over(Ok(sent)) => return Poll::Ready(Ok(Pass::new(gate, sent, now))),
                 Turn::Over(Err(held)) => return Poll::Ready(Err(Some(held))),
                 Turn::Wait(until) => self.patience.deadline.map_or(until, |deadline| deadline.min(until)),
             };

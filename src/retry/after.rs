@@ -56,9 +56,9 @@ pub(crate) fn hint(
 }
 
 /// What an answer tells of the quota: how many more requests the service takes, and for how long from now on.
-pub(crate) fn quota(headers: &HeaderMap, received: SystemTime) -> Option<(u64, Duration)> {
+pub(crate) fn quota(headers: &HeaderMap) -> Option<(u64, Duration)> {
     let remaining = digits(text(headers.get(&RATE_LIMIT_REMAINING)?)?)?;
-    Some((remaining, reset(text(headers.get(&RATE_LIMIT_RESET)?)?, clock(headers, received))?))
+    Some((remaining, reset(text(headers.get(&RATE_LIMIT_RESET)?)?, clock(headers, SystemTime::now()))?))
 }
 
 /// How long until the window's reset, given as Unix time in seconds.

@@ -1,0 +1,233 @@
+//! The parts of the crate that are measured, in groups of what does the same work.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use http::header::{DATE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use serde_json::Value;
+use steadfast::transport::{Body, HttpRequest, SendFuture};
+use steadfast::{
+    Abaco, ApiError, CallState, Client, ErrorCode, FsmNavigator, RetryPolicy, Stayforge, Transport, abaco,
+    fsm_navigator, stayforge,
+};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::callers::Caller;
+use crate::service::SIZES;
+use crate::turnstile::Turnstile;
+
+/// Parts that do the same work; where there are several, the second is what the first is measured by.
+pub struct Group {
+    pub name: String,
+    pub parts: Vec<Part>,
+}
+
+/// Something that is measured.
+pub struct Part {
+    pub name: &'static str,
+    /// How often `run` does it.
+    pub times: u32,
+    pub run: Box<dyn FnMut()>,
+}
+
+impl Group {
+    fn new(name: impl Into<String>, parts: impl IntoIterator<Item = Part>) -> Self {
+        Self { name: name.into(), parts: parts.into_iter().collect() }
+    }
+}
+
+impl Part {
+    fn new(name: &'static str, run: impl FnMut() + 'static) -> Self {
+        Self { name, times: 1, run: Box::new(run) }
+    }
+
+    /// A part without a peer.
+    fn alone(name: &'static str, run: impl FnMut() + 'static) -> Group {
+        Group::new(name, [Self::new(name, run)])
+    }
+}
+
+/// Healthy calls over loopback to the service at `url`.
+pub fn calls(url: &str) -> Vec<Group> {
+    let mut groups = Vec::new();
+    for (bytes, size) in SIZES {
+        for (at_once, threads) in [(1, 1), (64, 1), (64, 2)] {
+            let path: &str = format!("/{bytes}").leak();
+            let parts = Caller::NAMES.map(|name| calling(name, url, path, at_once, threads));
+            let threads = if threads == 1 { "" } else { " on two threads" };
+            groups.push(Group::new(format!("GET of {size}, {at_once} at a time{threads}"), parts));
+        }
+    }
+    groups
+}
+
+/// The same call again and again, so many at once.
+fn calling(name: &'static str, url: &str, path: &'static str, at_once: usize, threads: usize) -> Part {
+    const IN_A_ROW: u32 = 32;
+    let caller = Caller::new(name, url, at_once);
+    let runtime = runtime(threads);
+    let times = u32::try_from(at_once).expect("a small number") * IN_A_ROW;
+    let run = move || {
+        runtime.block_on(async {
+            let tasks: Vec<_> = (0..at_once).map(|_| tokio::spawn(in_a_row(caller.clone(), path, IN_A_ROW))).collect();
+            for task in tasks {
+                task.await.expect("no panic");
+            }
+        });
+    };
+    Part { name, times, run: Box::new(run) }
+}
+
+async fn in_a_row(caller: Caller, path: &str, times: u32) {
+    for _ in 0..times {
+        black_box(caller.get(path).await);
+    }
+}
+
+fn runtime(threads: usize) -> Runtime {
+    let mut builder = if threads == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    builder.worker_threads(threads).enable_all().build().expect("a runtime")
+}
+
+/// What happens without a network.
+pub fn pure() -> Vec<Group> {
+    let mut groups = vec![
+        reading::<Abaco>(abaco::Code::RateLimitExceeded),
+        reading::<FsmNavigator>(fsm_navigator::Code::RateLimitExceeded),
+        reading::<Stayforge>(stayforge::Code::IpNotAllowed),
+    ];
+    let html = format!("<html><body>{}</body></html>", "<p>The gateway has no answer.</p>".repeat(2000)).into_bytes();
+    let text = html.clone();
+    groups.push(Group::new(
+        "an HTML page of 64 KiB",
+        [
+            Part::new("steadfast", move || {
+                black_box(ApiError::from_response::<Abaco>(
+                    StatusCode::BAD_GATEWAY,
+                    &HeaderMap::new(),
+                    black_box(&html),
+                ));
+            }),
+            Part::new("a copy as String", move || {
+                black_box(String::from_utf8_lossy(black_box(&text)).into_owned());
+            }),
+        ],
+    ));
+    for (name, value) in [
+        ("an error without body and hint", None),
+        ("an error with Retry-After in seconds", Some("60")),
+        ("an error with Retry-After as date", Some("Sun, 06 Nov 1994 08:49:37 GMT")),
+    ] {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = value {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
+            headers.insert(DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:48:37 GMT"));
+        }
+        groups.push(Part::alone(name, move || {
+            black_box(ApiError::from_response::<Abaco>(StatusCode::TOO_MANY_REQUESTS, black_box(&headers), b""));
+        }));
+    }
+    let error = ApiError::from_response::<Abaco>(StatusCode::BAD_GATEWAY, &HeaderMap::new(), b"");
+    let (policy, state) = (RetryPolicy::new(), CallState::new(&Method::GET));
+    groups.push(Part::alone("decide", move || {
+        black_box(policy.decide(black_box(&error), &state));
+    }));
+    groups.extend([1, 64].map(passing));
+    groups.extend(client());
+    groups
+}
+
+/// The client without a network under it.
+fn client() -> Vec<Group> {
+    let runtime = runtime(1);
+    let client = builder().transport(AtOnce).build().expect("a client");
+    let (describing, cloning) = (client.clone(), client.clone());
+    vec![
+        Part::alone("a call in memory", move || {
+            runtime.block_on(async { black_box(client.get("/documents").send().await.expect("a success")) });
+        }),
+        Part::alone("describing a call", move || {
+            let _ = black_box(describing.get("/documents"));
+        }),
+        Group::new(
+            "cloning a client",
+            [
+                Part::new("steadfast", move || {
+                    black_box(cloning.clone());
+                }),
+                Part::new("reqwest", {
+                    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+                    move || {
+                        black_box(client.clone());
+                    }
+                }),
+            ],
+        ),
+        Group::new(
+            "building a client",
+            [
+                Part::new("steadfast", || {
+                    black_box(builder().build().expect("a client"));
+                }),
+                Part::new("reqwest", || {
+                    black_box(reqwest::Client::builder().no_proxy().build().expect("a client"));
+                }),
+            ],
+        ),
+    ]
+}
+
+/// Gate and budget, open, with so many tasks at them at once on two threads, or one task on one thread.
+fn passing(tasks: u32) -> Group {
+    const IN_A_ROW: u32 = 100;
+    let runtime = runtime(if tasks == 1 { 1 } else { 2 });
+    let turnstile = Arc::new(runtime.block_on(async { Turnstile::new() }));
+    let name = format!("gate and budget, {tasks} at once");
+    let run = move || {
+        runtime.block_on(async {
+            let pass = |turnstile: Arc<Turnstile>| async move { (0..IN_A_ROW).for_each(|_| turnstile.pass()) };
+            if tasks == 1 {
+                return pass(Arc::clone(&turnstile)).await;
+            }
+            let tasks: Vec<_> = (0..tasks).map(|_| tokio::spawn(pass(Arc::clone(&turnstile)))).collect();
+            for task in tasks {
+                task.await.expect("no panic");
+            }
+        });
+    };
+    Group::new(name, [Part { name: "steadfast", times: tasks * IN_A_ROW, run: Box::new(run) }])
+}
+
+/// A documented error's body, beside the tree of its JSON, and the whole error.
+fn reading<S: steadfast::Service>(code: S::Code) -> Group {
+    let (body, status) = (S::write_error(code, None), code.info().status().expect("a status"));
+    let (same, again, headers) = (body.clone(), body.clone(), HeaderMap::new());
+    Group::new(
+        format!("the body of a documented error of {}", S::NAME),
+        [
+            Part::new("steadfast", move || {
+                black_box(S::read_error(status, &headers, black_box(&again)));
+            }),
+            Part::new("serde_json::Value", move || {
+                black_box(serde_json::from_slice::<Value>(black_box(&same)).expect("JSON"));
+            }),
+            Part::new("the whole ApiError", move || {
+                black_box(ApiError::from_response::<S>(status, &HeaderMap::new(), black_box(&body)));
+            }),
+        ],
+    )
+}
+
+fn builder() -> steadfast::ClientBuilder<Abaco> {
+    Client::builder(abaco::ApiKey::new("abk_local", "not-a-real-secret").expect("a key"))
+}
+
+/// Answers in memory, at once.
+struct AtOnce;
+
+impl Transport for AtOnce {
+    fn send(&self, _: HttpRequest) -> SendFuture<'_> {
+        Box::pin(std::future::ready(Ok(http::Response::new(Body::from(&b"{}"[..])))))
+    }
+}
