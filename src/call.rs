@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use http::response::Parts;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument;
@@ -46,12 +45,12 @@ pub(crate) async fn run(mut request: Box<Description>) -> Result<Response, ApiEr
         let (result, ended) = call.attempt(pass.at).await;
         let held_back = call.tell_gate(pass, ended, &result);
         let error = match result {
-            Ok((head, body)) => {
+            Ok(answer) => {
                 match loan {
                     Some(loan) => drop(loan), // goes back
                     None => core.budget.deposit(1),
                 }
-                return Ok(call.succeeded(head, body, ended));
+                return Ok(call.succeeded(*answer, ended));
             }
             Err(error) => error,
         };
@@ -125,12 +124,12 @@ impl Call {
     }
 
     /// Sends the request once, at the time `sent`, reads its answer, and records the attempt. Says when that ended.
-    async fn attempt(&mut self, sent: Instant) -> (Result<(Parts, Bytes), ApiError>, Instant) {
+    async fn attempt(&mut self, sent: Instant) -> (Result<Box<Answer>, ApiError>, Instant) {
         let span = span::of(&self.request, self.attempts.len());
         let result = self.exchange(sent).instrument(span.clone()).await;
         let ended = Instant::now();
         let outcome = match &result {
-            Ok((head, _)) => Some(Outcome::Answered { status: head.status, code: None }),
+            Ok(answer) => Some(Outcome::Answered { status: answer.head.status, code: None }),
             Err(error) => error.outcome(),
         };
         if let Some(outcome) = outcome {
@@ -154,39 +153,45 @@ impl Call {
     }
 
     /// Sends the request once, at the time `sent`, and reads its answer, within the limits.
-    async fn exchange(&mut self, sent: Instant) -> Result<(Parts, Bytes), ApiError> {
+    async fn exchange(&mut self, sent: Instant) -> Result<Box<Answer>, ApiError> {
         let core = &self.request.core;
         let attempt_ends = later(sent, core.attempt_timeout);
         let (ends, limit, within) = match self.deadline {
             Some(deadline) if deadline <= attempt_ends => (deadline, Limit::Deadline, self.request.deadline),
             Some(_) | None => (attempt_ends, Limit::Attempt, core.attempt_timeout),
         };
-        let timed_out = || TimeoutError::new(limit, within, Sent::Maybe);
         let mut answer = None;
         let end = timeout_at(ends, exchange(&self.request, &mut answer)).await.unwrap_or(Ok(End::TimedOut))?;
-        let Some(Answer { head, body }) = answer else {
-            return Err(timed_out().into());
-        };
-        let status = head.status;
-        self.quota = quota(&head);
-        let body = body.whole();
-        if !status.is_success() {
-            return Err((core.read)(status, &head.headers, body, Some(&core.secret)));
+        self.quota = answer.as_ref().and_then(|answer| quota(&answer.head));
+        match (answer, end) {
+            (Some(answer), End::Complete) if answer.head.status.is_success() => Ok(answer),
+            (answer, end) => Err(self.failure(answer, end, || TimeoutError::new(limit, within, Sent::Maybe))),
         }
-        if let End::Complete = end {
-            return Ok((head, body));
+    }
+
+    /// The error that follows from what has come.
+    #[cold]
+    fn failure(&self, answer: Option<Box<Answer>>, end: End, timed_out: impl FnOnce() -> TimeoutError) -> ApiError {
+        let core = &self.request.core;
+        let Some(answer) = answer else {
+            return timed_out().into();
+        };
+        let Answer { head, body } = *answer;
+        let (status, body) = (head.status, body.whole());
+        if !status.is_success() {
+            return (core.read)(status, &head.headers, body, Some(&core.secret));
         }
         let request_id = request_id(&head.headers).map(|id| core.secret.strike_out_text(&id));
         let body = core.secret.strike_out(body.slice(..body.len().min(MAX_ERROR_BODY)));
         let partial = Box::new(PartialAnswer { status, request_id, body });
-        Err(match end {
+        match end {
             End::Complete | End::TooLong => DecodeError::too_long(*partial, core.max_body).into(),
             End::Broken(mut error) => {
                 error.partial = Some(partial);
-                error.into()
+                ApiError::Transport(error)
             }
             End::TimedOut => TimeoutError { partial: Some(partial), ..timed_out() }.into(),
-        })
+        }
     }
 
     /// Tells the gate what the answer means for all calls. Returns for how long a refusal holds all of them back.
@@ -194,7 +199,7 @@ impl Call {
         &mut self,
         pass: Pass<'_>,
         ended: Instant,
-        result: &Result<(Parts, Bytes), ApiError>,
+        result: &Result<Box<Answer>, ApiError>,
     ) -> Option<Duration> {
         let verdict = match result {
             Ok(_) => Verdict::Took,
@@ -271,17 +276,18 @@ impl Call {
         (timeout.into(), reason)
     }
 
-    fn succeeded(self, head: Parts, body: Bytes, ended: Instant) -> Response {
+    fn succeeded(self, Answer { head, body }: Answer, ended: Instant) -> Response {
         Response {
             status: head.status,
             headers: head.headers,
-            body,
+            body: body.whole(),
             secret: Arc::clone(&self.request.core.secret),
             trace: self.trace(ended, None),
         }
     }
 
     /// The error of a call that could not be made.
+    #[cold]
     fn not_made(self, mut error: ApiError) -> ApiError {
         *error.trace_mut() = self.trace(Instant::now(), None);
         error

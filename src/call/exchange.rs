@@ -10,7 +10,7 @@ use crate::request::Description;
 use crate::transport::{Body, HttpRequest};
 
 /// Sends the request and reads the answer into `answer`, where it also is if the time is up midway.
-pub(super) async fn exchange(request: &Description, answer: &mut Option<Answer>) -> Result<End, ApiError> {
+pub(super) async fn exchange(request: &Description, answer: &mut Option<Box<Answer>>) -> Result<End, ApiError> {
     let Description { core, method, url, headers, body, .. } = request;
     let mut all_headers = core.headers.clone();
     for (name, value) in headers {
@@ -20,11 +20,12 @@ pub(super) async fn exchange(request: &Description, answer: &mut Option<Answer>)
     let (head, body) = core.transport.send(outgoing).await?.into_parts();
     let is_success = head.status.is_success();
     let most = if is_success { core.max_body } else { MAX_ERROR_BODY };
-    let Answer { head, body: collected } = answer.insert(Answer { head, body: Collected::default() });
+    let Answer { head, body: collected } = &mut **answer.insert(Box::new(Answer { head, body: Collected::default() }));
     let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if is_success && head.status != StatusCode::NO_CONTENT && announced.is_some_and(|length| length > most as u64) {
         return Ok(End::TooLong);
     }
+    collected.expected = announced.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
     Ok(collected.read(body, most).await)
 }
 
@@ -38,15 +39,17 @@ pub(super) struct Answer {
 pub(super) enum End {
     Complete,
     TooLong,
-    Broken(TransportError),
+    Broken(Box<TransportError>),
     TimedOut,
 }
 
-/// The pieces of a body; a single one, as most bodies are, is not copied.
+/// The pieces of a body. A single one, as most bodies are, is not copied; several are, each once.
 #[derive(Default)]
 pub(super) struct Collected {
-    first: Bytes,
-    rest: BytesMut,
+    /// How long the body should become.
+    expected: usize,
+    only: Bytes,
+    several: BytesMut,
 }
 
 impl Collected {
@@ -55,7 +58,7 @@ impl Collected {
         while let Some(piece) = body.next().await {
             let mut piece = match piece {
                 Ok(piece) => piece,
-                Err(error) => return End::Broken(error),
+                Err(error) => return End::Broken(Box::new(error)),
             };
             let is_too_long = piece.len() > room;
             piece.truncate(room);
@@ -69,20 +72,20 @@ impl Collected {
     }
 
     fn add(&mut self, piece: Bytes) {
-        if self.first.is_empty() {
-            self.first = piece;
-        } else {
-            self.rest.extend_from_slice(&piece);
+        /// So much memory at most for what is announced and has not come.
+        const FORESIGHT: usize = 256 * 1024;
+        if self.several.is_empty() {
+            if self.only.is_empty() {
+                self.only = piece;
+                return;
+            }
+            self.several.reserve(self.expected.min(FORESIGHT));
+            self.several.extend_from_slice(&std::mem::take(&mut self.only));
         }
+        self.several.extend_from_slice(&piece);
     }
 
     pub(super) fn whole(self) -> Bytes {
-        if self.rest.is_empty() {
-            return self.first;
-        }
-        let mut whole = BytesMut::with_capacity(self.first.len().saturating_add(self.rest.len()));
-        whole.extend_from_slice(&self.first);
-        whole.extend_from_slice(&self.rest);
-        whole.freeze()
+        if self.several.is_empty() { self.only } else { self.several.freeze() }
     }
 }

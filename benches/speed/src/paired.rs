@@ -1,57 +1,74 @@
 //! Timing in pairs: what is compared takes turns, so that whatever else the machine does meets all alike.
 
+use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::parts::Group;
 
-/// How long each part runs in a round, at least.
-const STINT: Duration = Duration::from_millis(15);
+/// How long each part runs in a turn, at least.
+const TURN: Duration = Duration::from_millis(15);
 
-/// What the rounds of one group gave: for each part the seconds that it takes, round by round.
-pub struct Rounds {
-    pub seconds: Vec<Vec<f64>>,
+/// The seconds that each part of each group takes, round by round. Round for round the parts belong together.
+#[derive(Default)]
+pub struct Measured {
+    seconds: BTreeMap<String, BTreeMap<String, Vec<f64>>>,
 }
 
-impl Rounds {
-    /// Lets the parts of a group take turns, in another order in each round.
-    pub fn of(group: &mut Group, rounds: usize) -> Self {
-        let stints: Vec<u32> = group.parts.iter_mut().map(|part| stint(&mut part.run)).collect();
-        let mut seconds = vec![Vec::with_capacity(rounds); group.parts.len()];
-        let mut order: Vec<usize> = (0..group.parts.len()).collect();
-        for _ in 0..rounds {
-            fastrand::shuffle(&mut order);
-            for &index in &order {
-                let (part, runs) = (&mut group.parts[index], stints[index]);
-                let began = Instant::now();
-                for _ in 0..runs {
-                    (part.run)();
-                }
-                seconds[index].push(began.elapsed().as_secs_f64() / f64::from(runs) / f64::from(part.times));
+impl Measured {
+    /// Starts this program so many times with these arguments, each time to [`measure`], and gathers what it prints: where
+    /// a program's memory lies differs from start to start, and with it its speed.
+    pub fn gather(launches: usize, arguments: &[&str]) -> Self {
+        let mut measured = Self::default();
+        for _ in 0..launches {
+            let program = std::env::current_exe().expect("this program has a path");
+            let output = Command::new(program).args(arguments).output().expect("this program starts once more");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            for line in String::from_utf8_lossy(&output.stdout).lines() {
+                let [group, part, seconds] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+                let parts = measured.seconds.entry(group.to_owned()).or_default();
+                parts.entry(part.to_owned()).or_default().push(seconds.parse().expect("a number"));
             }
         }
-        Self { seconds }
+        measured
     }
 
-    /// The median of the seconds that a part takes.
-    pub fn median(&self, part: usize) -> f64 {
-        quantile(self.seconds[part].clone(), 0.5)
+    /// The median of the seconds that a part takes; `None` if it was not measured.
+    pub fn median(&self, group: &str, part: &str) -> Option<f64> {
+        Some(quantile(self.seconds.get(group)?.get(part)?.clone(), 0.5))
     }
 
-    /// How many times as quick as `peer` a part was in each round: the first quartile, the median and the third.
-    pub fn quickness(&self, part: usize, peer: usize) -> [f64; 3] {
-        let ratios: Vec<f64> =
-            self.seconds[part].iter().zip(&self.seconds[peer]).map(|(part, peer)| peer / part).collect();
-        [0.25, 0.5, 0.75].map(|at| quantile(ratios.clone(), at))
+    /// How many times as quick as `peer` a part is: of all rounds the first quartile, the median and the third.
+    pub fn quickness(&self, group: &str, part: &str, peer: &str) -> [f64; 3] {
+        let parts = &self.seconds[group];
+        let ratios: Vec<f64> = parts[part].iter().zip(&parts[peer]).map(|(part, peer)| peer / part).collect();
+        [0.25, 0.5, 0.75].map(|share| quantile(ratios.clone(), share))
     }
 }
 
-/// How many runs fill a stint; the runs until that is known warm everything up.
-fn stint(run: &mut dyn FnMut()) -> u32 {
+/// Lets the parts of a group take turns for so many rounds, each in another order, and prints the seconds of each.
+pub fn measure(group: &mut Group, rounds: usize) {
+    let runs: Vec<u32> = group.parts.iter_mut().map(|part| runs_in_a_turn(&mut part.run)).collect();
+    let mut order: Vec<usize> = (0..group.parts.len()).collect();
+    for _ in 0..rounds {
+        fastrand::shuffle(&mut order);
+        for &index in &order {
+            let (part, runs) = (&mut group.parts[index], runs[index]);
+            let began = Instant::now();
+            (0..runs).for_each(|_| (part.run)());
+            let seconds = began.elapsed().as_secs_f64() / f64::from(runs) / f64::from(part.times);
+            println!("{}\t{}\t{seconds:e}", group.name, part.name);
+        }
+    }
+}
+
+/// How many runs fill a turn; the runs until that is known warm everything up.
+fn runs_in_a_turn(run: &mut dyn FnMut()) -> u32 {
     let mut runs = 1;
     loop {
         let began = Instant::now();
         (0..runs).for_each(|_| run());
-        if began.elapsed() >= STINT {
+        if began.elapsed() >= TURN {
             return runs;
         }
         runs *= 2;
@@ -61,7 +78,9 @@ fn stint(run: &mut dyn FnMut()) -> u32 {
 /// The value below which this share of the values lies.
 pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
+    #[expect(clippy::cast_precision_loss, reason = "few values")]
     let at = share * (values.len() - 1) as f64;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
     let (below, above) = (values[at.floor() as usize], values[at.ceil() as usize]);
     below + (above - below) * at.fract()
 }

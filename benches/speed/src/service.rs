@@ -111,7 +111,7 @@ fn answer(bytes: usize) -> Vec<u8> {
         number: format!("000-001-01-{id:08}"),
         customer: "Comercial El Progreso".to_owned(),
         amount: 1_234.5,
-        paid: id % 2 == 0,
+        paid: id.is_multiple_of(2),
     };
     let page = |total| Documents { documents: (0..total).map(document).collect(), total };
     let json = |total| serde_json::to_vec(&page(total)).expect("JSON");
