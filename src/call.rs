@@ -24,17 +24,17 @@ mod exchange;
 mod span;
 
 /// Makes the call until it succeeds or the policy says stop.
-pub(crate) async fn run(mut request: Box<Description>) -> Result<Response, ApiError> {
-    let core = Arc::clone(&request.core);
+pub(crate) async fn run(core: Arc<Core>, mut request: Box<Description>) -> Result<Response, ApiError> {
+    let core = &*core;
     let problem = request.problem.take();
-    let mut call = Call::new(request);
+    let mut call = Call::new(core, request);
     if let Some(problem) = problem {
         return Err(call.not_made(problem.into()));
     }
     let mut last_error: Option<ApiError> = None;
     let mut loan: Option<Loan<'_>> = None;
     loop {
-        let pass = match call.enter(&core).await {
+        let pass = match call.enter().await {
             Ok(pass) => pass,
             Err(held) => {
                 let (error, reason) = call.not_let_through(held);
@@ -81,7 +81,8 @@ pub(crate) async fn run(mut request: Box<Description>) -> Result<Response, ApiEr
 }
 
 /// A call that is under way.
-struct Call {
+struct Call<'a> {
+    core: &'a Core,
     request: Box<Description>,
     began: Instant,
     deadline: Option<Instant>,
@@ -95,12 +96,13 @@ struct Call {
     held_until: Option<SystemTime>,
 }
 
-impl Call {
-    fn new(request: Box<Description>) -> Self {
+impl<'a> Call<'a> {
+    fn new(core: &'a Core, request: Box<Description>) -> Self {
         let began = Instant::now();
         Self {
             deadline: began.checked_add(request.deadline),
             random: request.retry.random(),
+            core,
             request,
             began,
             attempts: Vec::new(),
@@ -119,13 +121,13 @@ impl Call {
     }
 
     /// Waits for leave to send, no longer than the deadline.
-    async fn enter<'a>(&self, core: &'a Core) -> Result<Pass<'a>, Option<Held>> {
-        core.gate.enter(self.refusals, self.patience()).await
+    async fn enter(&self) -> Result<Pass<'a>, Option<Held>> {
+        self.core.gate.enter(self.refusals, self.patience()).await
     }
 
     /// Sends the request once, at the time `sent`, reads its answer, and records the attempt. Says when that ended.
     async fn attempt(&mut self, sent: Instant) -> (Result<Box<Answer>, ApiError>, Instant) {
-        let span = span::of(&self.request, self.attempts.len());
+        let span = span::of(self.core.service, &self.request, self.attempts.len());
         let result = self.exchange(sent).instrument(span.clone()).await;
         let ended = Instant::now();
         let outcome = match &result {
@@ -154,14 +156,14 @@ impl Call {
 
     /// Sends the request once, at the time `sent`, and reads its answer, within the limits.
     async fn exchange(&mut self, sent: Instant) -> Result<Box<Answer>, ApiError> {
-        let core = &self.request.core;
+        let core = self.core;
         let attempt_ends = later(sent, core.attempt_timeout);
         let (ends, limit, within) = match self.deadline {
             Some(deadline) if deadline <= attempt_ends => (deadline, Limit::Deadline, self.request.deadline),
             Some(_) | None => (attempt_ends, Limit::Attempt, core.attempt_timeout),
         };
         let mut answer = None;
-        let end = timeout_at(ends, exchange(&self.request, &mut answer)).await.unwrap_or(Ok(End::TimedOut))?;
+        let end = timeout_at(ends, exchange(core, &self.request, &mut answer)).await.unwrap_or(Ok(End::TimedOut))?;
         self.quota = answer.as_ref().and_then(|answer| quota(&answer.head));
         match (answer, end) {
             (Some(answer), End::Complete) if answer.head.status.is_success() => Ok(answer),
@@ -172,7 +174,7 @@ impl Call {
     /// The error that follows from what has come.
     #[cold]
     fn failure(&self, answer: Option<Box<Answer>>, end: End, timed_out: impl FnOnce() -> TimeoutError) -> ApiError {
-        let core = &self.request.core;
+        let core = self.core;
         let Some(answer) = answer else {
             return timed_out().into();
         };
@@ -214,7 +216,7 @@ impl Call {
                 None => Verdict::Silent,
             },
         };
-        let policy = self.request.retry;
+        let policy = &self.request.retry;
         let (own, spread) = (self.random.f64(), self.random.f64());
         pass.answered(
             ended,
@@ -239,7 +241,7 @@ impl Call {
     fn plan_wait(&mut self, delay: Duration, source: WaitSource) {
         let Some(attempt) = self.attempts.last_mut() else { return };
         (attempt.wait, attempt.wait_source) = (Some(delay), Some(source));
-        self.request.core.observer.tell(|| Event::RetryScheduled {
+        self.core.observer.tell(|| Event::RetryScheduled {
             method: self.request.method.clone(),
             path: self.request.url.path().into(),
             attempt: attempt.clone(),
@@ -281,7 +283,7 @@ impl Call {
             status: head.status,
             headers: head.headers,
             body: body.whole(),
-            secret: Arc::clone(&self.request.core.secret),
+            secret: Arc::clone(&self.core.secret),
             trace: self.trace(ended, None),
         }
     }
@@ -295,7 +297,7 @@ impl Call {
 
     /// The error that the call ends with, which came after the error `before`.
     fn ended(self, error: ApiError, before: Option<ApiError>, reason: StopReason) -> ApiError {
-        let core = Arc::clone(&self.request.core);
+        let core = self.core;
         let mut error = error.after(before);
         // Where the gate let the call not through, nobody failed to answer.
         if self.held_until.is_none() {
@@ -315,7 +317,7 @@ impl Call {
 
     fn trace(self, ended: Instant, stop_reason: Option<StopReason>) -> Trace {
         Trace {
-            service: self.request.core.service,
+            service: self.core.service,
             path: Some(self.request.refused_path.unwrap_or_else(|| self.request.url.path().into())),
             method: Some(self.request.method),
             elapsed: ended.saturating_duration_since(self.began),

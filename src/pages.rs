@@ -91,10 +91,10 @@ pub struct Page<T> {
 
 impl<T: DeserializeOwned> Pages<T> {
     pub(crate) fn new(mut request: Request) -> Self {
-        let first = match address::take_page(&mut request.0.url) {
+        let first = match address::take_page(&mut request.description.url) {
             Ok(page) => page.unwrap_or(1),
             Err(problem) => {
-                request.0.problem.get_or_insert(problem);
+                request.description.problem.get_or_insert(problem);
                 1
             }
         };
@@ -207,7 +207,7 @@ impl<T: DeserializeOwned> Stream for Pages<T> {
         let call = pages.call.get_or_insert_with(|| Box::pin(request.page(pages.number).send()));
         let result = ready!(call.as_mut().poll(context));
         pages.call = None;
-        let mut segments = request.0.url.path_segments().into_iter().flatten();
+        let mut segments = request.description.url.path_segments().into_iter().flatten();
         let resource = segments.rfind(|segment| !segment.is_empty()).unwrap_or_default().to_owned();
         let page = result.and_then(|response| pages.read(&response, &resource));
         if page.is_err() {

@@ -26,12 +26,14 @@ mod query;
 /// What is wrong with the description is reported by these two, as [`ApiError::Build`], before anything is sent.
 #[must_use = "a request is sent by `send` or `fetch`"]
 #[derive(Debug)]
-pub struct Request(pub(crate) Box<Description>);
+pub struct Request {
+    pub(crate) core: Arc<Core>,
+    pub(crate) description: Box<Description>,
+}
 
 /// What a request is made of. In one place on the heap, since it moves from hand to hand while it is described.
 #[derive(Debug)]
 pub(crate) struct Description {
-    pub(crate) core: Arc<Core>,
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
@@ -46,7 +48,7 @@ pub(crate) struct Description {
 
 impl Request {
     pub(crate) fn new(core: &Arc<Core>, method: Method, path: &str) -> Self {
-        let mut request = Description {
+        let mut description = Description {
             idempotent: method.is_idempotent(),
             method,
             url: core.base_url.clone(),
@@ -56,12 +58,11 @@ impl Request {
             deadline: core.deadline,
             problem: None,
             refused_path: None,
-            core: Arc::clone(core),
         };
-        if let Err(problem) = address::add_path(&mut request.url, path) {
-            (request.problem, request.refused_path) = (Some(problem), Some(address::showable(path).into()));
+        if let Err(problem) = address::add_path(&mut description.url, path) {
+            (description.problem, description.refused_path) = (Some(problem), Some(address::showable(path).into()));
         }
-        Self(Box::new(request))
+        Self { core: Arc::clone(core), description: Box::new(description) }
     }
 
     /// Adds one segment to the path, percent-encoded, so that an id cannot change the path: `a/b` becomes `a%2Fb`.
@@ -88,8 +89,9 @@ impl Request {
     /// Sets a header. The key's own header, `Cookie`, `Origin`, `Referer`, `Host` and those that frame the message are
     /// refused: the client answers for them.
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        let header = header(&self.core.key_header, name.as_ref(), value.as_ref());
         self.change(|request| {
-            let (name, value) = header(&request.core.key_header, name.as_ref(), value.as_ref())?;
+            let (name, value) = header?;
             request.headers.insert(name, value);
             Ok(())
         })
@@ -110,7 +112,7 @@ impl Request {
 
     /// Sets the body to these bytes. Give their `Content-Type` with [`header`](Self::header).
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
-        self.0.body = body.into();
+        self.description.body = body.into();
         self
     }
 
@@ -119,7 +121,7 @@ impl Request {
     ///
     /// With `true` the request is sent again also after an answer that leaves open whether it took effect.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
-        self.0.idempotent = idempotent;
+        self.description.idempotent = idempotent;
         self
     }
 
@@ -131,7 +133,7 @@ impl Request {
 
     /// Sets when this call is tried again. Defaults to the client's policy.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.0.retry = policy;
+        self.description.retry = policy;
         self.change(|_| match policy.contradiction() {
             Some(problem) => Err(BuildError::new(BuildErrorKind::Configuration, problem)),
             None => Ok(()),
@@ -141,7 +143,7 @@ impl Request {
     /// Sets how long this call may take, all attempts and waits included. Defaults to the client's deadline;
     /// `Duration::MAX` is none.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.0.deadline = deadline;
+        self.description.deadline = deadline;
         self.change(|_| {
             if deadline.is_zero() {
                 return Err(BuildError::new(
@@ -162,7 +164,7 @@ impl Request {
     /// Any [`ApiError`]. The error's [`stop_reason`](ApiError::stop_reason) says why the call was not tried (again), its
     /// [`attempts`](ApiError::attempts) what was tried.
     pub async fn send(self) -> Result<Response, ApiError> {
-        call::run(self.0).await
+        call::run(self.core, self.description).await
     }
 
     /// Makes the call, with retries, and decodes the answer from JSON; see [`Response::json`].
@@ -181,24 +183,24 @@ impl Request {
 
     /// This request, for the page of this number.
     pub(crate) fn page(&mut self, number: u64) -> Self {
-        let Description { core, method, url, headers, body, problem, refused_path, .. } = &mut *self.0;
+        let Description { method, url, headers, body, problem, refused_path, .. } = &mut *self.description;
         let mut url = url.clone();
         address::add_query(&mut url, &format!("page={number}"));
-        Self(Box::new(Description {
-            core: Arc::clone(core),
+        let description = Description {
             method: method.clone(),
             url,
             headers: headers.clone(),
             body: body.clone(),
             problem: problem.take(),
             refused_path: refused_path.clone(),
-            ..*self.0
-        }))
+            ..*self.description
+        };
+        Self { core: Arc::clone(&self.core), description: Box::new(description) }
     }
 
     fn change(mut self, change: impl FnOnce(&mut Description) -> Result<(), Box<BuildError>>) -> Self {
-        if self.0.problem.is_none() {
-            self.0.problem = change(&mut self.0).err();
+        if self.description.problem.is_none() {
+            self.description.problem = change(&mut self.description).err();
         }
         self
     }

@@ -5,13 +5,18 @@ use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 use http::response::Parts;
 
+use crate::client::Core;
 use crate::error::{ApiError, MAX_ERROR_BODY, TransportError};
 use crate::request::Description;
 use crate::transport::{Body, HttpRequest};
 
 /// Sends the request and reads the answer into `answer`, where it also is if the time is up midway.
-pub(super) async fn exchange(request: &Description, answer: &mut Option<Box<Answer>>) -> Result<End, ApiError> {
-    let Description { core, method, url, headers, body, .. } = request;
+pub(super) async fn exchange(
+    core: &Core,
+    request: &Description,
+    answer: &mut Option<Box<Answer>>,
+) -> Result<End, ApiError> {
+    let Description { method, url, headers, body, .. } = request;
     let mut all_headers = core.headers.clone();
     for (name, value) in headers {
         all_headers.insert(name, value.clone());

@@ -7,7 +7,7 @@ use crate::error::Outcome;
 use crate::request::Description;
 
 /// The span of the attempt that follows `resent` earlier ones. It holds no query, header or body.
-pub(super) fn of(request: &Description, resent: usize) -> Span {
+pub(super) fn of(service: &str, request: &Description, resent: usize) -> Span {
     let span = tracing::info_span!(
         "http.client.request",
         otel.name = request.method.as_str(),
@@ -19,7 +19,7 @@ pub(super) fn of(request: &Description, resent: usize) -> Span {
         server.address = request.url.host_str().unwrap_or_default(),
         server.port = request.url.port_or_known_default(),
         error.r#type = Empty,
-        steadfast.service = request.core.service,
+        steadfast.service = service,
     );
     if resent > 0 {
         span.record("http.request.resend_count", resent);
