@@ -1,4 +1,5 @@
-//! Times every part with criterion, each group after the other: `cargo bench --package steadfast-speed`.
+//! Times every part with criterion, each group after the other; `thrpt` tells how often a second it was done, since a run of
+//! calls is several: `cargo bench --package steadfast-speed --bench parts`.
 
 use std::time::Duration;
 
