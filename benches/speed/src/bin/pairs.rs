@@ -1,5 +1,5 @@
 //! Compares this crate with its peers in pairs, prints the tables of `docs/performance.md` and draws its first chart:
-//! `pairs [LAUNCHES ROUNDS]`, 10 launches of 21 rounds unless told, which take ten minutes.
+//! `pairs [LAUNCHES ROUNDS]`, 10 launches of 21 rounds unless told.
 
 use steadfast_speed::callers::Caller;
 use steadfast_speed::chart;
