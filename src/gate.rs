@@ -113,9 +113,9 @@ impl<'a> Pass<'a> {
         Self { gate, sent: Some(sent), at }
     }
 
-    /// Tells the gate at the time `now` what came of the request. `own_wait` is how long to close at least after so many refusals: of this
-    /// call, or in a row if they name no wait. `spread` is how much longer than that, so that clients which were told the
-    /// same moment come apart. Returns for how long a refusal holds everyone back.
+    /// Tells the gate at the time `now` what came of the request. `own_wait` is how long to close at least after so many
+    /// refusals: of this call, or in a row if they name no wait. `spread` is how much longer than that, so that clients
+    /// which were told the same moment come apart. Returns for how long a refusal holds everyone back.
     pub(crate) fn answered(
         mut self,
         now: Instant,

@@ -4,6 +4,8 @@ use std::error::Error;
 
 use plotters::prelude::*;
 
+type Failure = DrawingAreaErrorKind<std::io::Error>;
+
 const OURS: RGBColor = RGBColor(0, 114, 178);
 const THEIRS: RGBColor = RGBColor(213, 94, 0);
 
@@ -38,12 +40,7 @@ pub fn throughput(rows: &[(&str, [[f64; 3]; 2])], path: &str) -> Result<(), Box<
             .label(name)
             .legend(move |(x, y)| Circle::new((x + 9, y), 5, colour.filled()));
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.9))
-        .border_style(BLACK.mix(0.3))
-        .draw()?;
+    legend(&mut chart)?;
     area.present()?;
     Ok(())
 }
@@ -73,13 +70,17 @@ pub fn scale(time: &[Line<'_>], memory: &[Line<'_>], path: &str) -> Result<(), B
                 .label(*name)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .background_style(WHITE.mix(0.9))
-            .border_style(BLACK.mix(0.3))
-            .draw()?;
+        legend(&mut chart)?;
     }
     area.present()?;
     Ok(())
+}
+
+fn legend<'a, C: CoordTranslate>(chart: &mut ChartContext<'a, SVGBackend<'a>, C>) -> Result<(), Failure> {
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .background_style(WHITE.mix(0.9))
+        .border_style(BLACK.mix(0.3))
+        .draw()
 }
