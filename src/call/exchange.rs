@@ -1,9 +1,9 @@
 //! One request going out and its answer coming in, as far as it comes.
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 use http::response::Parts;
+use http::{Response, StatusCode};
 
 use crate::client::Core;
 use crate::error::{ApiError, MAX_ERROR_BODY, TransportError};
@@ -16,28 +16,49 @@ pub(super) async fn exchange(
     request: &Description,
     answer: &mut Option<Box<Answer>>,
 ) -> Result<End, ApiError> {
+    let (begun, mut body) = core.transport.send(outgoing(core, request)).await.map(Answer::begun)?;
+    let begun = answer.insert(begun);
+    let most = if begun.head.status.is_success() { core.max_body } else { MAX_ERROR_BODY };
+    match begun.collected(most) {
+        Some(collected) => Ok(collected.read(&mut body, most).await),
+        None => Ok(End::TooLong),
+    }
+}
+
+/// The request with the headers that every request has.
+fn outgoing(core: &Core, request: &Description) -> HttpRequest {
     let Description { method, url, headers, body, .. } = request;
     let mut all_headers = core.headers.clone();
     for (name, value) in headers {
         all_headers.insert(name, value.clone());
     }
-    let outgoing = HttpRequest { method: method.clone(), url: url.clone(), headers: all_headers, body: body.clone() };
-    let (head, body) = core.transport.send(outgoing).await?.into_parts();
-    let is_success = head.status.is_success();
-    let most = if is_success { core.max_body } else { MAX_ERROR_BODY };
-    let Answer { head, body: collected } = &mut **answer.insert(Box::new(Answer { head, body: Collected::default() }));
-    let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if is_success && head.status != StatusCode::NO_CONTENT && announced.is_some_and(|length| length > most as u64) {
-        return Ok(End::TooLong);
-    }
-    collected.expected = announced.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
-    Ok(collected.read(body, most).await)
+    HttpRequest { method: method.clone(), url: url.clone(), headers: all_headers, body: body.clone() }
 }
 
 /// An answer as far as it has come.
 pub(super) struct Answer {
     pub(super) head: Parts,
     pub(super) body: Collected,
+}
+
+impl Answer {
+    /// An answer of which only the head has come, and where its body will.
+    fn begun(response: Response<Body>) -> (Box<Self>, Body) {
+        let (head, body) = response.into_parts();
+        (Box::new(Self { head, body: Collected::default() }), body)
+    }
+
+    /// Where the body is gathered; `None` for a success that announces a longer one than `most` bytes.
+    fn collected(&mut self, most: usize) -> Option<&mut Collected> {
+        let Parts { status, headers, .. } = &self.head;
+        let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let may_be_longer = !status.is_success() || *status == StatusCode::NO_CONTENT;
+        if !may_be_longer && announced.is_some_and(|length| length > most as u64) {
+            return None;
+        }
+        self.body.expected = announced.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        Some(&mut self.body)
+    }
 }
 
 /// How the reading of an answer ended.
@@ -58,7 +79,7 @@ pub(super) struct Collected {
 }
 
 impl Collected {
-    async fn read(&mut self, mut body: Body, most: usize) -> End {
+    async fn read(&mut self, body: &mut Body, most: usize) -> End {
         let mut room = most;
         while let Some(piece) = body.next().await {
             let mut piece = match piece {
