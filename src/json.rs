@@ -12,12 +12,21 @@ pub(crate) struct Members<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
 impl<'a> Members<'a> {
     /// The members that came whole, in order; none if the text is not a JSON object.
     pub(crate) fn of(text: &'a str) -> Self {
+        // An error means that the rest is truncated or not JSON; what was gathered until there stays.
+        Self::gathered(text).0
+    }
+
+    /// All members; `None` if the text is not a JSON object, or one of them cannot be read.
+    pub(crate) fn all(text: &'a str) -> Option<Self> {
+        let (members, end) = Self::gathered(text);
+        end.is_ok().then_some(members)
+    }
+
+    fn gathered(text: &'a str) -> (Self, serde_json::Result<()>) {
         const USUAL: usize = 8;
         let mut members = Self(Vec::with_capacity(USUAL));
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        // An error means that the rest is truncated or not JSON; what was gathered until there stays.
-        let _ = deserializer.deserialize_map(&mut members);
-        members
+        let end = serde_json::Deserializer::from_str(text).deserialize_map(&mut members);
+        (members, end)
     }
 
     /// What `read` makes of the last member of this name that it can read.

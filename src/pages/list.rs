@@ -1,10 +1,9 @@
 //! The list in the body of a page.
 
-use std::collections::BTreeMap;
-
 use serde_json::value::RawValue;
 
 use crate::error::ApiError;
+use crate::json::Members;
 use crate::response::Response;
 
 /// The list in a body, still unread, and what the body says about its place in the whole.
@@ -25,26 +24,24 @@ impl<'a> List<'a> {
         if is_list(body) || is_null(body) {
             return Ok(bare(items(body)));
         }
-        let Ok(members) = serde_json::from_str::<BTreeMap<String, &'a RawValue>>(body.get()) else {
+        let Some(members) = Members::all(body.get()) else {
             return Err(response.is_not("a page of a list", "it is neither a list nor an object that holds one"));
         };
-        let is_resource = |name: &str| plain(name).eq(plain(resource));
-        let mut lists = members.iter().filter(|(_, value)| is_list(value));
-        let found = members
-            .get_key_value("data")
-            .filter(|(_, value)| is_list(value))
-            .or_else(|| members.iter().find(|(name, value)| is_list(value) && is_resource(name)))
-            .or_else(|| lists.next().filter(|_| lists.next().is_none()))
-            .or_else(|| members.get_key_value("data").filter(|(_, value)| is_null(value)));
+        let lists = || members.0.iter().rev().filter(|(_, value)| is_list(value));
+        let found = lists()
+            .find(|(name, _)| name == "data")
+            .or_else(|| lists().find(|(name, _)| plain(name).eq(plain(resource))))
+            .or_else(|| lists().next().filter(|_| lists().count() == 1))
+            .or_else(|| members.0.iter().rev().find(|(name, value)| name == "data" && is_null(value)));
         let Some((member, list)) = found else {
             let problem = format!("no member `data` or {resource:?} holds a list, nor is another the only one");
             return Err(response.is_not("a page of a list", problem));
         };
-        let place = members.get("pagination").and_then(|place| serde_json::from_str(place.get()).ok());
-        let place: BTreeMap<String, &RawValue> = place.unwrap_or_default();
-        let number = |name: &str| place.get(name).or_else(|| members.get(name))?.get().parse().ok();
+        let place = members.last("pagination", |place| Some(Members::of(place.get()))).unwrap_or_default();
+        let read = |number: &RawValue| number.get().parse().ok();
+        let number = |name: &str| place.last(name, read).or_else(|| members.last(name, read));
         Ok(Self {
-            member: Some(member.clone()),
+            member: Some(member.clone().into_owned()),
             text: items(list),
             page: number("page"),
             limit: number("limit").or_else(|| number("per_page")),
