@@ -20,9 +20,9 @@ pub fn throughput(rows: &[(&str, [[f64; 3]; 2])], path: &str) -> Result<(), Box<
         .margin(12)
         .margin_right(40)
         .x_label_area_size(40)
-        .build_cartesian_2d(0.1..1.4, -0.6..height - 0.2)?;
+        .build_cartesian_2d(0.1..1.4, -0.6..height + 0.6)?;
     chart.configure_mesh().disable_y_mesh().disable_y_axis().x_labels(14).light_line_style(TRANSPARENT).draw()?;
-    chart.draw_series([PathElement::new([(1.0, -0.6), (1.0, height - 0.2)], BLACK.stroke_width(1))])?;
+    chart.draw_series([PathElement::new([(1.0, -0.6), (1.0, height + 0.6)], BLACK.stroke_width(1))])?;
     for (index, (name, _)) in rows.iter().enumerate() {
         chart.draw_series([Text::new((*name).to_owned(), (0.11, row(index) + 0.15), ("sans-serif", 14))])?;
     }
