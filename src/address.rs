@@ -50,6 +50,29 @@ pub(crate) fn base(text: &str, allow_http: bool) -> Result<Url, Box<BuildError>>
 
 /// Adds a path, and a query if it has one, to the base URL. The result is always below the base URL.
 pub(crate) fn add_path(url: &mut Url, path: &str) -> Result<(), Box<BuildError>> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_');
+    let (path, query) = match path.as_bytes() {
+        // As most paths are: nothing in it can change where it leads.
+        [b'/'] => (path, ""),
+        [b'/', second, rest @ ..] if *second != b'/' && is_plain(*second) && rest.iter().copied().all(is_plain) => {
+            (path, "")
+        }
+        _ => checked(path)?,
+    };
+    match url.path().trim_end_matches('/') {
+        "" => url.set_path(path),
+        base => {
+            let path = [base, path].concat();
+            url.set_path(&path);
+        }
+    }
+    add_query(url, query);
+    Ok(())
+}
+
+/// The path and its query, if they lead to where they seem to.
+#[cold]
+fn checked(path: &str) -> Result<(&str, &str), Box<BuildError>> {
     let problem = |problem: &str| Err(BuildError::new(BuildErrorKind::Path, problem));
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     if !path.starts_with('/') {
@@ -70,10 +93,7 @@ pub(crate) fn add_path(url: &mut Url, path: &str) -> Result<(), Box<BuildError>>
     if path.split('/').any(is_dot_segment) {
         return problem("the path holds a `.` or `..` segment, plain or encoded, which would change the path");
     }
-    let path = [url.path().trim_end_matches('/'), path].concat();
-    url.set_path(&path);
-    add_query(url, query);
-    Ok(())
+    Ok((path, query))
 }
 
 /// As much of a refused path as an error may show: no query, and of a whole address neither user name nor password.

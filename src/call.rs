@@ -1,5 +1,6 @@
 //! The one place where a call happens: gate, send, read, classify, decide, wait, and again.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -7,10 +8,11 @@ use http::response::Parts;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument;
 
+use crate::answer::{Answer, End};
 use crate::client::Core;
 use crate::error::{
-    ApiError, Attempt, DecodeError, Limit, MAX_ERROR_BODY, Outcome, PartialAnswer, Rejection, Sent, TimeoutError,
-    Trace, request_id,
+    ApiError, Attempt, BuildError, DecodeError, Limit, MAX_ERROR_BODY, Outcome, PartialAnswer, Rejection, Sent,
+    TimeoutError, Trace, request_id,
 };
 use crate::event::Event;
 use crate::gate::{Held, Pass, Patience, Quota, Verdict, later};
@@ -18,65 +20,40 @@ use crate::request::Description;
 use crate::response::Response;
 use crate::retry::budget::Loan;
 use crate::retry::{CallState, Decision, StopReason, WaitSource, after};
-use exchange::{Answer, End, exchange};
+use exchange::exchange;
 
 mod exchange;
 mod span;
 
-/// Makes the call until it succeeds or the policy says stop.
-pub(crate) async fn run(core: Arc<Core>, mut request: Box<Description>) -> Result<Response, ApiError> {
-    let core = &*core;
-    let problem = request.problem.take();
-    let mut call = Call::new(core, request);
+/// Makes the call until it succeeds or the policy says stop. A request with a problem is not sent.
+pub(crate) async fn run(
+    core: Arc<Core>,
+    request: Box<Description>,
+    problem: Option<Box<BuildError>>,
+) -> Result<Response, ApiError> {
+    let mut call = Call::new(&core, request);
     if let Some(problem) = problem {
         return Err(call.not_made(problem.into()));
     }
-    let mut last_error: Option<ApiError> = None;
-    let mut loan: Option<Loan<'_>> = None;
     loop {
         let pass = match call.enter().await {
             Ok(pass) => pass,
-            Err(held) => {
-                let (error, reason) = call.not_let_through(held);
-                return Err(call.ended(last_error.unwrap_or(error), None, reason));
-            }
+            Err(held) => return Err(call.not_let_through(held)),
         };
         call.note_wait();
         let (result, ended) = call.attempt(pass.at).await;
         let held_back = call.tell_gate(pass, ended, &result);
-        let error = match result {
+        match result {
             Ok(answer) => {
-                match loan {
-                    Some(loan) => drop(loan), // goes back
-                    None => core.budget.deposit(1),
-                }
-                return Ok(call.succeeded(*answer, ended));
+                let (request, attempts, elapsed) = call.succeeded(ended);
+                return Ok(Response { answer, elapsed, attempts, request, core });
             }
-            Err(error) => error,
-        };
-        if let Some(loan) = loan.take()
-            && error.is_retryable()
-        {
-            loan.spend();
+            Err(error) => {
+                if let Some(delay) = call.again(error, held_back)? {
+                    sleep(delay).await;
+                }
+            }
         }
-        let state = call.state();
-        let (delay, source) = match call.request.retry.decide(&error, &state) {
-            Decision::Wait { delay, source } => (delay, source),
-            Decision::Stop(reason) => return Err(call.ended(error, last_error, reason)),
-        };
-        loan = core.budget.withdraw(error.is_rate_limit());
-        if loan.is_none() {
-            return Err(call.ended(error, last_error, StopReason::BudgetEmpty));
-        }
-        // After a refusal the gate does the waiting, where those that were refused stand first in one queue.
-        if let Some(wait) = held_back {
-            let is_as_asked = error.rejection().and_then(Rejection::asked_wait) == Some(wait);
-            call.plan_wait(wait, if is_as_asked { source } else { WaitSource::Backoff });
-        } else {
-            call.plan_wait(delay, source);
-            sleep(delay).await;
-        }
-        last_error = Some(error.after(last_error));
     }
 }
 
@@ -86,7 +63,8 @@ struct Call<'a> {
     request: Box<Description>,
     began: Instant,
     deadline: Option<Instant>,
-    random: fastrand::Rng,
+    /// Where chance comes from; most calls need none.
+    random: Option<fastrand::Rng>,
     attempts: Vec<Attempt>,
     /// How many of the attempts the service refused over its limit.
     refusals: u32,
@@ -94,6 +72,9 @@ struct Call<'a> {
     quota: Option<Quota>,
     /// When the gate opens that did not let it through.
     held_until: Option<SystemTime>,
+    /// What the retry that is under way has taken out of the budget.
+    loan: Option<Loan<'a>>,
+    last_error: Option<ApiError>,
 }
 
 impl<'a> Call<'a> {
@@ -101,7 +82,7 @@ impl<'a> Call<'a> {
         let began = Instant::now();
         Self {
             deadline: began.checked_add(request.deadline),
-            random: request.retry.random(),
+            random: None,
             core,
             request,
             began,
@@ -109,6 +90,8 @@ impl<'a> Call<'a> {
             refusals: 0,
             quota: None,
             held_until: None,
+            loan: None,
+            last_error: None,
         }
     }
 
@@ -122,31 +105,36 @@ impl<'a> Call<'a> {
 
     /// Waits for leave to send, no longer than the deadline.
     async fn enter(&self) -> Result<Pass<'a>, Option<Held>> {
-        self.core.gate.enter(self.refusals, self.patience()).await
+        let now = if self.attempts.is_empty() { self.began } else { Instant::now() };
+        self.core.gate.enter(now, self.refusals, self.patience()).await
     }
 
     /// Sends the request once, at the time `sent`, reads its answer, and records the attempt. Says when that ended.
     async fn attempt(&mut self, sent: Instant) -> (Result<Box<Answer>, ApiError>, Instant) {
         let span = span::of(self.core.service, &self.request, self.attempts.len());
-        let result = self.exchange(sent).instrument(span.clone()).await;
+        let result = {
+            let exchange = pin!(self.exchange(sent));
+            match &span {
+                None => exchange.await,
+                Some(span) => exchange.instrument(span.clone()).await,
+            }
+        };
         let ended = Instant::now();
-        let outcome = match &result {
-            Ok(answer) => Some(Outcome::Answered { status: answer.head.status, code: None }),
-            Err(error) => error.outcome(),
+        let (outcome, malformed_hints) = match &result {
+            Ok(answer) => (Some(Outcome::Answered { status: answer.head.status, code: None }), Vec::new()),
+            Err(error) => came_of(error),
         };
         if let Some(outcome) = outcome {
-            span::record(&span, &outcome, result.is_err());
+            if let Some(span) = span {
+                span::record(&span, &outcome, result.is_err());
+            }
             self.attempts.reserve_exact(1); // most calls need no more
             self.attempts.push(Attempt {
                 number: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1),
                 began: sent.saturating_duration_since(self.began),
                 took: ended.saturating_duration_since(sent),
                 outcome,
-                malformed_hints: result
-                    .as_ref()
-                    .err()
-                    .and_then(ApiError::rejection)
-                    .map_or_else(Vec::new, |rejection| rejection.malformed_hints.clone()),
+                malformed_hints,
                 wait: None,
                 wait_source: None,
             });
@@ -163,7 +151,10 @@ impl<'a> Call<'a> {
             Some(_) | None => (attempt_ends, Limit::Attempt, core.attempt_timeout),
         };
         let mut answer = None;
-        let end = timeout_at(ends, exchange(core, &self.request, &mut answer)).await.unwrap_or(Ok(End::TimedOut))?;
+        let end = {
+            let exchange = pin!(exchange(core, &self.request, &mut answer));
+            timeout_at(ends, exchange).await.unwrap_or(Ok(End::TimedOut))?
+        };
         self.quota = answer.as_ref().and_then(|answer| quota(&answer.head));
         match (answer, end) {
             (Some(answer), End::Complete) if answer.head.status.is_success() => Ok(answer),
@@ -175,11 +166,12 @@ impl<'a> Call<'a> {
     #[cold]
     fn failure(&self, answer: Option<Box<Answer>>, end: End, timed_out: impl FnOnce() -> TimeoutError) -> ApiError {
         let core = self.core;
-        let Some(answer) = answer else {
+        let Some(mut answer) = answer else {
             return timed_out().into();
         };
-        let Answer { head, body } = *answer;
-        let (status, body) = (head.status, body.whole());
+        answer.gather();
+        let Answer { head, body, .. } = *answer;
+        let status = head.status;
         if !status.is_success() {
             return (core.read)(status, &head.headers, body, Some(&core.secret));
         }
@@ -203,21 +195,11 @@ impl<'a> Call<'a> {
         ended: Instant,
         result: &Result<Box<Answer>, ApiError>,
     ) -> Option<Duration> {
-        let verdict = match result {
-            Ok(_) => Verdict::Took,
-            Err(error) => match error.refusal() {
-                Some(rejection) => {
-                    self.refusals = self.refusals.saturating_add(1);
-                    let rejection = Arc::new(rejection.clone());
-                    Verdict::Refused { hint: rejection.asked_wait(), times: self.refusals, rejection }
-                }
-                None if error.status().is_some() => Verdict::Took,
-                None if error.proves_no_effect() => Verdict::Unsent,
-                None => Verdict::Silent,
-            },
+        let (verdict, [own, spread]) = match result {
+            Ok(_) => (Verdict::Took, [0.0; 2]),
+            Err(error) => self.verdict(error),
         };
         let policy = &self.request.retry;
-        let (own, spread) = (self.random.f64(), self.random.f64());
         pass.answered(
             ended,
             verdict,
@@ -227,6 +209,58 @@ impl<'a> Call<'a> {
         )
     }
 
+    /// What an error means for the gate, and the chance that goes into how long it closes.
+    #[cold]
+    fn verdict(&mut self, error: &ApiError) -> (Verdict, [f64; 2]) {
+        let verdict = match error.refusal() {
+            Some(rejection) => {
+                self.refusals = self.refusals.saturating_add(1);
+                let rejection = Arc::new(rejection.clone());
+                let verdict = Verdict::Refused { hint: rejection.asked_wait(), times: self.refusals, rejection };
+                return (verdict, [self.random().f64(), self.random().f64()]);
+            }
+            None if error.status().is_some() => Verdict::Took,
+            None if error.proves_no_effect() => Verdict::Unsent,
+            None => Verdict::Silent,
+        };
+        (verdict, [0.0; 2])
+    }
+
+    /// Decides whether another attempt follows, and plans it: after a wait of this length, or as soon as the gate lets it,
+    /// which holds all calls back for as long as `held_back`.
+    #[cold]
+    fn again(&mut self, error: ApiError, held_back: Option<Duration>) -> Result<Option<Duration>, ApiError> {
+        if let Some(loan) = self.loan.take()
+            && error.is_retryable()
+        {
+            loan.spend();
+        }
+        let state = self.state();
+        let (delay, source) = match self.request.retry.decide(&error, &state) {
+            Decision::Wait { delay, source } => (delay, source),
+            Decision::Stop(reason) => return Err(self.ended(error, reason)),
+        };
+        self.loan = self.core.budget.withdraw(error.is_rate_limit());
+        if self.loan.is_none() {
+            return Err(self.ended(error, StopReason::BudgetEmpty));
+        }
+        // After a refusal the gate does the waiting, where those that were refused stand first in one queue.
+        let delay = if let Some(wait) = held_back {
+            let is_as_asked = error.rejection().and_then(Rejection::asked_wait) == Some(wait);
+            self.plan_wait(wait, if is_as_asked { source } else { WaitSource::Backoff });
+            None
+        } else {
+            self.plan_wait(delay, source);
+            Some(delay)
+        };
+        self.last_error = Some(error.after(self.last_error.take()));
+        Ok(delay)
+    }
+
+    fn random(&mut self) -> &mut fastrand::Rng {
+        self.random.get_or_insert_with(|| self.request.retry.random())
+    }
+
     /// What the decision needs to know.
     fn state(&mut self) -> CallState {
         CallState {
@@ -234,7 +268,7 @@ impl<'a> Call<'a> {
             idempotent: self.request.idempotent,
             replayable: true,
             remaining: self.remaining(),
-            seed: self.random.u64(..),
+            seed: self.random().u64(..),
         }
     }
 
@@ -260,52 +294,54 @@ impl<'a> Call<'a> {
         attempt.wait = Some(actual);
     }
 
-    /// The error of a call that the gate did not let through, if it has no error of its own: the answer that closed the
-    /// gate, or that the time is up.
-    fn not_let_through(&mut self, held: Option<Held>) -> (ApiError, StopReason) {
+    /// What the response tells of the call, and how long it took.
+    fn succeeded(self, ended: Instant) -> (Box<Description>, Vec<Attempt>, Duration) {
+        let Self { core, mut request, attempts, began, loan, .. } = self;
+        loan.map_or_else(|| core.budget.deposit(1), drop); // a loan goes back
+        request.body = None; // may be large, and has done its work
+        (request, attempts, ended.saturating_duration_since(began))
+    }
+
+    /// The error of a call that the gate did not let through: its own last one, else the answer that closed the gate, or
+    /// that the time is up.
+    #[cold]
+    fn not_let_through(&mut self, held: Option<Held>) -> ApiError {
         if let Some(attempt) = self.attempts.last_mut() {
             (attempt.wait, attempt.wait_source) = (None, None);
         }
-        let timeout = TimeoutError::new(Limit::Deadline, self.request.deadline, Sent::Never);
-        let Some(Held { wait, beyond_max_wait, refusal }) = held else {
-            return (timeout.into(), StopReason::DeadlineWouldPass);
-        };
-        self.held_until = Some(after::add(SystemTime::now(), wait));
-        let reason = if beyond_max_wait { StopReason::WaitTooLong } else { StopReason::DeadlineWouldPass };
-        if let Some(refusal) = refusal {
-            return (ApiError::from((*refusal).clone()), reason);
+        let mut error = TimeoutError::new(Limit::Deadline, self.request.deadline, Sent::Never).into();
+        let mut reason = StopReason::DeadlineWouldPass;
+        if let Some(Held { wait, beyond_max_wait, refusal }) = held {
+            self.held_until = Some(after::add(SystemTime::now(), wait));
+            if beyond_max_wait {
+                reason = StopReason::WaitTooLong;
+            }
+            if let Some(refusal) = refusal {
+                error = ApiError::from((*refusal).clone());
+            }
         }
-        (timeout.into(), reason)
-    }
-
-    fn succeeded(self, Answer { head, body }: Answer, ended: Instant) -> Response {
-        Response {
-            status: head.status,
-            headers: head.headers,
-            body: body.whole(),
-            secret: Arc::clone(&self.core.secret),
-            trace: self.trace(ended, None),
-        }
+        let error = self.last_error.take().unwrap_or(error);
+        self.ended(error, reason)
     }
 
     /// The error of a call that could not be made.
     #[cold]
-    fn not_made(self, mut error: ApiError) -> ApiError {
-        *error.trace_mut() = self.trace(Instant::now(), None);
+    fn not_made(&mut self, mut error: ApiError) -> ApiError {
+        *error.trace_mut() = self.trace(None);
         error
     }
 
-    /// The error that the call ends with, which came after the error `before`.
-    fn ended(self, error: ApiError, before: Option<ApiError>, reason: StopReason) -> ApiError {
-        let core = self.core;
-        let mut error = error.after(before);
+    /// The error that the call ends with.
+    #[cold]
+    fn ended(&mut self, error: ApiError, reason: StopReason) -> ApiError {
+        let mut error = error.after(self.last_error.take());
         // Where the gate let the call not through, nobody failed to answer.
         if self.held_until.is_none() {
-            error.set_no_answer_row(core.no_answer);
+            error.set_no_answer_row(self.core.no_answer);
         }
         let trace = error.trace_mut();
-        *trace = Trace { earlier_answer: trace.earlier_answer.take(), ..self.trace(Instant::now(), Some(reason)) };
-        core.observer.tell(|| Event::GaveUp {
+        *trace = Trace { earlier_answer: trace.earlier_answer.take(), ..self.trace(Some(reason)) };
+        self.core.observer.tell(|| Event::GaveUp {
             method: error.method().cloned().unwrap_or_default(),
             path: error.path().unwrap_or_default().into(),
             last: error.attempts().last().cloned(),
@@ -315,18 +351,25 @@ impl<'a> Call<'a> {
         error
     }
 
-    fn trace(self, ended: Instant, stop_reason: Option<StopReason>) -> Trace {
+    fn trace(&mut self, stop_reason: Option<StopReason>) -> Trace {
+        let path = self.request.refused_path.take().unwrap_or_else(|| self.request.url.path().into());
         Trace {
             service: self.core.service,
-            path: Some(self.request.refused_path.unwrap_or_else(|| self.request.url.path().into())),
-            method: Some(self.request.method),
-            elapsed: ended.saturating_duration_since(self.began),
-            attempts: self.attempts,
+            path: Some(path),
+            method: Some(self.request.method.clone()),
+            elapsed: self.began.elapsed(),
+            attempts: std::mem::take(&mut self.attempts),
             stop_reason,
             held_until: self.held_until,
             earlier_answer: None,
         }
     }
+}
+
+/// What came of an attempt that failed, as far as it was one, and what of its hints was malformed.
+#[cold]
+fn came_of(error: &ApiError) -> (Option<Outcome>, Vec<Box<str>>) {
+    (error.outcome(), error.rejection().map_or_else(Vec::new, |rejection| rejection.malformed_hints.clone()))
 }
 
 /// What an answer tells of the quota.

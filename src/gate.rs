@@ -1,7 +1,7 @@
 //! The gate that all clones of a client share: it bounds what is under way, and after a refusal holds every call back until
 //! the service may be asked again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -66,9 +66,9 @@ impl Gate {
         Self { state: Mutex::new(State::new()), max_in_flight, observer }
     }
 
-    /// Waits for a turn. `refusals` is how often this call has been refused.
-    pub(crate) fn enter(&self, refusals: u32, patience: Patience) -> Enter<'_> {
-        Enter::new(self, refusals, patience)
+    /// Waits for a turn, from `now` on. `refusals` is how often this call has been refused.
+    pub(crate) fn enter(&self, now: Instant, refusals: u32, patience: Patience) -> Enter<'_> {
+        Enter::new(self, now, refusals, patience)
     }
 
     /// Changes the state, then lets through whom it can, wakes them and tells what happened.
@@ -76,6 +76,13 @@ impl Gate {
         // No code that runs under the lock panics halfway through a change.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut state);
+        if !state.is_quiet() {
+            self.settle(now, state);
+        }
+        result
+    }
+
+    fn settle(&self, now: Instant, mut state: MutexGuard<'_, State>) {
         let mut woken = Vec::new();
         state.admit(now, self.max_in_flight, &mut woken);
         // Those who are dropped with a waker may come back here, so that happens without the lock.
@@ -90,7 +97,6 @@ impl Gate {
         if let Some(wait) = news.closed {
             self.observer.tell(|| Event::GateClosed { wait });
         }
-        result
     }
 }
 

@@ -71,6 +71,7 @@
 )]
 
 mod address;
+mod answer;
 mod call;
 mod client;
 mod error;

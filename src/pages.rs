@@ -94,7 +94,7 @@ impl<T: DeserializeOwned> Pages<T> {
         let first = match address::take_page(&mut request.description.url) {
             Ok(page) => page.unwrap_or(1),
             Err(problem) => {
-                request.description.problem.get_or_insert(problem);
+                request.problem.get_or_insert(problem);
                 1
             }
         };

@@ -29,19 +29,20 @@ mod query;
 pub struct Request {
     pub(crate) core: Arc<Core>,
     pub(crate) description: Box<Description>,
+    /// What is wrong with the description.
+    pub(crate) problem: Option<Box<BuildError>>,
 }
 
 /// What a request is made of. In one place on the heap, since it moves from hand to hand while it is described.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Description {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub(crate) body: Option<Bytes>,
     pub(crate) idempotent: bool,
     pub(crate) retry: RetryPolicy,
     pub(crate) deadline: Duration,
-    pub(crate) problem: Option<Box<BuildError>>,
     /// The path as given, as far as an error may show it, if it cannot be sent.
     pub(crate) refused_path: Option<Box<str>>,
 }
@@ -53,16 +54,16 @@ impl Request {
             method,
             url: core.base_url.clone(),
             headers: HeaderMap::new(),
-            body: Bytes::new(),
+            body: None,
             retry: core.retry,
             deadline: core.deadline,
-            problem: None,
             refused_path: None,
         };
-        if let Err(problem) = address::add_path(&mut description.url, path) {
-            (description.problem, description.refused_path) = (Some(problem), Some(address::showable(path).into()));
+        let problem = address::add_path(&mut description.url, path).err();
+        if problem.is_some() {
+            description.refused_path = Some(address::showable(path).into());
         }
-        Self { core: Arc::clone(core), description: Box::new(description) }
+        Self { core: Arc::clone(core), description: Box::new(description), problem }
     }
 
     /// Adds one segment to the path, percent-encoded, so that an id cannot change the path: `a/b` becomes `a%2Fb`.
@@ -103,7 +104,7 @@ impl Request {
             let json = serde_json::to_vec(value).map_err(|error| {
                 BuildError::new(BuildErrorKind::Body, "the value cannot be written as JSON").with_source(error)
             })?;
-            request.body = json.into();
+            request.body = Some(json.into());
             let json = HeaderValue::from_static("application/json");
             request.headers.insert(CONTENT_TYPE, json);
             Ok(())
@@ -112,7 +113,7 @@ impl Request {
 
     /// Sets the body to these bytes. Give their `Content-Type` with [`header`](Self::header).
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
-        self.description.body = body.into();
+        self.description.body = Some(body.into());
         self
     }
 
@@ -164,7 +165,7 @@ impl Request {
     /// Any [`ApiError`]. The error's [`stop_reason`](ApiError::stop_reason) says why the call was not tried (again), its
     /// [`attempts`](ApiError::attempts) what was tried.
     pub async fn send(self) -> Result<Response, ApiError> {
-        call::run(self.core, self.description).await
+        call::run(self.core, self.description, self.problem).await
     }
 
     /// Makes the call, with retries, and decodes the answer from JSON; see [`Response::json`].
@@ -183,24 +184,14 @@ impl Request {
 
     /// This request, for the page of this number.
     pub(crate) fn page(&mut self, number: u64) -> Self {
-        let Description { method, url, headers, body, problem, refused_path, .. } = &mut *self.description;
-        let mut url = url.clone();
-        address::add_query(&mut url, &format!("page={number}"));
-        let description = Description {
-            method: method.clone(),
-            url,
-            headers: headers.clone(),
-            body: body.clone(),
-            problem: problem.take(),
-            refused_path: refused_path.clone(),
-            ..*self.description
-        };
-        Self { core: Arc::clone(&self.core), description: Box::new(description) }
+        let mut description = self.description.clone();
+        address::add_query(&mut description.url, &format!("page={number}"));
+        Self { core: Arc::clone(&self.core), description, problem: self.problem.take() }
     }
 
     fn change(mut self, change: impl FnOnce(&mut Description) -> Result<(), Box<BuildError>>) -> Self {
-        if self.description.problem.is_none() {
-            self.description.problem = change(&mut self.description).err();
+        if self.problem.is_none() {
+            self.problem = change(&mut self.description).err();
         }
         self
     }

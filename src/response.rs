@@ -9,8 +9,11 @@ use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::answer::Answer;
+use crate::client::Core;
 use crate::error::{ApiError, Attempt, DecodeError, Trace, request_id};
-use crate::secret::Secret;
+use crate::request::Description;
+use crate::retry::StopReason;
 
 /// A success answer of the service, with its body read.
 ///
@@ -31,36 +34,36 @@ use crate::secret::Secret;
 /// ```
 #[derive(Clone)]
 pub struct Response {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-    pub(crate) trace: Trace,
-    pub(crate) secret: Arc<Secret>,
+    pub(crate) answer: Box<Answer>,
+    pub(crate) elapsed: Duration,
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) request: Box<Description>,
+    pub(crate) core: Arc<Core>,
 }
 
 impl Response {
     /// The status, 200 to 299.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.answer.head.status
     }
 
     /// The headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        &self.answer.head.headers
     }
 
     /// The body, byte for byte; empty for a 204. Cloning it is cheap.
     #[must_use]
     pub fn body(&self) -> &Bytes {
-        &self.body
+        &self.answer.body
     }
 
     /// The body, without a copy.
     #[must_use]
     pub fn into_body(self) -> Bytes {
-        self.body
+        self.answer.body
     }
 
     /// The body as text.
@@ -69,8 +72,13 @@ impl Response {
     ///
     /// [`ApiError::Decode`] if it is not UTF-8. The request has taken effect.
     pub fn text(&self) -> Result<&str, ApiError> {
-        std::str::from_utf8(&self.body).map_err(|error| {
-            self.undecoded(DecodeError::not_text(self.status, self.body.clone(), error.valid_up_to(), &self.secret))
+        std::str::from_utf8(self.body()).map_err(|error| {
+            self.undecoded(DecodeError::not_text(
+                self.status(),
+                self.body().clone(),
+                error.valid_up_to(),
+                &self.core.secret,
+            ))
         })
     }
 
@@ -81,38 +89,38 @@ impl Response {
     ///
     /// [`ApiError::Decode`] if it is not JSON for a `T`; the error says where. The request has taken effect.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        DecodeError::decode(self.status, &self.body, &self.secret).map_err(|error| self.undecoded(error))
+        DecodeError::decode(self.status(), self.body(), &self.core.secret).map_err(|error| self.undecoded(error))
     }
 
     /// The id under which the service logged the request, if a header names it; without the key, should it hold that.
     #[must_use]
     pub fn request_id(&self) -> Option<Box<str>> {
-        request_id(&self.headers).map(|id| self.secret.strike_out_text(&id))
+        request_id(self.headers()).map(|id| self.core.secret.strike_out_text(&id))
     }
 
     /// The attempts that it took, in order; the last is the one that succeeded.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
-        &self.trace.attempts
+        &self.attempts
     }
 
     /// How long the call took, waits included.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.trace.elapsed
+        self.elapsed
     }
 
     /// The body's JSON, still unread.
     pub(crate) fn borrow_json(&self) -> Result<&RawValue, ApiError> {
-        DecodeError::borrow(self.status, &self.body, &self.secret).map_err(|error| self.undecoded(error))
+        DecodeError::borrow(self.status(), self.body(), &self.core.secret).map_err(|error| self.undecoded(error))
     }
 
     /// A part of the body, `text`, decoded from JSON: its member of this name, or all of it.
     pub(crate) fn json_of<T: DeserializeOwned>(&self, member: Option<&str>, text: &str) -> Result<T, ApiError> {
         serde_json::from_str(text).or_else(|_| {
             let part = Bytes::copy_from_slice(text.as_bytes());
-            DecodeError::decode(self.status, &part, &self.secret).map_err(|mut error| {
-                error.place_in(member, &self.secret.strike_out(self.body.clone()));
+            DecodeError::decode(self.status(), &part, &self.core.secret).map_err(|mut error| {
+                error.place_in(member, &self.core.secret.strike_out(self.body().clone()));
                 self.undecoded(error)
             })
         })
@@ -120,14 +128,22 @@ impl Response {
 
     /// The error for a body that is JSON and not what was expected.
     pub(crate) fn is_not(&self, expected: &'static str, problem: impl Into<Box<str>>) -> ApiError {
-        let body = self.secret.strike_out(self.body.clone());
-        self.undecoded(DecodeError::new(self.status, expected, problem, &body, 0))
+        let body = self.core.secret.strike_out(self.body().clone());
+        self.undecoded(DecodeError::new(self.status(), expected, problem, &body, 0))
     }
 
     fn undecoded(&self, mut error: Box<DecodeError>) -> ApiError {
         error.request_id = self.request_id();
         let mut error = ApiError::from(error);
-        *error.trace_mut() = Trace { stop_reason: Some(crate::StopReason::NotRetryable), ..self.trace.clone() };
+        *error.trace_mut() = Trace {
+            service: self.core.service,
+            method: Some(self.request.method.clone()),
+            path: Some(self.request.url.path().into()),
+            attempts: self.attempts.clone(),
+            elapsed: self.elapsed,
+            stop_reason: Some(StopReason::NotRetryable),
+            ..Trace::default()
+        };
         error
     }
 }
@@ -136,9 +152,9 @@ impl Response {
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
-            .field("status", &self.status)
-            .field("body_length", &self.body.len())
-            .field("attempts", &self.trace.attempts)
+            .field("status", &self.status())
+            .field("body_length", &self.body().len())
+            .field("attempts", &self.attempts)
             .finish_non_exhaustive()
     }
 }

@@ -1,12 +1,13 @@
 //! How a request reaches the service: [`Transport`].
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use http_body::Body as _;
 use url::Url;
 
 use crate::error::{ApiError, TransportError};
@@ -82,6 +83,7 @@ pub struct Body(Source);
 
 enum Source {
     Whole(Option<Bytes>),
+    Network(::reqwest::Body),
     Pieces(Box<Pieces>),
 }
 
@@ -95,14 +97,20 @@ impl Body {
         Self(Source::Pieces(Box::new(poll)))
     }
 
-    /// The next piece.
-    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, TransportError>> {
-        poll_fn(|context| self.poll_next(context)).await
+    /// How many bytes are still to come, if that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match &self.0 {
+            Source::Whole(bytes) => Some(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Source::Network(body) => body.size_hint().exact(),
+            Source::Pieces(_) => None,
+        }
     }
 
+    /// The next piece; `None` at the end.
     pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
         match &mut self.0 {
             Source::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
+            Source::Network(body) => reqwest::poll_next(body, context),
             Source::Pieces(poll) => poll(context),
         }
     }

@@ -2,12 +2,21 @@
 
 use tracing::Span;
 use tracing::field::Empty;
+use tracing::level_filters::LevelFilter;
 
 use crate::error::Outcome;
 use crate::request::Description;
 
-/// The span of the attempt that follows `resent` earlier ones. It holds no query, header or body.
-pub(super) fn of(service: &str, request: &Description, resent: usize) -> Span {
+/// The span of the attempt that follows `resent` earlier ones, if anyone listens.
+pub(super) fn of(service: &str, request: &Description, resent: usize) -> Option<Span> {
+    if LevelFilter::current() < LevelFilter::INFO {
+        return None;
+    }
+    Some(opened(service, request, resent)).filter(|span| !span.is_disabled())
+}
+
+/// It holds no query, header or body.
+fn opened(service: &str, request: &Description, resent: usize) -> Span {
     let span = tracing::info_span!(
         "http.client.request",
         otel.name = request.method.as_str(),

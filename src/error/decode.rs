@@ -98,24 +98,26 @@ impl DecodeError {
         body: &Bytes,
         secret: &Secret,
     ) -> Result<T, Box<Self>> {
-        serde_json::from_slice(json(body)).map_err(|_| {
-            // The second pass looks for the place, which costs time, in a body that can be shown.
-            let body = secret.strike_out(body.clone());
-            let json = json(&body);
-            let expected = std::any::type_name::<T>();
-            let mut deserializer = serde_json::Deserializer::from_slice(json);
-            let Err(located) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) else {
-                return Self::new(status, expected, "it is more than one JSON value".to_owned(), &body, 0);
-            };
-            let path = located.path().to_string();
-            let source = located.into_inner();
-            let reason = if body.trim_ascii().is_empty() { "it is empty".to_owned() } else { source.to_string() };
-            let at = offset(json, source.line(), source.column());
-            let mut error = Self::new(status, expected, reason, &body, at);
-            error.path = path.into();
-            error.source = Some(source);
-            error
-        })
+        serde_json::from_slice(json(body)).map_err(|_| Self::located::<T>(status, &secret.strike_out(body.clone())))
+    }
+
+    /// The error with the place where it is, which takes a second pass, over a body that can be shown.
+    #[cold]
+    fn located<T: DeserializeOwned>(status: StatusCode, body: &Bytes) -> Box<Self> {
+        let json = json(body);
+        let expected = std::any::type_name::<T>();
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        let Err(located) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) else {
+            return Self::new(status, expected, "it is more than one JSON value".to_owned(), body, 0);
+        };
+        let path = located.path().to_string();
+        let source = located.into_inner();
+        let reason = if body.trim_ascii().is_empty() { "it is empty".to_owned() } else { source.to_string() };
+        let at = offset(json, source.line(), source.column());
+        let mut error = Self::new(status, expected, reason, body, at);
+        error.path = path.into();
+        error.source = Some(source);
+        error
     }
 
     /// The body's JSON, still unread.

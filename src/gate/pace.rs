@@ -108,6 +108,11 @@ impl Pace {
         }
     }
 
+    /// Whether no limit is known.
+    pub(super) fn is_free(&self) -> bool {
+        matches!(self.phase, Phase::Free(_))
+    }
+
     /// Whether a request may start.
     pub(super) fn admission(&self, now: Instant) -> Admission {
         if let Some(until) = self.closed_until(now) {

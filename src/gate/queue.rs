@@ -78,6 +78,17 @@ impl State {
         }
     }
 
+    /// Whether nobody waits, nobody has to be told anything, and time changes nothing.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.waiting.is_empty()
+            && self.admitted.is_empty()
+            && self.discarded.is_empty()
+            && self.told.is_none()
+            && self.news.closed.is_none()
+            && !self.news.opened
+            && self.pace.is_free()
+    }
+
     fn advance(&mut self, now: Instant) {
         if self.pace.advance(now) {
             self.refusal = None;
@@ -211,6 +222,8 @@ impl State {
 /// A call that waits for its turn. Dropping it frees its place. The error is `None` when its deadline has passed.
 pub(crate) struct Enter<'a> {
     gate: &'a Gate,
+    /// When it came.
+    arrived: Option<Instant>,
     refusals: u32,
     patience: Patience,
     place: Option<Place>,
@@ -218,8 +231,8 @@ pub(crate) struct Enter<'a> {
 }
 
 impl<'a> Enter<'a> {
-    pub(super) fn new(gate: &'a Gate, refusals: u32, patience: Patience) -> Self {
-        Self { gate, refusals, patience, place: None, alarm: None }
+    pub(super) fn new(gate: &'a Gate, now: Instant, refusals: u32, patience: Patience) -> Self {
+        Self { gate, arrived: Some(now), refusals, patience, place: None, alarm: None }
     }
 }
 
@@ -229,7 +242,7 @@ impl<'a> Future for Enter<'a> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let gate = self.gate;
         loop {
-            let now = Instant::now();
+            let now = self.arrived.take().unwrap_or_else(Instant::now);
             if self.patience.deadline.is_some_and(|deadline| now >= deadline) {
                 return Poll::Ready(Err(None));
             }

@@ -3,13 +3,15 @@
 use std::error::Error as StdError;
 use std::io;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::HeaderName;
 use http_body::Body as _;
 use reqwest::redirect;
 
-use super::{Body, HttpRequest, SendFuture, Transport};
+use super::{Body, HttpRequest, SendFuture, Source, Transport};
 use crate::error::{BuildError, BuildErrorKind, Fault, Limit, Sent, TimeoutError, TransportError};
 
 /// reqwest, with a pool of connections.
@@ -63,26 +65,29 @@ impl Transport for Reqwest {
         let answer = self.client.execute(outgoing);
         Box::pin(async move {
             let answer = answer.await.map_err(|error| self.failure(error))?;
-            Ok(http::Response::from(answer).map(pieces))
+            Ok(http::Response::from(answer).map(|body| Body(Source::Network(body))))
         })
     }
 }
 
-fn pieces(mut body: reqwest::Body) -> Body {
-    Body::from_poll(move |context| {
-        loop {
-            let frame = std::task::ready!(Pin::new(&mut body).poll_frame(context));
-            return match frame {
-                None => None,
-                Some(Err(error)) => Some(Err(broken(error.without_url()))),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => Some(Ok(data)),
-                    Err(_trailers) => continue,
-                },
+/// The next piece of a body; trailers are passed over.
+pub(super) fn poll_next(
+    body: &mut reqwest::Body,
+    context: &mut Context<'_>,
+) -> Poll<Option<Result<Bytes, TransportError>>> {
+    // After the last piece of a body of known length there is nothing to ask for.
+    while !body.is_end_stream() {
+        match ready!(Pin::new(&mut *body).poll_frame(context)) {
+            None => break,
+            Some(Err(error)) => return Poll::Ready(Some(Err(broken(error.without_url())))),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Poll::Ready(Some(Ok(data)));
+                }
             }
-            .into();
         }
-    })
+    }
+    Poll::Ready(None)
 }
 
 fn broken(error: reqwest::Error) -> TransportError {

@@ -40,7 +40,7 @@ impl Turnstile {
     /// Does what one healthy call does here: it enters, its answer comes, and the budget gets its token.
     pub fn pass(&self) {
         let patience = Patience { deadline: Some(self.deadline), max_wait: Duration::from_secs(60) };
-        let entering = pin!(self.gate.enter(0, patience));
+        let entering = pin!(self.gate.enter(Instant::now(), 0, patience));
         let Poll::Ready(Ok(pass)) = entering.poll(&mut Context::from_waker(Waker::noop())) else {
             panic!("the open gate let a call wait");
         };
