@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::response::Parts;
 use http::{Response, StatusCode};
@@ -16,7 +16,7 @@ pub(crate) struct Answer {
     pub(crate) head: Parts,
     /// The body: a single piece, as most bodies are, as it came; several, each copied once, when they are all here.
     pub(crate) body: Bytes,
-    several: BytesMut,
+    several: Vec<u8>,
     /// How long the body should become; 0 if that is not known.
     announced: u64,
     /// How many more bytes of it are read.
@@ -37,7 +37,7 @@ impl Answer {
         let (head, body) = response.into_parts();
         let announced = body.length().or_else(|| content_length(&head)).unwrap_or(0);
         let room = if head.status.is_success() { max_body } else { MAX_ERROR_BODY };
-        (Box::new(Self { head, body: Bytes::new(), several: BytesMut::new(), announced, room }), body)
+        (Box::new(Self { head, body: Bytes::new(), several: Vec::new(), announced, room }), body)
     }
 
     /// Whether it is a success that announces a longer body than may come.
@@ -80,7 +80,7 @@ impl Answer {
     /// Makes one body of the pieces that have come.
     pub(crate) fn gather(&mut self) {
         if !self.several.is_empty() {
-            self.body = std::mem::take(&mut self.several).freeze();
+            self.body = std::mem::take(&mut self.several).into();
         }
     }
 }

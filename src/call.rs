@@ -1,7 +1,7 @@
 //! The one place where a call happens: gate, send, read, classify, decide, wait, and again.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use http::response::Parts;
@@ -11,7 +11,7 @@ use tracing::Instrument;
 use crate::answer::{Answer, End};
 use crate::client::Core;
 use crate::error::{
-    ApiError, Attempt, BuildError, DecodeError, Limit, MAX_ERROR_BODY, Outcome, PartialAnswer, Rejection, Sent,
+    ApiError, Attempt, BuildError, DecodeError, Limit, MAX_ERROR_BODY, PartialAnswer, Rejection, Sent,
     TimeoutError, Trace, request_id,
 };
 use crate::event::Event;
@@ -41,12 +41,13 @@ pub(crate) async fn run(
             Err(held) => return Err(call.not_let_through(held)),
         };
         call.note_wait();
-        let (result, ended) = call.attempt(pass.at).await;
+        let sent = pass.at;
+        let (result, ended) = call.attempt(sent).await;
         let held_back = call.tell_gate(pass, ended, &result);
         match result {
             Ok(answer) => {
-                let (request, attempts, elapsed) = call.succeeded(ended);
-                return Ok(Response { answer, elapsed, attempts, request, core });
+                let (request, began, failed) = call.succeeded();
+                return Ok(Response { answer, request, core, began, sent, ended, failed, attempts: OnceLock::new() });
             }
             Err(error) => {
                 if let Some(delay) = call.again(error, held_back)? {
@@ -65,6 +66,7 @@ struct Call<'a> {
     deadline: Option<Instant>,
     /// Where chance comes from; most calls need none.
     random: Option<fastrand::Rng>,
+    /// The attempts that failed.
     attempts: Vec<Attempt>,
     /// How many of the attempts the service refused over its limit.
     refusals: u32,
@@ -120,26 +122,25 @@ impl<'a> Call<'a> {
             }
         };
         let ended = Instant::now();
-        let (outcome, malformed_hints) = match &result {
-            Ok(answer) => (Some(Outcome::Answered { status: answer.head.status, code: None }), Vec::new()),
-            Err(error) => came_of(error),
-        };
-        if let Some(outcome) = outcome {
-            if let Some(span) = span {
-                span::record(&span, &outcome, result.is_err());
-            }
-            self.attempts.reserve_exact(1); // most calls need no more
-            self.attempts.push(Attempt {
-                number: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1),
-                began: sent.saturating_duration_since(self.began),
-                took: ended.saturating_duration_since(sent),
-                outcome,
-                malformed_hints,
-                wait: None,
-                wait_source: None,
-            });
+        if let Some(span) = span {
+            span::record(&span, &result);
+        }
+        if let Err(error) = &result {
+            self.note_failure(error, sent, ended);
         }
         (result, ended)
+    }
+
+    /// Records an attempt that failed, if it was one.
+    #[cold]
+    fn note_failure(&mut self, error: &ApiError, sent: Instant, ended: Instant) {
+        let Some(outcome) = error.outcome() else { return };
+        let (began, took) = (sent.saturating_duration_since(self.began), ended.saturating_duration_since(sent));
+        let mut attempt = Attempt::new(self.attempts.len(), began, took, outcome);
+        if let Some(rejection) = error.rejection() {
+            attempt.malformed_hints.clone_from(&rejection.malformed_hints);
+        }
+        self.attempts.push(attempt);
     }
 
     /// Sends the request once, at the time `sent`, and reads its answer, within the limits.
@@ -294,12 +295,12 @@ impl<'a> Call<'a> {
         attempt.wait = Some(actual);
     }
 
-    /// What the response tells of the call, and how long it took.
-    fn succeeded(self, ended: Instant) -> (Box<Description>, Vec<Attempt>, Duration) {
-        let Self { core, mut request, attempts, began, loan, .. } = self;
+    /// What the response tells of the call.
+    fn succeeded(self) -> (Box<Description>, Instant, Vec<Attempt>) {
+        let Self { core, mut request, began, attempts, loan, .. } = self;
         loan.map_or_else(|| core.budget.deposit(1), drop); // a loan goes back
         request.body = None; // may be large, and has done its work
-        (request, attempts, ended.saturating_duration_since(began))
+        (request, began, attempts)
     }
 
     /// The error of a call that the gate did not let through: its own last one, else the answer that closed the gate, or
@@ -364,12 +365,6 @@ impl<'a> Call<'a> {
             earlier_answer: None,
         }
     }
-}
-
-/// What came of an attempt that failed, as far as it was one, and what of its hints was malformed.
-#[cold]
-fn came_of(error: &ApiError) -> (Option<Outcome>, Vec<Box<str>>) {
-    (error.outcome(), error.rejection().map_or_else(Vec::new, |rejection| rejection.malformed_hints.clone()))
 }
 
 /// What an answer tells of the quota.

@@ -1,17 +1,18 @@
 //! A success: [`Response`].
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use crate::answer::Answer;
 use crate::client::Core;
-use crate::error::{ApiError, Attempt, DecodeError, Trace, request_id};
+use crate::error::{ApiError, Attempt, DecodeError, Outcome, Trace, request_id};
 use crate::request::Description;
 use crate::retry::StopReason;
 
@@ -35,10 +36,15 @@ use crate::retry::StopReason;
 #[derive(Clone)]
 pub struct Response {
     pub(crate) answer: Box<Answer>,
-    pub(crate) elapsed: Duration,
-    pub(crate) attempts: Vec<Attempt>,
     pub(crate) request: Box<Description>,
     pub(crate) core: Arc<Core>,
+    /// When the call began, when the request was sent that succeeded, and when its answer was read.
+    pub(crate) began: Instant,
+    pub(crate) sent: Instant,
+    pub(crate) ended: Instant,
+    pub(crate) failed: Vec<Attempt>,
+    /// All attempts, once somebody asks.
+    pub(crate) attempts: OnceLock<Vec<Attempt>>,
 }
 
 impl Response {
@@ -101,13 +107,19 @@ impl Response {
     /// The attempts that it took, in order; the last is the one that succeeded.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
-        &self.attempts
+        self.attempts.get_or_init(|| {
+            let began = self.sent.saturating_duration_since(self.began);
+            let took = self.ended.saturating_duration_since(self.sent);
+            let outcome = Outcome::Answered { status: self.status(), code: None };
+            let succeeded = Attempt::new(self.failed.len(), began, took, outcome);
+            self.failed.iter().cloned().chain([succeeded]).collect()
+        })
     }
 
     /// How long the call took, waits included.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.elapsed
+        self.ended.saturating_duration_since(self.began)
     }
 
     /// The body's JSON, still unread.
@@ -139,8 +151,8 @@ impl Response {
             service: self.core.service,
             method: Some(self.request.method.clone()),
             path: Some(self.request.url.path().into()),
-            attempts: self.attempts.clone(),
-            elapsed: self.elapsed,
+            attempts: self.attempts().to_vec(),
+            elapsed: self.elapsed(),
             stop_reason: Some(StopReason::NotRetryable),
             ..Trace::default()
         };
@@ -154,7 +166,7 @@ impl fmt::Debug for Response {
         f.debug_struct("Response")
             .field("status", &self.status())
             .field("body_length", &self.body().len())
-            .field("attempts", &self.attempts)
+            .field("attempts", &self.attempts())
             .finish_non_exhaustive()
     }
 }

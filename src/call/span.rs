@@ -4,7 +4,8 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 
-use crate::error::Outcome;
+use crate::answer::Answer;
+use crate::error::{ApiError, Outcome};
 use crate::request::Description;
 
 /// The span of the attempt that follows `resent` earlier ones, if anyone listens.
@@ -37,17 +38,22 @@ fn opened(service: &str, request: &Description, resent: usize) -> Span {
 }
 
 /// Adds what came of the attempt.
-pub(super) fn record(span: &Span, outcome: &Outcome, is_error: bool) {
-    if let Outcome::Answered { status, .. } = outcome {
-        span.record("http.response.status_code", status.as_u16());
-    }
-    if is_error {
-        span.record("otel.status_code", "ERROR");
-        match outcome {
-            Outcome::Answered { status, .. } if !status.is_success() => span.record("error.type", status.as_str()),
-            Outcome::Answered { .. } => span.record("error.type", "decode"),
-            Outcome::Failed(fault) => span.record("error.type", fault.as_str()),
-            Outcome::TimedOut(_) => span.record("error.type", "timeout"),
-        };
+pub(super) fn record(span: &Span, result: &Result<Box<Answer>, ApiError>) {
+    let error = match result {
+        Ok(answer) => {
+            span.record("http.response.status_code", answer.head.status.as_u16());
+            return;
+        }
+        Err(error) => error,
+    };
+    let Some(outcome) = error.outcome() else { return };
+    span.record("otel.status_code", "ERROR");
+    match outcome {
+        Outcome::Answered { status, .. } => {
+            span.record("http.response.status_code", status.as_u16());
+            span.record("error.type", if status.is_success() { "decode" } else { status.as_str() });
+        }
+        Outcome::Failed(fault) => drop(span.record("error.type", fault.as_str())),
+        Outcome::TimedOut(_) => drop(span.record("error.type", "timeout")),
     }
 }

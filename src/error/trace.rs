@@ -63,6 +63,12 @@ pub enum Outcome {
 }
 
 impl Attempt {
+    /// The attempt after so many others.
+    pub(crate) fn new(others: usize, began: Duration, took: Duration, outcome: Outcome) -> Self {
+        let number = u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1);
+        Self { number, began, took, outcome, malformed_hints: Vec::new(), wait: None, wait_source: None }
+    }
+
     /// The status, if an answer came.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {

@@ -108,9 +108,9 @@ impl Pace {
         }
     }
 
-    /// Whether no limit is known.
+    /// Whether no limit is known, so that a request may start at any time.
     pub(super) fn is_free(&self) -> bool {
-        matches!(self.phase, Phase::Free(_))
+        matches!(self.phase, Phase::Free(_)) && self.quota.is_none()
     }
 
     /// Whether a request may start.

@@ -78,7 +78,7 @@ impl State {
         }
     }
 
-    /// Whether nobody waits, nobody has to be told anything, and time changes nothing.
+    /// Whether nobody waits, nobody has to be told anything, and time changes nothing: as it mostly is.
     pub(super) fn is_quiet(&self) -> bool {
         self.waiting.is_empty()
             && self.admitted.is_empty()
@@ -275,6 +275,10 @@ impl Enter<'_> {
         {
             self.place = None;
             return Turn::Over(Ok(sent));
+        }
+        let is_first = self.place.is_none() && state.in_flight < self.gate.max_in_flight;
+        if is_first && state.is_quiet() {
+            return Turn::Over(Ok(state.start(now)));
         }
         state.advance(now);
         let is_free = state.waiting.is_empty() && state.in_flight < self.gate.max_in_flight;
