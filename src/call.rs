@@ -4,24 +4,20 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use http::response::Parts;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
-use crate::answer::{Answer, End};
+use crate::answer::Answer;
 use crate::client::Core;
-use crate::error::{
-    ApiError, Attempt, BuildError, DecodeError, Limit, MAX_ERROR_BODY, PartialAnswer, Rejection, Sent,
-    TimeoutError, Trace, request_id,
-};
+use crate::error::{ApiError, Attempt, BuildError, Rejection};
 use crate::event::Event;
-use crate::gate::{Held, Pass, Patience, Quota, Verdict, later};
+use crate::gate::{Held, Pass, Patience, Quota, Verdict};
 use crate::request::Description;
 use crate::response::Response;
 use crate::retry::budget::Loan;
-use crate::retry::{CallState, Decision, StopReason, WaitSource, after};
-use exchange::exchange;
+use crate::retry::{CallState, Decision, StopReason, WaitSource};
 
+mod ending;
 mod exchange;
 mod span;
 
@@ -143,52 +139,6 @@ impl<'a> Call<'a> {
         self.attempts.push(attempt);
     }
 
-    /// Sends the request once, at the time `sent`, and reads its answer, within the limits.
-    async fn exchange(&mut self, sent: Instant) -> Result<Box<Answer>, ApiError> {
-        let core = self.core;
-        let attempt_ends = later(sent, core.attempt_timeout);
-        let (ends, limit, within) = match self.deadline {
-            Some(deadline) if deadline <= attempt_ends => (deadline, Limit::Deadline, self.request.deadline),
-            Some(_) | None => (attempt_ends, Limit::Attempt, core.attempt_timeout),
-        };
-        let mut answer = None;
-        let end = {
-            let exchange = pin!(exchange(core, &self.request, &mut answer));
-            timeout_at(ends, exchange).await.unwrap_or(Ok(End::TimedOut))?
-        };
-        self.quota = answer.as_ref().and_then(|answer| quota(&answer.head));
-        match (answer, end) {
-            (Some(answer), End::Complete) if answer.head.status.is_success() => Ok(answer),
-            (answer, end) => Err(self.failure(answer, end, || TimeoutError::new(limit, within, Sent::Maybe))),
-        }
-    }
-
-    /// The error that follows from what has come.
-    #[cold]
-    fn failure(&self, answer: Option<Box<Answer>>, end: End, timed_out: impl FnOnce() -> TimeoutError) -> ApiError {
-        let core = self.core;
-        let Some(mut answer) = answer else {
-            return timed_out().into();
-        };
-        answer.gather();
-        let Answer { head, body, .. } = *answer;
-        let status = head.status;
-        if !status.is_success() {
-            return (core.read)(status, &head.headers, body, Some(&core.secret));
-        }
-        let request_id = request_id(&head.headers).map(|id| core.secret.strike_out_text(&id));
-        let body = core.secret.strike_out(body.slice(..body.len().min(MAX_ERROR_BODY)));
-        let partial = Box::new(PartialAnswer { status, request_id, body });
-        match end {
-            End::Complete | End::TooLong => DecodeError::too_long(*partial, core.max_body).into(),
-            End::Broken(mut error) => {
-                error.partial = Some(partial);
-                ApiError::Transport(error)
-            }
-            End::TimedOut => TimeoutError { partial: Some(partial), ..timed_out() }.into(),
-        }
-    }
-
     /// Tells the gate what the answer means for all calls. Returns for how long a refusal holds all of them back.
     fn tell_gate(
         &mut self,
@@ -302,73 +252,4 @@ impl<'a> Call<'a> {
         request.body = None; // may be large, and has done its work
         (request, began, attempts)
     }
-
-    /// The error of a call that the gate did not let through: its own last one, else the answer that closed the gate, or
-    /// that the time is up.
-    #[cold]
-    fn not_let_through(&mut self, held: Option<Held>) -> ApiError {
-        if let Some(attempt) = self.attempts.last_mut() {
-            (attempt.wait, attempt.wait_source) = (None, None);
-        }
-        let mut error = TimeoutError::new(Limit::Deadline, self.request.deadline, Sent::Never).into();
-        let mut reason = StopReason::DeadlineWouldPass;
-        if let Some(Held { wait, beyond_max_wait, refusal }) = held {
-            self.held_until = Some(after::add(SystemTime::now(), wait));
-            if beyond_max_wait {
-                reason = StopReason::WaitTooLong;
-            }
-            if let Some(refusal) = refusal {
-                error = ApiError::from((*refusal).clone());
-            }
-        }
-        let error = self.last_error.take().unwrap_or(error);
-        self.ended(error, reason)
-    }
-
-    /// The error of a call that could not be made.
-    #[cold]
-    fn not_made(&mut self, mut error: ApiError) -> ApiError {
-        *error.trace_mut() = self.trace(None);
-        error
-    }
-
-    /// The error that the call ends with.
-    #[cold]
-    fn ended(&mut self, error: ApiError, reason: StopReason) -> ApiError {
-        let mut error = error.after(self.last_error.take());
-        // Where the gate let the call not through, nobody failed to answer.
-        if self.held_until.is_none() {
-            error.set_no_answer_row(self.core.no_answer);
-        }
-        let trace = error.trace_mut();
-        *trace = Trace { earlier_answer: trace.earlier_answer.take(), ..self.trace(Some(reason)) };
-        self.core.observer.tell(|| Event::GaveUp {
-            method: error.method().cloned().unwrap_or_default(),
-            path: error.path().unwrap_or_default().into(),
-            last: error.attempts().last().cloned(),
-            attempts: error.attempts().len(),
-            reason,
-        });
-        error
-    }
-
-    fn trace(&mut self, stop_reason: Option<StopReason>) -> Trace {
-        let path = self.request.refused_path.take().unwrap_or_else(|| self.request.url.path().into());
-        Trace {
-            service: self.core.service,
-            path: Some(path),
-            method: Some(self.request.method.clone()),
-            elapsed: self.began.elapsed(),
-            attempts: std::mem::take(&mut self.attempts),
-            stop_reason,
-            held_until: self.held_until,
-            earlier_answer: None,
-        }
-    }
-}
-
-/// What an answer tells of the quota.
-fn quota(head: &Parts) -> Option<Quota> {
-    let (remaining, reset) = after::quota(&head.headers)?;
-    Some(Quota { remaining, reset: Instant::now().checked_add(reset)? })
 }

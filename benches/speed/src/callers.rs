@@ -1,4 +1,6 @@
-//! Who makes the same healthy call: this crate, bare reqwest, and reqwest with reqwest-retry.
+//! Who makes the same healthy call: this crate, bare reqwest, also with a time limit, and reqwest with reqwest-retry.
+
+use std::time::Duration;
 
 use reqwest_middleware::ClientWithMiddleware;
 use reqwest_retry::RetryTransientMiddleware;
@@ -19,7 +21,7 @@ pub enum Caller {
 }
 
 impl Caller {
-    pub const NAMES: [&str; 3] = ["steadfast", "reqwest", "reqwest-retry"];
+    pub const NAMES: [&str; 4] = ["steadfast", "reqwest", "reqwest with a time limit", "reqwest-retry"];
 
     /// The caller of this name, for up to `at_once` calls at once.
     pub fn new(name: &str, url: &str, at_once: usize) -> Self {
@@ -29,10 +31,13 @@ impl Caller {
                 let builder = Client::builder(key).base_url(url).max_in_flight(at_once.max(32));
                 Self::Steadfast(builder.build().expect("a client"))
             }
-            "reqwest" => Self::Reqwest(reqwest(), url.to_owned()),
+            "reqwest" => Self::Reqwest(build(reqwest()), url.to_owned()),
+            "reqwest with a time limit" => {
+                Self::Reqwest(build(reqwest().timeout(Duration::from_secs(30))), url.to_owned())
+            }
             "reqwest-retry" => {
                 let policy = ExponentialBackoff::builder().build_with_max_retries(2);
-                let builder = reqwest_middleware::ClientBuilder::new(reqwest());
+                let builder = reqwest_middleware::ClientBuilder::new(build(reqwest()));
                 let retrying = builder.with(RetryTransientMiddleware::new_with_policy(policy)).build();
                 Self::ReqwestRetry(retrying, url.to_owned())
             }
@@ -56,7 +61,7 @@ impl Caller {
 }
 
 /// reqwest as one sets it up for this API by hand: the key and the two headers that every request has.
-fn reqwest() -> reqwest::Client {
+fn reqwest() -> reqwest::ClientBuilder {
     let headers = [
         ("accept", "application/json".to_owned()),
         ("user-agent", "speed".to_owned()),
@@ -65,7 +70,10 @@ fn reqwest() -> reqwest::Client {
     let headers = headers.map(|(name, value)| {
         (http::HeaderName::from_static(name), value.parse::<http::HeaderValue>().expect("a header's value"))
     });
-    let builder = reqwest::Client::builder().no_proxy().default_headers(headers.into_iter().collect());
+    reqwest::Client::builder().no_proxy().default_headers(headers.into_iter().collect())
+}
+
+fn build(builder: reqwest::ClientBuilder) -> reqwest::Client {
     builder.build().expect("a client")
 }
 

@@ -1,5 +1,6 @@
 //! Compares this crate with its peers in pairs, prints the tables of `docs/performance.md` and draws its first chart:
-//! `pairs [LAUNCHES ROUNDS]`, 10 launches of 21 rounds unless told.
+//! `pairs [LAUNCHES ROUNDS [GROUP]]`, 10 launches of 21 rounds unless told. With a group, only that one is measured, and no
+//! chart drawn.
 
 use steadfast_speed::callers::Caller;
 use steadfast_speed::chart;
@@ -12,28 +13,43 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let service = Service::start();
-    let (calls, pure) = (parts::calls(&service.url), parts::pure());
+    let (mut calls, mut pure) = (parts::calls(&service.url), parts::pure());
+    if let [_, _, wanted] = arguments[..] {
+        calls.retain(|group| group.name == wanted);
+        pure.retain(|group| group.name == wanted);
+        assert!(
+            !(calls.is_empty() && pure.is_empty()),
+            "there is no group {wanted}; `count` lists them, each before a slash"
+        );
+    }
     match arguments[..] {
-        ["once", rounds] => {
+        ["once", rounds, ..] => {
             let rounds = rounds.parse().expect("a number of rounds");
             calls.into_iter().chain(pure).for_each(|mut group| measure(&mut group, rounds));
         }
-        [launches, rounds] => report(launches.parse().expect("a number of launches"), rounds, &calls, &pure),
-        [] => report(10, "21", &calls, &pure),
-        _ => panic!("usage: pairs [LAUNCHES ROUNDS]"),
+        [] => report(10, &["21"], &calls, &pure),
+        [launches, _] | [launches, _, _] => {
+            report(launches.parse().expect("a number of launches"), &arguments[1..], &calls, &pure);
+        }
+        _ => panic!("usage: pairs [LAUNCHES ROUNDS [GROUP]]"),
     }
 }
 
-fn report(launches: usize, rounds: &str, calls: &[Group], pure: &[Group]) {
-    let measured = Measured::gather(launches, &["once", rounds]);
-    println!("| | steadfast | reqwest | reqwest-retry | of reqwest | of reqwest-retry |\n|---|---|---|---|---|---|");
+fn report(launches: usize, once: &[&str], calls: &[Group], pure: &[Group]) {
+    let measured = Measured::gather(launches, &[&["once"], once].concat());
+    let peers = &Caller::NAMES[1..];
+    println!("| | {} | of {} |", Caller::NAMES.join(" | "), peers.join(" | of "));
+    println!("|---{}|", "|---".repeat(Caller::NAMES.len() + peers.len()));
     for Group { name, .. } in calls {
-        let micros = Caller::NAMES.map(|caller| 1e6 * measured.median(name, caller).expect("measured"));
-        let [of_reqwest, of_retry] =
-            ["reqwest", "reqwest-retry"].map(|peer| measured.quickness(name, "steadfast", peer));
-        let [[low, median, high], [_, retry, _]] = [of_reqwest, of_retry];
-        print!("| {name} | {:.1} µs | {:.1} µs | {:.1} µs ", micros[0], micros[1], micros[2]);
-        println!("| {median:.3} ({low:.2} to {high:.2}) | {retry:.3} |");
+        print!("| {name} |");
+        for caller in Caller::NAMES {
+            print!(" {:.1} µs |", 1e6 * measured.median(name, caller).expect("measured"));
+        }
+        for peer in peers {
+            let [low, median, high] = measured.quickness(name, "steadfast", peer);
+            print!(" {median:.3} ({low:.2} to {high:.2}) |");
+        }
+        println!();
     }
     println!("\n| | | time | as quick as the second |\n|---|---|---|---|");
     for Group { name, parts } in pure {
@@ -53,5 +69,7 @@ fn report(launches: usize, rounds: &str, calls: &[Group], pure: &[Group]) {
         let of_reqwest = |caller| measured.quickness(name, caller, "reqwest");
         (name.as_str(), [of_reqwest("steadfast"), of_reqwest("reqwest-retry")])
     });
-    chart::throughput(&rows.collect::<Vec<_>>(), "docs/img/throughput.svg").expect("the chart is drawn");
+    if calls.len() > 1 {
+        chart::throughput(&rows.collect::<Vec<_>>(), "docs/img/throughput.svg").expect("the chart is drawn");
+    }
 }
