@@ -16,7 +16,7 @@ use crate::error::{ApiError, Attempt, DecodeError, Outcome, Trace, request_id};
 use crate::request::Description;
 use crate::retry::StopReason;
 
-/// A success answer of the service, with its body read.
+/// A success answer of the service, with its body read. It keeps its client alive, and with that the client's connections.
 ///
 /// ```
 /// use steadfast::Abaco;
