@@ -312,6 +312,28 @@ async fn the_last_answer_is_kept_when_later_attempts_get_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_answer_is_kept_when_the_gate_lets_no_other_attempt_through() {
+    let transport = ScriptedTransport::new([
+        Step::answer(503, &[("x-request-id", "req-7")], r#"{"code": "SOMETHING", "message": "m"}"#),
+        Step::Break(Fault::Reset, Sent::Maybe),
+        Step::answer(429, &[("retry-after", "100")], LIMITED),
+    ]);
+    let client = builder(&transport).retry(RetryPolicy::default().with_seed(1)).build().unwrap();
+    let call = client.get("/documents").deadline(Duration::from_secs(20)).send();
+    let other = async {
+        while transport.count() < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        client.get("/documents").retry(RetryPolicy::disabled()).send().await.unwrap_err()
+    };
+    let (error, _) = tokio::join!(async { call.await.unwrap_err() }, other);
+    assert!(matches!(error, ApiError::Transport(_)), "{error}");
+    assert_eq!((error.attempts().len(), error.stop_reason()), (2, Some(StopReason::DeadlineWouldPass)));
+    assert_eq!(error.last_answer().and_then(|answer| answer.request_id.as_deref()), Some("req-7"));
+    assert_eq!(transport.count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_success_that_breaks_off_keeps_what_had_come() {
     let mut first = Some(bytes::Bytes::from_static(b"{\"id\": 4711, "));
     let stalled = Body::from_poll(move |_| match first.take() {

@@ -55,8 +55,10 @@ impl ApiError {
 
     /// This error with the last answer that came before it, in `before`, unless it is an answer itself.
     pub(crate) fn after(mut self, before: Option<Self>) -> Self {
-        if self.rejection().is_none() {
-            self.trace_mut().earlier_answer = before.and_then(Self::into_last_answer);
+        if let Some(before) = before
+            && self.rejection().is_none()
+        {
+            self.trace_mut().earlier_answer = before.into_last_answer();
         }
         self
     }
