@@ -64,6 +64,29 @@ async fn the_observer_is_told_of_a_quota_that_is_used_up_once_a_call_waits_for_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_observer_is_told_that_the_gate_has_opened_though_nobody_waits_any_more() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+    let quota = [
+        ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ("x-ratelimit-remaining", "1"),
+        ("x-ratelimit-reset", "784111787"), // 10 s after that date
+    ];
+    let late = Step::Late(Duration::from_secs(15), response(200, &[], "{}"));
+    let transport = ScriptedTransport::new([Step::answer(200, &quota, "{}"), late]);
+    let observe = move |event: &Event| sink.lock().unwrap().push(event.clone());
+    let client = Client::<Abaco>::builder(key()).transport(transport.clone()).observer(observe).build().unwrap();
+    client.get("/documents").send().await.unwrap();
+    let waits = async { tokio::time::timeout(Duration::from_secs(5), client.get("/documents").send()).await };
+    let (last, dropped) = tokio::join!(client.get("/documents").send(), waits);
+    assert!(last.is_ok() && dropped.is_err());
+
+    let seen = seen.lock().unwrap();
+    assert!(matches!(&seen[..], [Event::GateClosed { .. }, Event::GateOpened]), "{seen:?}");
+    assert_eq!(transport.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_observer_is_told_of_a_closing_that_lasts_longer_and_of_one_that_nobody_can_wait_for() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&seen);
