@@ -1,51 +1,51 @@
 //! The one place where a call happens: gate, send, read, classify, decide, wait, and again.
 
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
-use tracing::Instrument;
 
 use crate::answer::Answer;
 use crate::client::Core;
-use crate::error::{ApiError, Attempt, BuildError, Rejection};
+use crate::error::{ApiError, Attempt, Rejection};
 use crate::event::Event;
-use crate::gate::{Held, Pass, Patience, Quota, Verdict};
-use crate::request::Description;
+use crate::gate::{Enter, Pass, Patience, Quota, Verdict};
+use crate::request::{Description, Request};
 use crate::response::Response;
 use crate::retry::budget::Loan;
 use crate::retry::{CallState, Decision, StopReason, WaitSource};
+use crate::transport::Carrier;
 
 mod ending;
 mod exchange;
 mod span;
 
 /// Makes the call until it succeeds or the policy says stop. A request with a problem is not sent.
-pub(crate) async fn run(
-    core: Arc<Core>,
-    request: Box<Description>,
-    problem: Option<Box<BuildError>>,
-) -> Result<Response, ApiError> {
-    let mut call = Call::new(&core, request);
+pub(crate) async fn run(request: Request) -> Result<Response, ApiError> {
+    let Request { core, description, problem } = request;
+    let mut call = Call::new(&core, description);
     if let Some(problem) = problem {
         return Err(call.not_made(problem.into()));
     }
     loop {
-        let pass = match call.enter().await {
-            Ok(pass) => pass,
-            Err(held) => return Err(call.not_let_through(held)),
+        let pass = match call.enter_at_once() {
+            Some(pass) => pass,
+            None => match call.enter().await {
+                Ok(pass) => pass,
+                Err(held) => return Err(call.not_let_through(held)),
+            },
         };
         call.note_wait();
+        let Tried { result, ended, quota } = call.attempt(pass.at).await;
         let sent = pass.at;
-        let (result, ended) = call.attempt(sent).await;
-        let held_back = call.tell_gate(pass, ended, &result);
         match result {
             Ok(answer) => {
+                pass.took(ended, quota);
                 let (request, began, failed) = call.succeeded();
                 return Ok(Response { answer, request, core, began, sent, ended, failed, attempts: OnceLock::new() });
             }
             Err(error) => {
+                let held_back = call.tell_gate(pass, ended, quota, &error);
                 if let Some(delay) = call.again(error, held_back)? {
                     sleep(delay).await;
                 }
@@ -66,13 +66,19 @@ struct Call<'a> {
     attempts: Vec<Attempt>,
     /// How many of the attempts the service refused over its limit.
     refusals: u32,
-    /// What the last answer told of the quota.
-    quota: Option<Quota>,
     /// When the gate opens that did not let it through.
     held_until: Option<SystemTime>,
     /// What the retry that is under way has taken out of the budget.
     loan: Option<Loan<'a>>,
     last_error: Option<ApiError>,
+}
+
+/// What came of an attempt.
+struct Tried {
+    result: Result<Box<Answer>, ApiError>,
+    ended: Instant,
+    /// What the answer tells of the quota.
+    quota: Option<Quota>,
 }
 
 impl<'a> Call<'a> {
@@ -86,7 +92,6 @@ impl<'a> Call<'a> {
             began,
             attempts: Vec::new(),
             refusals: 0,
-            quota: None,
             held_until: None,
             loan: None,
             last_error: None,
@@ -101,30 +106,22 @@ impl<'a> Call<'a> {
         Patience { deadline: self.deadline, max_wait: self.request.retry.max_wait() }
     }
 
-    /// Waits for leave to send, no longer than the deadline.
-    async fn enter(&self) -> Result<Pass<'a>, Option<Held>> {
-        let now = if self.attempts.is_empty() { self.began } else { Instant::now() };
-        self.core.gate.enter(now, self.refusals, self.patience()).await
+    /// Leave to send, where a call that has just begun need not wait for it.
+    fn enter_at_once(&self) -> Option<Pass<'a>> {
+        if self.attempts.is_empty() { self.core.gate.enter_at_once(self.began) } else { None }
     }
 
-    /// Sends the request once, at the time `sent`, reads its answer, and records the attempt. Says when that ended.
-    async fn attempt(&mut self, sent: Instant) -> (Result<Box<Answer>, ApiError>, Instant) {
-        let span = span::of(self.core.service, &self.request, self.attempts.len());
-        let result = {
-            let exchange = pin!(self.exchange(sent));
-            match &span {
-                None => exchange.await,
-                Some(span) => exchange.instrument(span.clone()).await,
-            }
-        };
-        let ended = Instant::now();
-        if let Some(span) = span {
-            span::record(&span, &result);
+    /// Waits for leave to send, no longer than the deadline.
+    fn enter(&self) -> Enter<'a> {
+        self.core.gate.enter(self.refusals, self.patience())
+    }
+
+    /// Sends the request once, at the time `sent`, reads its answer, and records the attempt.
+    async fn attempt(&mut self, sent: Instant) -> Tried {
+        match &self.core.transport {
+            Carrier::Reqwest(reqwest) => self.exchange(sent, |request| reqwest.send(request)).await,
+            Carrier::Given(transport) => self.exchange(sent, |request| transport.send(request)).await,
         }
-        if let Err(error) = &result {
-            self.note_failure(error, sent, ended);
-        }
-        (result, ended)
     }
 
     /// Records an attempt that failed, if it was one.
@@ -139,29 +136,27 @@ impl<'a> Call<'a> {
         self.attempts.push(attempt);
     }
 
-    /// Tells the gate what the answer means for all calls. Returns for how long a refusal holds all of them back.
+    /// Tells the gate what an error means for all calls. Returns for how long a refusal holds all of them back.
+    #[cold]
     fn tell_gate(
         &mut self,
         pass: Pass<'_>,
         ended: Instant,
-        result: &Result<Box<Answer>, ApiError>,
+        quota: Option<Quota>,
+        error: &ApiError,
     ) -> Option<Duration> {
-        let (verdict, [own, spread]) = match result {
-            Ok(_) => (Verdict::Took, [0.0; 2]),
-            Err(error) => self.verdict(error),
-        };
+        let (verdict, [own, spread]) = self.verdict(error);
         let policy = &self.request.retry;
         pass.answered(
             ended,
             verdict,
-            self.quota.take(),
+            quota,
             |refusals| policy.rate_limit_backoff(refusals, own),
             |wait| policy.spread(wait, spread),
         )
     }
 
     /// What an error means for the gate, and the chance that goes into how long it closes.
-    #[cold]
     fn verdict(&mut self, error: &ApiError) -> (Verdict, [f64; 2]) {
         let verdict = match error.refusal() {
             Some(rejection) => {

@@ -19,7 +19,7 @@ use crate::retry::RetryPolicy;
 use crate::retry::budget::Bucket;
 use crate::secret::Secret;
 use crate::service::{Credential, Service, TakesDelete};
-use crate::transport::Transport;
+use crate::transport::Carrier;
 
 mod builder;
 
@@ -142,7 +142,7 @@ pub(crate) struct Core {
     pub(crate) base_url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) key_header: HeaderName,
-    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) transport: Carrier,
     pub(crate) retry: RetryPolicy,
     pub(crate) budget: Bucket,
     pub(crate) gate: Gate,

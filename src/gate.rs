@@ -15,7 +15,8 @@ mod queue;
 
 use pace::Sent;
 pub(crate) use pace::{Quota, later};
-use queue::{Enter, News, State};
+pub(crate) use queue::Enter;
+use queue::{News, State};
 
 /// See the module. One for each client; its clones share it.
 pub(crate) struct Gate {
@@ -66,15 +67,26 @@ impl Gate {
         Self { state: Mutex::new(State::new()), max_in_flight, observer }
     }
 
-    /// Waits for a turn, from `now` on. `refusals` is how often this call has been refused.
-    pub(crate) fn enter(&self, now: Instant, refusals: u32, patience: Patience) -> Enter<'_> {
-        Enter::new(self, now, refusals, patience)
+    /// Leave to send, if the gate is open to all and nobody waits: as it mostly is.
+    pub(crate) fn enter_at_once(&self, now: Instant) -> Option<Pass<'_>> {
+        let mut state = self.lock();
+        let is_open = state.is_quiet() && state.in_flight < self.max_in_flight;
+        is_open.then(|| Pass::new(self, state.start(now), now))
+    }
+
+    /// Waits for a turn. `refusals` is how often this call has been refused.
+    pub(crate) fn enter(&self, refusals: u32, patience: Patience) -> Enter<'_> {
+        Enter::new(self, refusals, patience)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code that runs under the lock panics halfway through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the state, then lets through whom it can, wakes them and tells what happened.
     fn update<T>(&self, now: Instant, change: impl FnOnce(&mut State) -> T) -> T {
-        // No code that runs under the lock panics halfway through a change.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let result = change(&mut state);
         if !state.is_quiet() {
             self.settle(now, state);
@@ -119,7 +131,14 @@ impl<'a> Pass<'a> {
         Self { gate, sent: Some(sent), at }
     }
 
-    /// Tells the gate at the time `now` what came of the request. `own_wait` is how long to close at least after so many
+    /// Tells the gate at the time `now` that the service took the request, whatever it made of it.
+    pub(crate) fn took(mut self, now: Instant, quota: Option<Quota>) {
+        if let Some(sent) = self.sent.take() {
+            self.gate.update(now, |state| state.took(sent, now, quota));
+        }
+    }
+
+    /// Tells the gate at the time `now` what came of the request that did not succeed. `own_wait` is how long to close at least after so many
     /// refusals: of this call, or in a row if they name no wait. `spread` is how much longer than that, so that clients
     /// which were told the same moment come apart. Returns for how long a refusal holds everyone back.
     pub(crate) fn answered(
@@ -132,18 +151,12 @@ impl<'a> Pass<'a> {
     ) -> Option<Duration> {
         let sent = self.sent.take()?;
         self.gate.update(now, |state| {
-            state.in_flight = state.in_flight.saturating_sub(1);
             match verdict {
-                Verdict::Unsent => state.pace.unsent(sent),
-                Verdict::Silent => state.pace.ended(sent),
-                Verdict::Took => {
-                    state.pace.ended(sent);
-                    state.pace.told(quota, sent, now, state.in_flight);
-                    state.pace.took(sent);
-                }
+                Verdict::Unsent => state.unsent(sent),
+                Verdict::Silent => state.ended(sent),
+                Verdict::Took => state.took(sent, now, quota),
                 Verdict::Refused { hint, times, rejection } => {
-                    state.pace.ended(sent);
-                    state.pace.told(quota, sent, now, state.in_flight);
+                    state.answered(sent, now, quota);
                     let wait = match hint.filter(|hint| !hint.is_zero()) {
                         Some(hint) => hint.max(own_wait(times)),
                         None => own_wait(state.pace.unhinted()),
@@ -164,10 +177,7 @@ impl<'a> Pass<'a> {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         if let Some(sent) = self.sent.take() {
-            self.gate.update(Instant::now(), |state| {
-                state.in_flight = state.in_flight.saturating_sub(1);
-                state.pace.ended(sent);
-            });
+            self.gate.update(Instant::now(), |state| state.ended(sent));
         }
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct Description {
 
 impl Request {
     pub(crate) fn new(core: &Arc<Core>, method: Method, path: &str) -> Self {
-        let mut description = Description {
+        let mut description = Box::new(Description {
             idempotent: method.is_idempotent(),
             method,
             url: core.base_url.clone(),
@@ -58,12 +58,12 @@ impl Request {
             retry: core.retry,
             deadline: core.deadline,
             refused_path: None,
-        };
+        });
         let problem = address::add_path(&mut description.url, path).err();
         if problem.is_some() {
             description.refused_path = Some(address::showable(path).into());
         }
-        Self { core: Arc::clone(core), description: Box::new(description), problem }
+        Self { core: Arc::clone(core), description, problem }
     }
 
     /// Adds one segment to the path, percent-encoded, so that an id cannot change the path: `a/b` becomes `a%2Fb`.
@@ -165,7 +165,7 @@ impl Request {
     /// Any [`ApiError`]. The error's [`stop_reason`](ApiError::stop_reason) says why the call was not tried (again), its
     /// [`attempts`](ApiError::attempts) what was tried.
     pub async fn send(self) -> Result<Response, ApiError> {
-        call::run(self.core, self.description, self.problem).await
+        call::run(self).await
     }
 
     /// Makes the call, with retries, and decodes the answer from JSON; see [`Response::json`].
@@ -174,7 +174,7 @@ impl Request {
     ///
     /// As [`send`](Self::send), and [`ApiError::Decode`] if the answer is not JSON for a `T`; that is not tried again.
     pub async fn fetch<T: DeserializeOwned>(self) -> Result<T, ApiError> {
-        self.send().await?.json()
+        call::run(self).await?.json()
     }
 
     /// Reads a list page by page, beginning with the page that the query names as `page`, or with page 1.

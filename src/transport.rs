@@ -14,6 +14,8 @@ use crate::error::{ApiError, TransportError};
 
 pub(crate) mod reqwest;
 
+use reqwest::Reqwest;
+
 /// Sends one request and brings the head of its answer; the body is read afterwards, piece by piece.
 ///
 /// The default is reqwest. Another one, in memory say, is given with
@@ -52,6 +54,13 @@ pub trait Transport: Send + Sync + 'static {
     /// [`ApiError::Transport`] when no answer came, saying whether the request can have arrived; [`ApiError::Timeout`]
     /// when a limit of its own passed.
     fn send(&self, request: HttpRequest) -> SendFuture<'_>;
+}
+
+/// How the requests of a client reach the service.
+pub(crate) enum Carrier {
+    /// The default, which needs no box for each request.
+    Reqwest(Reqwest),
+    Given(Box<dyn Transport>),
 }
 
 impl<T: Transport + ?Sized> Transport for Arc<T> {

@@ -1,45 +1,114 @@
 //! One request going out and its answer coming in, as far as it comes.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
+use http::Response;
 use http::response::Parts;
 use tokio::time::{Instant, timeout_at};
+use tracing::Span;
 
-use super::Call;
+use super::{Call, Tried, span};
 use crate::answer::{Answer, End};
 use crate::client::Core;
 use crate::error::{ApiError, DecodeError, Limit, MAX_ERROR_BODY, PartialAnswer, Sent, TimeoutError, request_id};
 use crate::gate::{Quota, later};
 use crate::request::Description;
 use crate::retry::after;
-use crate::transport::HttpRequest;
+use crate::transport::{Body, HttpRequest};
+
+/// A request that is under way, or its answer that has begun.
+enum Exchange<F> {
+    Sent(F),
+    Begun(Box<Answer>, Body),
+}
+
+impl<F: Future<Output = Result<Response<Body>, ApiError>> + Unpin> Exchange<F> {
+    /// Reads the answer to its end; of a success, `max_body` bytes at most.
+    fn poll(&mut self, max_body: usize, context: &mut Context<'_>) -> Poll<Result<End, ApiError>> {
+        loop {
+            match self {
+                Self::Sent(sent) => {
+                    let (answer, body) = Answer::begun(ready!(Pin::new(sent).poll(context))?, max_body);
+                    let is_too_long = answer.is_too_long();
+                    *self = Self::Begun(answer, body);
+                    if is_too_long {
+                        return Poll::Ready(Ok(End::TooLong));
+                    }
+                }
+                Self::Begun(answer, body) => return answer.poll_read(body, context).map(Ok),
+            }
+        }
+    }
+}
 
 impl Call<'_> {
-    /// Sends the request once, at the time `sent`, and reads its answer, within the limits.
-    pub(super) async fn exchange(&mut self, sent: Instant) -> Result<Box<Answer>, ApiError> {
-        let core = self.core;
-        let attempt_ends = later(sent, core.attempt_timeout);
-        let (ends, limit, within) = match self.deadline {
-            Some(deadline) if deadline <= attempt_ends => (deadline, Limit::Deadline, self.request.deadline),
-            Some(_) | None => (attempt_ends, Limit::Attempt, core.attempt_timeout),
+    /// Sends the request once with `begin`, at the time `sent`, reads its answer, within the limits, and records the attempt.
+    pub(super) async fn exchange<F>(&mut self, sent: Instant, begin: impl FnOnce(HttpRequest) -> F) -> Tried
+    where
+        F: Future<Output = Result<Response<Body>, ApiError>> + Unpin,
+    {
+        let span = span::of(self.core.service, &self.request, self.attempts.len());
+        let sending = || Exchange::Sent(begin(outgoing(self.core, &self.request)));
+        let mut exchange = match &span {
+            None => sending(),
+            Some(span) => span.in_scope(sending),
         };
-        let mut answer = None;
         let end = {
-            let exchange = pin!(send_and_read(core, &self.request, &mut answer));
-            timeout_at(ends, exchange).await.unwrap_or(Ok(End::TimedOut))?
+            let progress = poll_fn(|context| {
+                let _in_span = span.as_ref().map(Span::enter);
+                exchange.poll(self.core.max_body, context)
+            });
+            timeout_at(self.attempt_ends(sent), progress).await.unwrap_or(Ok(End::TimedOut))
         };
-        self.quota = answer.as_ref().and_then(|answer| quota(&answer.head));
-        match (answer, end) {
-            (Some(answer), End::Complete) if answer.head.status.is_success() => Ok(answer),
-            (answer, end) => Err(self.failure(answer, end, || TimeoutError::new(limit, within, Sent::Maybe))),
+        let answer = match exchange {
+            Exchange::Sent(_) => None,
+            Exchange::Begun(answer, _) => Some(answer),
+        };
+        self.tried(sent, answer, end, span)
+    }
+
+    /// When an attempt ends at the latest.
+    fn attempt_ends(&self, sent: Instant) -> Instant {
+        let ends = later(sent, self.core.attempt_timeout);
+        self.deadline.map_or(ends, |deadline| deadline.min(ends))
+    }
+
+    /// What came of the attempt, which ends now.
+    fn tried(
+        &mut self,
+        sent: Instant,
+        answer: Option<Box<Answer>>,
+        end: Result<End, ApiError>,
+        span: Option<Span>,
+    ) -> Tried {
+        let quota = answer.as_ref().and_then(|answer| quota(&answer.head));
+        let result = match (answer, end) {
+            (Some(answer), Ok(End::Complete)) if answer.head.status.is_success() => Ok(answer),
+            (answer, end) => end.and_then(|end| Err(self.failure(sent, answer, end))),
+        };
+        let ended = Instant::now();
+        if let Some(span) = span {
+            span::record(&span, &result);
         }
+        if let Err(error) = &result {
+            self.note_failure(error, sent, ended);
+        }
+        Tried { result, ended, quota }
     }
 
     /// The error that follows from what has come.
     #[cold]
-    fn failure(&self, answer: Option<Box<Answer>>, end: End, timed_out: impl FnOnce() -> TimeoutError) -> ApiError {
+    fn failure(&self, sent: Instant, answer: Option<Box<Answer>>, end: End) -> ApiError {
         let core = self.core;
+        let timed_out = || {
+            let (limit, within) = match self.deadline {
+                Some(deadline) if deadline <= self.attempt_ends(sent) => (Limit::Deadline, self.request.deadline),
+                Some(_) | None => (Limit::Attempt, core.attempt_timeout),
+            };
+            TimeoutError::new(limit, within, Sent::Maybe)
+        };
         let Some(mut answer) = answer else {
             return timed_out().into();
         };
@@ -61,17 +130,6 @@ impl Call<'_> {
             End::TimedOut => TimeoutError { partial: Some(partial), ..timed_out() }.into(),
         }
     }
-}
-
-/// Sends the request and reads the answer into `answer`, where it also is if the time is up midway.
-async fn send_and_read(core: &Core, request: &Description, answer: &mut Option<Box<Answer>>) -> Result<End, ApiError> {
-    let sent = core.transport.send(outgoing(core, request));
-    let (begun, mut body) = sent.await.map(|response| Answer::begun(response, core.max_body))?;
-    let begun = answer.insert(begun);
-    if begun.is_too_long() {
-        return Ok(End::TooLong);
-    }
-    Ok(poll_fn(|context| begun.poll_read(&mut body, context)).await)
 }
 
 /// The request with the headers that every request has.

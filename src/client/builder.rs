@@ -18,8 +18,8 @@ use crate::retry::RetryPolicy;
 use crate::retry::budget::{Bucket, RetryBudget};
 use crate::secret::{Exposed, Secret};
 use crate::service::{Credential, Service};
-use crate::transport::Transport;
 use crate::transport::reqwest::{self, Reqwest};
+use crate::transport::{Carrier, Transport};
 
 /// The settings of a [`Client`] that is being made.
 ///
@@ -40,7 +40,7 @@ pub struct ClientBuilder<S: Service> {
     key: S::Key,
     base_url: String,
     allow_http: bool,
-    transport: Option<Arc<dyn Transport>>,
+    transport: Option<Box<dyn Transport>>,
     reqwest: Option<::reqwest::ClientBuilder>,
     retry: RetryPolicy,
     budget: RetryBudget,
@@ -92,7 +92,7 @@ impl<S: Service> ClientBuilder<S> {
 
     /// Sends requests in another way. Defaults to reqwest. `connect_timeout` is then the transport's own business.
     pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.transport = Some(Arc::new(transport));
+        self.transport = Some(Box::new(transport));
         self
     }
 
@@ -251,7 +251,7 @@ impl<S: Service> ClientBuilder<S> {
         headers.insert(key_header.clone(), value);
 
         let transport = if let Some(transport) = self.transport {
-            transport
+            Carrier::Given(transport)
         } else {
             let is_http = base_url.scheme() == "http";
             if !is_http && !cfg!(any(feature = "rustls", feature = "native-tls")) {
@@ -265,7 +265,7 @@ impl<S: Service> ClientBuilder<S> {
                 Some(builder) => reqwest::checked(builder, |name| request::is_ours(&key_header, name))?,
                 None => ::reqwest::Client::builder(),
             };
-            Arc::new(Reqwest::new(builder, connect_timeout, is_http)?)
+            Carrier::Reqwest(Reqwest::new(builder, connect_timeout, is_http)?)
         };
         Ok(Core {
             service: S::NAME,

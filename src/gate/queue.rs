@@ -1,20 +1,19 @@
 //! Who waits at the gate, in which order they are let through, and who watches the clock.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::pace::{Admission, Pace, Sent, later};
-use super::{Gate, Held, Pass, Patience};
+use super::{Held, Patience, Quota};
 use crate::error::Rejection;
 
-/// Who watches the clock does so for all, but a task that is not polled watches nothing. So each waiter looks for itself
-/// now and then.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+mod enter;
+
+pub(crate) use enter::Enter;
 
 /// Who is let through and does not go within this time, since its task is not polled, loses its turn to the next.
 const TURN_LAPSES: Duration = Duration::from_secs(1);
@@ -161,14 +160,38 @@ impl State {
     /// Takes back the leave to send that `place` has, if it has one.
     fn give_back(&mut self, place: Place) -> Option<Waiting> {
         let (waiting, sent) = self.admitted.remove(&place)?;
-        self.in_flight = self.in_flight.saturating_sub(1);
-        self.pace.unsent(sent);
+        self.unsent(sent);
         Some(waiting)
     }
 
-    fn start(&mut self, now: Instant) -> Sent {
+    /// A request starts.
+    pub(super) fn start(&mut self, now: Instant) -> Sent {
         self.in_flight = self.in_flight.saturating_add(1);
         self.pace.started(now)
+    }
+
+    /// A request that was to start was not sent, or not a byte of it.
+    pub(super) fn unsent(&mut self, sent: Sent) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.pace.unsent(sent);
+    }
+
+    /// A request is under way no longer.
+    pub(super) fn ended(&mut self, sent: Sent) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.pace.ended(sent);
+    }
+
+    /// A request has been answered.
+    pub(super) fn answered(&mut self, sent: Sent, now: Instant, quota: Option<Quota>) {
+        self.ended(sent);
+        self.pace.told(quota, sent, now, self.in_flight);
+    }
+
+    /// The service took a request.
+    pub(super) fn took(&mut self, sent: Sent, now: Instant, quota: Option<Quota>) {
+        self.answered(sent, now, quota);
+        self.pace.took(sent);
     }
 
     /// Wakes those who cannot wait so long. A closing that grows little by little is announced in steps of a second; they
@@ -216,104 +239,5 @@ impl State {
         let (waiting, admitted) = (self.waiting.remove(&place), self.give_back(place));
         self.retire(place);
         self.discarded.extend([waiting, admitted].into_iter().flatten().map(|waiting| waiting.waker));
-    }
-}
-
-/// A call that waits for its turn. Dropping it frees its place. The error is `None` when its deadline has passed.
-pub(crate) struct Enter<'a> {
-    gate: &'a Gate,
-    /// When it came.
-    arrived: Option<Instant>,
-    refusals: u32,
-    patience: Patience,
-    place: Option<Place>,
-    alarm: Option<Pin<Box<Sleep>>>,
-}
-
-impl<'a> Enter<'a> {
-    pub(super) fn new(gate: &'a Gate, now: Instant, refusals: u32, patience: Patience) -> Self {
-        Self { gate, arrived: Some(now), refusals, patience, place: None, alarm: None }
-    }
-}
-
-impl<'a> Future for Enter<'a> {
-    type Output = Result<Pass<'a>, Option<Held>>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let gate = self.gate;
-        loop {
-            let now = self.arrived.take().unwrap_or_else(Instant::now);
-            if self.patience.deadline.is_some_and(|deadline| now >= deadline) {
-                return Poll::Ready(Err(None));
-            }
-            let until = match gate.update(now, |state| self.turn(state, now, context.waker())) {
-                Turn::Over(Ok(sent)) => return Poll::Ready(Ok(Pass::new(gate, sent, now))),
-                Turn::Over(Err(held)) => return Poll::Ready(Err(Some(held))),
-                Turn::Wait(until) => self.patience.deadline.map_or(until, |deadline| deadline.min(until)),
-            };
-            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(until)));
-            if alarm.deadline() != until {
-                alarm.as_mut().reset(until);
-            }
-            if alarm.as_mut().poll(context).is_pending() {
-                return Poll::Pending;
-            }
-        }
-    }
-}
-
-/// What a waiter does next.
-enum Turn {
-    Over(Result<Sent, Held>),
-    Wait(Instant),
-}
-
-impl Enter<'_> {
-    fn turn(&mut self, state: &mut State, now: Instant, waker: &Waker) -> Turn {
-        if let Some(place) = self.place
-            && let Some((_, sent)) = state.admitted.remove(&place)
-        {
-            self.place = None;
-            return Turn::Over(Ok(sent));
-        }
-        let is_first = self.place.is_none() && state.in_flight < self.gate.max_in_flight;
-        if is_first && state.is_quiet() {
-            return Turn::Over(Ok(state.start(now)));
-        }
-        state.advance(now);
-        let is_free = state.waiting.is_empty() && state.in_flight < self.gate.max_in_flight;
-        if self.place.is_none() && is_free && state.pace.admission(now) == Admission::Now {
-            return Turn::Over(Ok(state.start(now)));
-        }
-        if let Some(held) = state.held(now, self.patience) {
-            if let Some(place) = self.place.take() {
-                state.leave(place);
-            }
-            return Turn::Over(Err(held));
-        }
-        let place = *self.place.get_or_insert_with(|| {
-            state.tickets = state.tickets.saturating_add(1);
-            Place { chances: u32::MAX.saturating_sub(self.refusals), ticket: state.tickets }
-        });
-        match state.waiting.get_mut(&place) {
-            Some(waiting) if waiting.waker.will_wake(waker) => {}
-            Some(waiting) => state.discarded.push(std::mem::replace(&mut waiting.waker, waker.clone())),
-            None => drop(state.waiting.insert(place, Waiting { waker: waker.clone(), patience: self.patience })),
-        }
-        match state.timekeeper {
-            Some((keeper, alarm)) if keeper == place && now < alarm => Turn::Wait(alarm),
-            _ => {
-                state.retire(place);
-                Turn::Wait(later(now, LOOK_AGAIN))
-            }
-        }
-    }
-}
-
-impl Drop for Enter<'_> {
-    fn drop(&mut self) {
-        if let Some(place) = self.place {
-            self.gate.update(Instant::now(), |state| state.leave(place));
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! The default transport: reqwest, with everything off that would break a promise.
 
 use std::error::Error as StdError;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,8 +12,8 @@ use http::header::HeaderName;
 use http_body::Body as _;
 use reqwest::redirect;
 
-use super::{Body, HttpRequest, SendFuture, Source, Transport};
-use crate::error::{BuildError, BuildErrorKind, Fault, Limit, Sent, TimeoutError, TransportError};
+use super::{Body, HttpRequest, Source};
+use crate::error::{ApiError, BuildError, BuildErrorKind, Fault, Limit, Sent, TimeoutError, TransportError};
 
 /// reqwest, with a pool of connections.
 pub(crate) struct Reqwest {
@@ -42,7 +43,25 @@ impl Reqwest {
         Ok(Self { client, connect_timeout })
     }
 
-    fn failure(&self, error: reqwest::Error) -> crate::ApiError {
+    /// As [`Transport::send`](super::Transport::send).
+    pub(crate) fn send(
+        &self,
+        request: HttpRequest,
+    ) -> impl Future<Output = Result<http::Response<Body>, ApiError>> + Send + Unpin {
+        let mut outgoing = reqwest::Request::new(request.method, request.url);
+        *outgoing.headers_mut() = request.headers;
+        if !request.body.is_empty() {
+            *outgoing.body_mut() = Some(request.body.into());
+        }
+        let mut answer = self.client.execute(outgoing);
+        poll_fn(move |context| match ready!(Pin::new(&mut answer).poll(context)) {
+            Ok(answer) => Poll::Ready(Ok(http::Response::from(answer).map(|body| Body(Source::Network(body))))),
+            Err(error) => Poll::Ready(Err(self.failure(error))),
+        })
+    }
+
+    #[cold]
+    fn failure(&self, error: reqwest::Error) -> ApiError {
         let error = error.without_url();
         if error.is_builder() {
             let problem = "the address cannot be sent; most likely it is too long, and parameters belong into a body";
@@ -52,21 +71,6 @@ impl Reqwest {
             return TimeoutError::new(Limit::Connect, self.connect_timeout, Sent::Never).into();
         }
         broken(error).into()
-    }
-}
-
-impl Transport for Reqwest {
-    fn send(&self, request: HttpRequest) -> SendFuture<'_> {
-        let mut outgoing = reqwest::Request::new(request.method, request.url);
-        *outgoing.headers_mut() = request.headers;
-        if !request.body.is_empty() {
-            *outgoing.body_mut() = Some(request.body.into());
-        }
-        let answer = self.client.execute(outgoing);
-        Box::pin(async move {
-            let answer = answer.await.map_err(|error| self.failure(error))?;
-            Ok(http::Response::from(answer).map(|body| Body(Source::Network(body))))
-        })
     }
 }
 
