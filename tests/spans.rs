@@ -5,14 +5,19 @@ mod scripted_transport;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use scripted_transport::{ScriptedTransport, Step};
-use steadfast::{Abaco, Client, Fault, Sent, abaco};
+use steadfast::transport::{Body, HttpRequest, SendFuture};
+use steadfast::{Abaco, Client, Fault, Sent, Transport, abaco};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
+
+/// Subscribers disturb each other where they come and go at the same time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// The fields of each span, as text.
 #[derive(Clone, Default)]
@@ -45,6 +50,7 @@ impl<S: tracing::Subscriber> Layer<S> for Spans {
 
 #[test]
 fn each_attempt_has_a_span_with_the_names_of_opentelemetry() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let spans = Spans::default();
     let subscriber = tracing_subscriber::registry().with(spans.clone());
     tracing::subscriber::with_default(subscriber, || {
@@ -80,4 +86,54 @@ fn each_attempt_has_a_span_with_the_names_of_opentelemetry() {
     assert_eq!(field(0, "error.type"), Some("429"));
     assert_eq!(field(2, "http.response.status_code"), None);
     assert_eq!(field(2, "error.type"), Some("reset"));
+}
+
+/// Notes in which span each step of an exchange happens.
+#[derive(Clone, Default)]
+struct Noting(Arc<Mutex<Vec<Option<&'static str>>>>);
+
+impl Noting {
+    fn note(&self) {
+        self.0.lock().unwrap().push(tracing::Span::current().metadata().map(tracing::Metadata::name));
+    }
+}
+
+impl Transport for Noting {
+    fn send(&self, _: HttpRequest) -> SendFuture<'_> {
+        self.note();
+        Box::pin(async move {
+            self.note();
+            tokio::task::yield_now().await;
+            self.note();
+            let (noting, mut pieces) = (self.clone(), vec![bytes::Bytes::from_static(b"{}")]);
+            let body = Body::from_poll(move |_| {
+                noting.note();
+                Poll::Ready(pieces.pop().map(Ok))
+            });
+            Ok(http::Response::new(body))
+        })
+    }
+}
+
+#[test]
+fn what_happens_in_an_exchange_is_in_its_span_and_what_happens_beside_it_is_not() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    tracing::subscriber::with_default(tracing_subscriber::registry(), || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (within, beside) = (Noting::default(), Noting::default());
+            let key = abaco::ApiKey::new("abk_test", "canary-0123456789").unwrap();
+            let client = Client::<Abaco>::builder(key).transport(within.clone()).build().unwrap();
+            let other = async {
+                for _ in 0..3 {
+                    beside.note();
+                    tokio::task::yield_now().await;
+                }
+            };
+            let (answer, ()) = tokio::join!(client.get("/documents").send(), other);
+            answer.unwrap();
+            assert_eq!(*within.0.lock().unwrap(), [Some("http.client.request"); 5]);
+            assert_eq!(*beside.0.lock().unwrap(), [None; 3]);
+        });
+    });
 }
