@@ -15,17 +15,23 @@ fn key() -> abaco::ApiKey {
     abaco::ApiKey::new("abk_test", "canary-0123456789").unwrap()
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_observer_is_told_of_retries_the_gate_and_calls_given_up() {
+/// A client, and what it tells its observer.
+fn observed(transport: &ScriptedTransport) -> (Client<Abaco>, Arc<Mutex<Vec<Event>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&seen);
+    let observe = move |event: &Event| sink.lock().unwrap().push(event.clone());
+    let client = Client::builder(key()).transport(transport.clone()).observer(observe).build().unwrap();
+    (client, seen)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_observer_is_told_of_retries_the_gate_and_calls_given_up() {
     let transport = ScriptedTransport::new([
         Step::answer(429, &[("retry-after", "10")], LIMITED),
         Step::answer(503, &[], ""),
         Step::answer(404, &[], "{}"),
     ]);
-    let observe = move |event: &Event| sink.lock().unwrap().push(event.clone());
-    let client = Client::<Abaco>::builder(key()).transport(transport).observer(observe).build().unwrap();
+    let (client, seen) = observed(&transport);
     client.get("/documents").send().await.unwrap_err();
 
     let seen = seen.lock().unwrap();
@@ -43,16 +49,13 @@ async fn the_observer_is_told_of_retries_the_gate_and_calls_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn the_observer_is_told_of_a_quota_that_is_used_up_once_a_call_waits_for_it() {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&seen);
     let quota = [
         ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
         ("x-ratelimit-remaining", "0"),
         ("x-ratelimit-reset", "784111837"), // 60 s after that date
     ];
     let transport = ScriptedTransport::new([Step::answer(200, &quota, "{}"), Step::answer(200, &[], "{}")]);
-    let observe = move |event: &Event| sink.lock().unwrap().push(event.clone());
-    let client = Client::<Abaco>::builder(key()).transport(transport.clone()).observer(observe).build().unwrap();
+    let (client, seen) = observed(&transport);
     client.get("/documents").send().await.unwrap();
     assert!(seen.lock().unwrap().is_empty(), "nobody waits");
     client.get("/documents").send().await.unwrap();
@@ -65,8 +68,6 @@ async fn the_observer_is_told_of_a_quota_that_is_used_up_once_a_call_waits_for_i
 
 #[tokio::test(start_paused = true)]
 async fn the_observer_is_told_that_the_gate_has_opened_though_nobody_waits_any_more() {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&seen);
     let quota = [
         ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
         ("x-ratelimit-remaining", "1"),
@@ -74,8 +75,7 @@ async fn the_observer_is_told_that_the_gate_has_opened_though_nobody_waits_any_m
     ];
     let late = Step::Late(Duration::from_secs(15), response(200, &[], "{}"));
     let transport = ScriptedTransport::new([Step::answer(200, &quota, "{}"), late]);
-    let observe = move |event: &Event| sink.lock().unwrap().push(event.clone());
-    let client = Client::<Abaco>::builder(key()).transport(transport.clone()).observer(observe).build().unwrap();
+    let (client, seen) = observed(&transport);
     client.get("/documents").send().await.unwrap();
     let waits = async { tokio::time::timeout(Duration::from_secs(5), client.get("/documents").send()).await };
     let (last, dropped) = tokio::join!(client.get("/documents").send(), waits);
@@ -138,10 +138,7 @@ async fn a_quota_that_would_outlast_the_call_is_told_and_asks_nobody_to_check_th
 #[tokio::test(start_paused = true)]
 async fn a_success_at_once_tells_nothing() {
     let transport = ScriptedTransport::new([Step::answer(200, &[], "{}")]);
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&seen);
-    let observe = move |event: &Event| sink.lock().unwrap().push(event.clone());
-    let client = Client::<Abaco>::builder(key()).transport(transport).observer(observe).build().unwrap();
+    let (client, seen) = observed(&transport);
     client.get("/documents").send().await.unwrap();
     assert!(seen.lock().unwrap().is_empty());
 }
