@@ -44,7 +44,7 @@ impl<F: Future<Output = Result<Response<Body>, ApiError>> + Unpin> Exchange<F> {
 }
 
 impl Call<'_> {
-    /// Sends the request once with `begin`, at the time `sent`, reads its answer, within the limits, and records the attempt.
+    /// One attempt, begun with `begin` at the time `sent`: the request goes out and its answer comes in, within the limits.
     pub(super) async fn exchange<F>(&mut self, sent: Instant, begin: impl FnOnce(HttpRequest) -> F) -> Tried
     where
         F: Future<Output = Result<Response<Body>, ApiError>> + Unpin,
