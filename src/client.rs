@@ -11,7 +11,8 @@ use http::{HeaderMap, Method, StatusCode};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::error::{ApiError, BuildError, BuildErrorKind, CodeInfo};
+use crate::catalog::CodeInfo;
+use crate::error::{ApiError, BuildError, BuildErrorKind};
 use crate::event::Observer;
 use crate::gate::Gate;
 use crate::request::Request;

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
+use crate::catalog::{Category, ErrorCode};
 use crate::retry::StopReason;
 use crate::secret::Secret;
 use crate::service::Service;
@@ -13,9 +14,7 @@ use crate::service::Service;
 mod backoff;
 mod body;
 mod build;
-mod catalog;
 mod cause;
-mod codes;
 mod decode;
 #[cfg(feature = "miette")]
 mod miette;
@@ -29,7 +28,6 @@ mod transport;
 
 pub use body::{ErrorBody, FieldError};
 pub use build::{BuildError, BuildErrorKind};
-pub use catalog::{Category, CodeInfo, ErrorCode, Processing, Retry};
 pub use decode::DecodeError;
 pub use rejection::{MAX_ERROR_BODY, Rejection};
 pub use timeout::{Limit, TimeoutError};

@@ -73,6 +73,7 @@
 mod address;
 mod answer;
 mod call;
+mod catalog;
 mod client;
 mod error;
 mod event;
@@ -88,10 +89,11 @@ pub mod service;
 pub mod testing;
 pub mod transport;
 
+pub use catalog::{Category, CodeInfo, ErrorCode, Processing, Retry};
 pub use client::{Client, ClientBuilder};
 pub use error::{
-    ApiError, Attempt, BuildError, BuildErrorKind, Category, CodeInfo, DecodeError, ErrorBody, ErrorCode, Fault,
-    FieldError, Limit, MAX_ERROR_BODY, Outcome, Processing, Rejection, Retry, Sent, TimeoutError, TransportError,
+    ApiError, Attempt, BuildError, BuildErrorKind, DecodeError, ErrorBody, Fault, FieldError, Limit, MAX_ERROR_BODY,
+    Outcome, Rejection, Sent, TimeoutError, TransportError,
 };
 pub use event::Event;
 pub use pages::{Page, Pages};

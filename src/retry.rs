@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use http::Method;
 
-use crate::error::{ApiError, Category};
+use crate::catalog::Category;
+use crate::error::ApiError;
 use backoff::{backoff, scaled};
 
 pub(crate) mod after;

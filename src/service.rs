@@ -7,7 +7,8 @@ use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 use serde_json::json;
 
-use crate::error::{ApiError, ErrorBody, ErrorCode};
+use crate::catalog::ErrorCode;
+use crate::error::{ApiError, ErrorBody};
 
 pub mod abaco;
 pub mod fsm_navigator;

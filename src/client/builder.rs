@@ -10,7 +10,8 @@ use http::header::{ACCEPT, HeaderValue, USER_AGENT};
 
 use super::{Client, Core};
 use crate::address;
-use crate::error::{ApiError, BuildError, BuildErrorKind, ErrorCode};
+use crate::catalog::ErrorCode;
+use crate::error::{ApiError, BuildError, BuildErrorKind};
 use crate::event::{Event, Observer};
 use crate::gate::Gate;
 use crate::request;

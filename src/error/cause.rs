@@ -3,9 +3,9 @@
 use http::StatusCode;
 
 use super::{
-    ApiError, BuildError, BuildErrorKind, Category, CodeInfo, DecodeError, Outcome, Rejection, Sent, TimeoutError,
-    Trace, TransportError,
+    ApiError, BuildError, BuildErrorKind, DecodeError, Outcome, Rejection, Sent, TimeoutError, Trace, TransportError,
 };
+use crate::catalog::{Category, CodeInfo};
 
 /// What the variants of [`ApiError`] are made of: five kinds, of which the first has eight variants.
 pub(super) enum Cause<'a> {

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::Value;
 
-use super::{Category, CodeInfo, ErrorBody, ErrorCode, FieldError, Processing, Retry, Text, Trace};
+use super::{ErrorBody, FieldError, Text, Trace};
+use crate::catalog::{Category, CodeInfo, ErrorCode, Processing, Retry};
 use crate::retry::StopReason;
 use crate::retry::after::{self, Hint};
 use crate::secret::Secret;

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::trace::Span;
-use super::{CodeInfo, PartialAnswer, Sent, Trace};
+use super::{PartialAnswer, Sent, Trace};
+use crate::catalog::CodeInfo;
 
 /// A time limit passed before the answer was complete.
 ///

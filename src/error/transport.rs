@@ -6,7 +6,8 @@ use std::fmt;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{CodeInfo, Trace};
+use super::Trace;
+use crate::catalog::CodeInfo;
 
 /// The connection could not be made, or it broke before the answer was complete.
 ///

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::{AGE, DATE, HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::WaitSource;
-use crate::error::Category;
+use crate::catalog::Category;
 
 static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 static RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");

@@ -9,7 +9,8 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::IgnoredAny;
 
-use crate::error::{ApiError, ErrorCode, Fault, Sent, TransportError};
+use crate::catalog::ErrorCode;
+use crate::error::{ApiError, Fault, Sent, TransportError};
 use crate::service::Service;
 use crate::transport::Body;
 

@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 
 use http::StatusCode;
 
+mod macros;
+
 /// One documented error: a code, or an answer that a page describes without a code.
 ///
 /// Rows are made by [`error_codes!`](crate::error_codes) and live for the whole program, so a `&'static CodeInfo` can be
