@@ -7,13 +7,14 @@ use tokio::time::{Instant, sleep};
 
 use crate::answer::Answer;
 use crate::client::Core;
-use crate::error::{ApiError, Attempt, Rejection};
+use crate::error::{ApiError, Attempt, Rejection, StopReason};
 use crate::event::Event;
 use crate::gate::{Enter, Pass, Patience, Quota, Verdict};
+use crate::hint::WaitSource;
 use crate::request::{Description, Request};
 use crate::response::Response;
 use crate::retry::budget::Loan;
-use crate::retry::{CallState, Decision, StopReason, WaitSource};
+use crate::retry::{CallState, Decision};
 use crate::transport::Carrier;
 
 mod ending;

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::catalog::{Category, ErrorCode};
-use crate::retry::StopReason;
 use crate::secret::Secret;
 use crate::service::Service;
 
@@ -21,6 +20,7 @@ mod miette;
 mod rejection;
 #[cfg(feature = "serde")]
 mod serialize;
+mod stop_reason;
 mod text;
 mod timeout;
 mod trace;
@@ -30,6 +30,7 @@ pub use body::{ErrorBody, FieldError};
 pub use build::{BuildError, BuildErrorKind};
 pub use decode::DecodeError;
 pub use rejection::{MAX_ERROR_BODY, Rejection};
+pub use stop_reason::StopReason;
 pub use timeout::{Limit, TimeoutError};
 pub use trace::{Attempt, Outcome};
 pub use transport::{Fault, Sent, TransportError};

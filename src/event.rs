@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use http::Method;
 
-use crate::error::Attempt;
-use crate::retry::{StopReason, WaitSource};
+use crate::error::{Attempt, StopReason};
+use crate::hint::WaitSource;
 
 /// Something that a client did on its own, told to
 /// [`ClientBuilder::observer`](crate::ClientBuilder::observer) as it happens. Enough to feed metrics.

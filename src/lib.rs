@@ -78,6 +78,7 @@ mod client;
 mod error;
 mod event;
 mod gate;
+mod hint;
 mod json;
 mod pages;
 mod request;
@@ -93,14 +94,15 @@ pub use catalog::{Category, CodeInfo, ErrorCode, Processing, Retry};
 pub use client::{Client, ClientBuilder};
 pub use error::{
     ApiError, Attempt, BuildError, BuildErrorKind, DecodeError, ErrorBody, Fault, FieldError, Limit, MAX_ERROR_BODY,
-    Outcome, Rejection, Sent, TimeoutError, TransportError,
+    Outcome, Rejection, Sent, StopReason, TimeoutError, TransportError,
 };
 pub use event::Event;
+pub use hint::WaitSource;
 pub use pages::{Page, Pages};
 pub use request::Request;
 pub use response::Response;
 pub use retry::budget::RetryBudget;
-pub use retry::{CallState, Decision, RetryPolicy, StopReason, WaitSource};
+pub use retry::{CallState, Decision, RetryPolicy};
 pub use service::abaco::{self, Abaco};
 pub use service::fsm_navigator::{self, FsmNavigator};
 pub use service::stayforge::{self, Stayforge};

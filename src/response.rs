@@ -12,9 +12,8 @@ use tokio::time::Instant;
 
 use crate::answer::Answer;
 use crate::client::Core;
-use crate::error::{ApiError, Attempt, DecodeError, Outcome, Trace, request_id};
+use crate::error::{ApiError, Attempt, DecodeError, Outcome, StopReason, Trace, request_id};
 use crate::request::Description;
-use crate::retry::StopReason;
 
 /// A success answer of the service, with its body read. It keeps its client alive, and with that the client's connections.
 ///

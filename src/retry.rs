@@ -5,15 +5,12 @@ use std::time::Duration;
 use http::Method;
 
 use crate::catalog::Category;
-use crate::error::ApiError;
+use crate::error::{ApiError, StopReason};
+use crate::hint::WaitSource;
 use backoff::{backoff, scaled};
 
-pub(crate) mod after;
 mod backoff;
 pub(crate) mod budget;
-mod decision;
-
-pub use decision::{Decision, StopReason, WaitSource};
 
 /// When a call is tried again, and how long it waits before.
 ///
@@ -227,6 +224,20 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What follows an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Wait, then send the request again.
+    Wait {
+        /// How long, counted from now.
+        delay: Duration,
+        /// What set its length.
+        source: WaitSource,
+    },
+    /// Give the error to the caller.
+    Stop(StopReason),
 }
 
 /// What [`RetryPolicy::decide`] needs to know of a call besides its error.

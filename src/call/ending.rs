@@ -3,10 +3,10 @@
 use std::time::SystemTime;
 
 use super::Call;
-use crate::error::{ApiError, Limit, Sent, TimeoutError, Trace};
+use crate::error::{ApiError, Limit, Sent, StopReason, TimeoutError, Trace};
 use crate::event::Event;
 use crate::gate::Held;
-use crate::retry::{StopReason, after};
+use crate::hint;
 
 impl Call<'_> {
     /// The error of a call that the gate did not let through: its own last one, else the answer that closed the gate, or
@@ -19,7 +19,7 @@ impl Call<'_> {
         let mut error = TimeoutError::new(Limit::Deadline, self.request.deadline, Sent::Never).into();
         let mut reason = StopReason::DeadlineWouldPass;
         if let Some(Held { wait, beyond_max_wait, refusal }) = held {
-            self.held_until = Some(after::add(SystemTime::now(), wait));
+            self.held_until = Some(hint::add(SystemTime::now(), wait));
             if beyond_max_wait {
                 reason = StopReason::WaitTooLong;
             }

@@ -14,8 +14,8 @@ use crate::answer::{Answer, End};
 use crate::client::Core;
 use crate::error::{ApiError, DecodeError, Limit, MAX_ERROR_BODY, PartialAnswer, Sent, TimeoutError, request_id};
 use crate::gate::{Quota, later};
+use crate::hint;
 use crate::request::Description;
-use crate::retry::after;
 use crate::transport::{Body, HttpRequest};
 
 /// A request that is under way, or its answer that has begun.
@@ -145,6 +145,6 @@ fn outgoing(core: &Core, request: &Description) -> HttpRequest {
 
 /// What an answer tells of the quota.
 fn quota(head: &Parts) -> Option<Quota> {
-    let (remaining, reset) = after::quota(&head.headers)?;
+    let (remaining, reset) = hint::quota(&head.headers)?;
     Some(Quota { remaining, reset: Instant::now().checked_add(reset)? })
 }

@@ -8,10 +8,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::Value;
 
-use super::{ErrorBody, FieldError, Text, Trace};
+use super::{ErrorBody, FieldError, StopReason, Text, Trace};
 use crate::catalog::{Category, CodeInfo, ErrorCode, Processing, Retry};
-use crate::retry::StopReason;
-use crate::retry::after::{self, Hint};
+use crate::hint::{self, Hint};
 use crate::secret::Secret;
 use crate::service::Service;
 
@@ -90,7 +89,7 @@ impl Rejection {
         let by_status = S::Code::ANSWERS.iter().find(|row| row.is_documented_under(status));
         let row = listed.or(by_status);
         let category = category_of(row, status);
-        let (hint, mut malformed_hints) = after::hint(headers, parts.retry_after, category, received);
+        let (hint, mut malformed_hints) = hint::hint(headers, parts.retry_after, category, received);
         malformed_hints.extend(parts.malformed_hint);
         let malformed_hints = malformed_hints.iter().map(|hint| clean(hint, secret)).collect();
         let speaks_of_fields = matches!(category, Category::InvalidRequest | Category::Conflict);
@@ -148,7 +147,7 @@ impl Rejection {
 
     /// The earliest time at which the service wants to be asked again.
     pub(crate) fn retry_at(&self) -> Option<SystemTime> {
-        Some(after::add(self.received, self.asked_wait()?))
+        Some(hint::add(self.received, self.asked_wait()?))
     }
 }
 

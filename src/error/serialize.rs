@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use super::{ApiError, Attempt, FieldError, Outcome};
-use crate::retry::{StopReason, WaitSource};
+use super::{ApiError, Attempt, FieldError, Outcome, StopReason};
+use crate::hint::WaitSource;
 
 /// Serialises as a flat map with the members `error` (the line that `Display` shows), `kind` (the variant, in snake case),
 /// `service`, `status`, `code`, `message`, `request_id`, `fields`, `help`, `method`, `path`, `is_retryable`,

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
 
-use super::{Fault, Limit, Rejection, Text};
-use crate::retry::{StopReason, WaitSource};
+use super::{Fault, Limit, Rejection, StopReason, Text};
+use crate::hint::WaitSource;
 
 /// One request that was sent, or tried, on behalf of a call.
 ///

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
 use super::filled;
+use crate::hint::delay_seconds;
 use crate::json::Text;
-use crate::retry::after::delay_seconds;
 
 /// A JSON value; `None` if it is malformed, too deep, or so long that its tree would take too much memory. Texts have no
 /// tree.

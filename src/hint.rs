@@ -1,16 +1,62 @@
-//! The wait that an answer asks for.
+//! Retry hints and reported quotas, read from a response.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::{AGE, DATE, HeaderName, HeaderValue, RETRY_AFTER};
 
-use super::WaitSource;
 use crate::catalog::Category;
 
 static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 static RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 static RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// What set the length of a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WaitSource {
+    /// The header `Retry-After` or `retry-after-ms`.
+    Header,
+    /// The member `retry_after` of the body.
+    Body,
+    /// The header `X-RateLimit-Reset`.
+    Reset,
+    /// The range of seconds that the code's page names.
+    Documented,
+    /// The policy's own exponential backoff.
+    Backoff,
+    /// The gate that all clones of a client share.
+    Gate,
+}
+
+impl WaitSource {
+    /// A short name that stays, for labels of metrics and for records: `"header"`, `"backoff"`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Body => "body",
+            Self::Reset => "reset",
+            Self::Documented => "documented",
+            Self::Backoff => "backoff",
+            Self::Gate => "gate",
+        }
+    }
+}
+
+impl fmt::Display for WaitSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Header => "Retry-After",
+            Self::Body => "retry_after in the body",
+            Self::Reset => "X-RateLimit-Reset",
+            Self::Documented => "the code's documentation",
+            Self::Backoff => "backoff",
+            Self::Gate => "the gate",
+        })
+    }
+}
 
 /// A wait, counted from the arrival of the answer that asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,67 +1,6 @@
-//! What follows an error, and why: [`Decision`].
+//! The reasons for which a call ends: [`StopReason`].
 
 use std::fmt;
-use std::time::Duration;
-
-/// What follows an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Wait, then send the request again.
-    Wait {
-        /// How long, counted from now.
-        delay: Duration,
-        /// What set its length.
-        source: WaitSource,
-    },
-    /// Give the error to the caller.
-    Stop(StopReason),
-}
-
-/// What set the length of a wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum WaitSource {
-    /// The header `Retry-After` or `retry-after-ms`.
-    Header,
-    /// The member `retry_after` of the body.
-    Body,
-    /// The header `X-RateLimit-Reset`.
-    Reset,
-    /// The range of seconds that the code's page names.
-    Documented,
-    /// The policy's own exponential backoff.
-    Backoff,
-    /// The gate that all clones of a client share.
-    Gate,
-}
-
-impl WaitSource {
-    /// A short name that stays, for labels of metrics and for records: `"header"`, `"backoff"`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Header => "header",
-            Self::Body => "body",
-            Self::Reset => "reset",
-            Self::Documented => "documented",
-            Self::Backoff => "backoff",
-            Self::Gate => "gate",
-        }
-    }
-}
-
-impl fmt::Display for WaitSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Header => "Retry-After",
-            Self::Body => "retry_after in the body",
-            Self::Reset => "X-RateLimit-Reset",
-            Self::Documented => "the code's documentation",
-            Self::Backoff => "backoff",
-            Self::Gate => "the gate",
-        })
-    }
-}
 
 /// Why a call was not tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
