@@ -2,12 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 
 use crate::catalog::{Category, ErrorCode};
-use crate::secret::Secret;
-use crate::service::Service;
 
 #[cfg(feature = "backoff")]
 mod backoff;
@@ -36,7 +33,7 @@ pub use trace::{Attempt, Outcome};
 pub use transport::{Fault, Sent, TransportError};
 
 use cause::Cause;
-pub(crate) use rejection::request_id;
+pub(crate) use rejection::category_of;
 pub(crate) use text::Text;
 pub(crate) use trace::Trace;
 pub(crate) use transport::PartialAnswer;
@@ -91,26 +88,6 @@ pub enum ApiError {
 const _: () = assert!(size_of::<ApiError>() <= 16, "errors travel in registers");
 
 impl ApiError {
-    /// Reads an answer that was got by any HTTP library.
-    ///
-    /// Every body is read as far as it makes sense, whatever its `Content-Type`; nothing in it makes this panic. Of the
-    /// body, [`MAX_ERROR_BODY`] bytes are read and kept. An answer with a success or redirect status becomes
-    /// [`ApiError::Unrecognized`] unless it holds a listed code.
-    #[must_use]
-    pub fn from_response<S: Service>(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let body = body.get(..MAX_ERROR_BODY).unwrap_or(body);
-        Self::read::<S>(status, headers, Bytes::copy_from_slice(body), None)
-    }
-
-    pub(crate) fn read<S: Service>(
-        status: StatusCode,
-        headers: &HeaderMap,
-        body: Bytes,
-        secret: Option<&Secret>,
-    ) -> Self {
-        Self::from(Rejection::read::<S>(status, headers, body, secret))
-    }
-
     /// An error about what a caller gave, for a [`Credential`](crate::Credential) of your own to refuse a key with. Nothing
     /// was sent. `problem` says what is wrong and what to do, and must not hold the key.
     #[must_use]

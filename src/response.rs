@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use crate::answer::Answer;
 use crate::client::Core;
-use crate::error::{ApiError, Attempt, DecodeError, Outcome, StopReason, Trace, request_id};
+use crate::error::{ApiError, Attempt, DecodeError, Outcome, StopReason, Trace};
 use crate::request::Description;
+use crate::service::request_id;
 
 /// A success answer of the service, with its body read. It keeps its client alive, and with that the client's connections.
 ///

@@ -13,10 +13,12 @@ use crate::error::{ApiError, ErrorBody};
 pub mod abaco;
 pub mod fsm_navigator;
 mod key;
+mod reading;
 pub mod stayforge;
 
 pub use key::XApiKey;
 pub(crate) use key::checked;
+pub(crate) use reading::request_id;
 
 /// One HTTP API: where it is, how it takes its key and how it writes its errors.
 ///

@@ -12,10 +12,11 @@ use tracing::Span;
 use super::{Call, Tried, span};
 use crate::answer::{Answer, End};
 use crate::client::Core;
-use crate::error::{ApiError, DecodeError, Limit, MAX_ERROR_BODY, PartialAnswer, Sent, TimeoutError, request_id};
+use crate::error::{ApiError, DecodeError, Limit, MAX_ERROR_BODY, PartialAnswer, Sent, TimeoutError};
 use crate::gate::{Quota, later};
 use crate::hint;
 use crate::request::Description;
+use crate::service::request_id;
 use crate::transport::{Body, HttpRequest};
 
 /// A request that is under way, or its answer that has begun.

@@ -5,24 +5,15 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::StatusCode;
 use serde_json::Value;
 
-use super::{ErrorBody, FieldError, StopReason, Text, Trace};
-use crate::catalog::{Category, CodeInfo, ErrorCode, Processing, Retry};
+use super::{FieldError, StopReason, Text, Trace};
+use crate::catalog::{Category, CodeInfo, Processing, Retry};
 use crate::hint::{self, Hint};
-use crate::secret::Secret;
-use crate::service::Service;
 
 /// Of the body of an error answer, so much is read and kept: 256 KiB.
 pub const MAX_ERROR_BODY: usize = 256 * 1024;
-
-/// The headers in which services commonly name the request.
-static REQUEST_ID_HEADERS: [HeaderName; 3] = [
-    HeaderName::from_static("x-request-id"),
-    HeaderName::from_static("request-id"),
-    HeaderName::from_static("x-correlation-id"),
-];
 
 /// An answer that is not a success: all that it said.
 ///
@@ -70,48 +61,6 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// Reads the answer of a service. `body` is at most [`MAX_ERROR_BODY`] long. The secret is struck out of what the
-    /// service sent.
-    pub(crate) fn read<S: Service>(
-        status: StatusCode,
-        headers: &HeaderMap,
-        body: Bytes,
-        secret: Option<&Secret>,
-    ) -> Self {
-        let received = SystemTime::now();
-        let body = match secret {
-            Some(secret) => secret.strike_out(body),
-            None => body,
-        };
-        let id = request_id(headers).map(|id| clean(&id, secret));
-        let parts = S::read_error(status, headers, &body).unwrap_or_else(|| ErrorBody::from_text(&body));
-        let listed = parts.code.as_deref().and_then(S::Code::from_wire).map(S::Code::info);
-        let by_status = S::Code::ANSWERS.iter().find(|row| row.is_documented_under(status));
-        let row = listed.or(by_status);
-        let category = category_of(row, status);
-        let (hint, mut malformed_hints) = hint::hint(headers, parts.retry_after, category, received);
-        malformed_hints.extend(parts.malformed_hint);
-        let malformed_hints = malformed_hints.iter().map(|hint| clean(hint, secret)).collect();
-        let speaks_of_fields = matches!(category, Category::InvalidRequest | Category::Conflict);
-        Self {
-            service: S::NAME,
-            status,
-            info: listed.or(by_status.filter(|_| parts.code.is_none())),
-            code: parts.code,
-            message: parts.message,
-            request_id: id.or(parts.request_id),
-            retry_after: hint.map(|hint| hint.wait),
-            details: parts.details,
-            fields: if speaks_of_fields { parts.fields } else { Vec::new() },
-            body,
-            row,
-            hint,
-            malformed_hints,
-            received,
-            trace: Trace { service: S::NAME, ..Trace::default() },
-        }
-    }
-
     /// What the caller would do about it: as the row says, else as the status says.
     #[must_use]
     pub fn category(&self) -> Category {
@@ -178,20 +127,6 @@ impl fmt::Display for Rejection {
 
 impl StdError for Rejection {}
 
-/// `text` without the secret.
-fn clean(text: &str, secret: Option<&Secret>) -> Box<str> {
-    secret.map_or_else(|| text.into(), |secret| secret.strike_out_text(text))
-}
-
-fn category_of(row: Option<&CodeInfo>, status: StatusCode) -> Category {
+pub(crate) fn category_of(row: Option<&CodeInfo>, status: StatusCode) -> Category {
     row.map_or_else(|| Category::of_status(status), |row| row.category)
-}
-
-pub(crate) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
-    REQUEST_ID_HEADERS
-        .iter()
-        .filter_map(|name| headers.get(name)?.to_str().ok())
-        .map(str::trim)
-        .find(|id| !id.is_empty())
-        .map(Box::from)
 }

@@ -1,0 +1,99 @@
+//! The reading of error responses: [`ApiError::from_response`].
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, StatusCode};
+
+use super::Service;
+use crate::catalog::{Category, ErrorCode};
+use crate::error::{ApiError, ErrorBody, MAX_ERROR_BODY, Rejection, Trace, category_of};
+use crate::hint;
+use crate::secret::Secret;
+
+/// The headers in which services commonly name the request.
+static REQUEST_ID_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-correlation-id"),
+];
+
+impl ApiError {
+    /// Reads an answer that was got by any HTTP library.
+    ///
+    /// Every body is read as far as it makes sense, whatever its `Content-Type`; nothing in it makes this panic. Of the
+    /// body, [`MAX_ERROR_BODY`] bytes are read and kept. An answer with a success or redirect status becomes
+    /// [`ApiError::Unrecognized`] unless it holds a listed code.
+    #[must_use]
+    pub fn from_response<S: Service>(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let body = body.get(..MAX_ERROR_BODY).unwrap_or(body);
+        Self::read::<S>(status, headers, Bytes::copy_from_slice(body), None)
+    }
+
+    pub(crate) fn read<S: Service>(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Bytes,
+        secret: Option<&Secret>,
+    ) -> Self {
+        Self::from(Rejection::read::<S>(status, headers, body, secret))
+    }
+}
+
+impl Rejection {
+    /// Reads the answer of a service. `body` is at most [`MAX_ERROR_BODY`] long. The secret is struck out of what the
+    /// service sent.
+    pub(crate) fn read<S: Service>(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Bytes,
+        secret: Option<&Secret>,
+    ) -> Self {
+        let received = SystemTime::now();
+        let body = match secret {
+            Some(secret) => secret.strike_out(body),
+            None => body,
+        };
+        let id = request_id(headers).map(|id| clean(&id, secret));
+        let parts = S::read_error(status, headers, &body).unwrap_or_else(|| ErrorBody::from_text(&body));
+        let listed = parts.code.as_deref().and_then(S::Code::from_wire).map(S::Code::info);
+        let by_status = S::Code::ANSWERS.iter().find(|row| row.is_documented_under(status));
+        let row = listed.or(by_status);
+        let category = category_of(row, status);
+        let (hint, mut malformed_hints) = hint::hint(headers, parts.retry_after, category, received);
+        malformed_hints.extend(parts.malformed_hint);
+        let malformed_hints = malformed_hints.iter().map(|hint| clean(hint, secret)).collect();
+        let speaks_of_fields = matches!(category, Category::InvalidRequest | Category::Conflict);
+        Self {
+            service: S::NAME,
+            status,
+            info: listed.or(by_status.filter(|_| parts.code.is_none())),
+            code: parts.code,
+            message: parts.message,
+            request_id: id.or(parts.request_id),
+            retry_after: hint.map(|hint| hint.wait),
+            details: parts.details,
+            fields: if speaks_of_fields { parts.fields } else { Vec::new() },
+            body,
+            row,
+            hint,
+            malformed_hints,
+            received,
+            trace: Trace { service: S::NAME, ..Trace::default() },
+        }
+    }
+}
+
+/// `text` without the secret.
+fn clean(text: &str, secret: Option<&Secret>) -> Box<str> {
+    secret.map_or_else(|| text.into(), |secret| secret.strike_out_text(text))
+}
+
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
+    REQUEST_ID_HEADERS
+        .iter()
+        .filter_map(|name| headers.get(name)?.to_str().ok())
+        .map(str::trim)
+        .find(|id| !id.is_empty())
+        .map(Box::from)
+}
