@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep};
 
 use crate::answer::Answer;
-use crate::client::Core;
-use crate::error::{ApiError, Attempt, Rejection, StopReason};
+use crate::core::Core;
+use crate::error::{ApiError, Attempt, BuildError, Rejection, StopReason};
 use crate::event::Event;
 use crate::gate::{Enter, Pass, Patience, Quota, Verdict};
 use crate::hint::WaitSource;
-use crate::request::{Description, Request};
+use crate::request::parts::RequestParts;
 use crate::response::Response;
 use crate::retry::budget::Loan;
 use crate::retry::{CallState, Decision};
@@ -22,9 +22,12 @@ mod exchange;
 mod span;
 
 /// Makes the call until it succeeds or the policy says stop. A request with a problem is not sent.
-pub(crate) async fn run(request: Request) -> Result<Response, ApiError> {
-    let Request { core, description, problem } = request;
-    let mut call = Call::new(&core, description);
+pub(crate) async fn run(
+    core: Arc<Core>,
+    parts: Box<RequestParts>,
+    problem: Option<Box<BuildError>>,
+) -> Result<Response, ApiError> {
+    let mut call = Call::new(&core, parts);
     if let Some(problem) = problem {
         return Err(call.not_made(problem.into()));
     }
@@ -58,7 +61,7 @@ pub(crate) async fn run(request: Request) -> Result<Response, ApiError> {
 /// A call that is under way.
 struct Call<'a> {
     core: &'a Core,
-    request: Box<Description>,
+    request: Box<RequestParts>,
     began: Instant,
     deadline: Option<Instant>,
     /// Where chance comes from; most calls need none.
@@ -83,7 +86,7 @@ struct Tried {
 }
 
 impl<'a> Call<'a> {
-    fn new(core: &'a Core, request: Box<Description>) -> Self {
+    fn new(core: &'a Core, request: Box<RequestParts>) -> Self {
         let began = Instant::now();
         Self {
             deadline: began.checked_add(request.deadline),
@@ -242,7 +245,7 @@ impl<'a> Call<'a> {
     }
 
     /// What the response tells of the call.
-    fn succeeded(self) -> (Box<Description>, Instant, Vec<Attempt>) {
+    fn succeeded(self) -> (Box<RequestParts>, Instant, Vec<Attempt>) {
         let Self { core, mut request, began, attempts, loan, .. } = self;
         loan.map_or_else(|| core.budget.deposit(1), drop); // a loan goes back
         request.body = None; // may be large, and has done its work

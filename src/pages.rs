@@ -7,6 +7,7 @@ use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, RandomState};
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
@@ -89,9 +90,23 @@ pub struct Page<T> {
     pub total_pages: Option<u64>,
 }
 
+impl Request {
+    /// Reads a list page by page, beginning with the page that the query names as `page`, or with page 1.
+    pub fn pages<T: DeserializeOwned>(self) -> Pages<T> {
+        Pages::new(self)
+    }
+
+    /// This request, for the page of this number.
+    fn page(&mut self, number: u64) -> Self {
+        let mut parts = self.parts.clone();
+        address::add_query(&mut parts.url, &format!("page={number}"));
+        Self { core: Arc::clone(&self.core), parts, problem: self.problem.take() }
+    }
+}
+
 impl<T: DeserializeOwned> Pages<T> {
-    pub(crate) fn new(mut request: Request) -> Self {
-        let first = match address::take_page(&mut request.description.url) {
+    fn new(mut request: Request) -> Self {
+        let first = match address::take_page(&mut request.parts.url) {
             Ok(page) => page.unwrap_or(1),
             Err(problem) => {
                 request.problem.get_or_insert(problem);
@@ -207,7 +222,7 @@ impl<T: DeserializeOwned> Stream for Pages<T> {
         let call = pages.call.get_or_insert_with(|| Box::pin(request.page(pages.number).send()));
         let result = ready!(call.as_mut().poll(context));
         pages.call = None;
-        let mut segments = request.description.url.path_segments().into_iter().flatten();
+        let mut segments = request.parts.url.path_segments().into_iter().flatten();
         let resource = segments.rfind(|segment| !segment.is_empty()).unwrap_or_default().to_owned();
         let page = result.and_then(|response| pages.read(&response, &resource));
         if page.is_err() {

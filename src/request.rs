@@ -5,51 +5,39 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use url::Url;
 
 use crate::address;
 use crate::call;
-use crate::client::Core;
+use crate::core::Core;
 use crate::error::{ApiError, BuildError, BuildErrorKind};
-use crate::pages::Pages;
+use crate::headers;
 use crate::response::Response;
 use crate::retry::RetryPolicy;
 
+pub(crate) mod parts;
 mod query;
+
+use parts::RequestParts;
 
 /// One call being described; [`send`](Self::send) or [`fetch`](Self::fetch) makes it.
 ///
-/// What is wrong with the description is reported by these two, as [`ApiError::Build`], before anything is sent.
+/// What is wrong with the parts is reported by these two, as [`ApiError::Build`], before anything is sent.
 #[must_use = "a request is sent by `send` or `fetch`"]
 #[derive(Debug)]
 pub struct Request {
     pub(crate) core: Arc<Core>,
-    pub(crate) description: Box<Description>,
-    /// What is wrong with the description.
+    pub(crate) parts: Box<RequestParts>,
+    /// What is wrong with the parts.
     pub(crate) problem: Option<Box<BuildError>>,
-}
-
-/// What a request is made of. In one place on the heap, since it moves from hand to hand while it is described.
-#[derive(Clone, Debug)]
-pub(crate) struct Description {
-    pub(crate) method: Method,
-    pub(crate) url: Url,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Option<Bytes>,
-    pub(crate) idempotent: bool,
-    pub(crate) retry: RetryPolicy,
-    pub(crate) deadline: Duration,
-    /// The path as given, as far as an error may show it, if it cannot be sent.
-    pub(crate) refused_path: Option<Box<str>>,
 }
 
 impl Request {
     pub(crate) fn new(core: &Arc<Core>, method: Method, path: &str) -> Self {
-        let mut description = Box::new(Description {
+        let mut parts = Box::new(RequestParts {
             idempotent: method.is_idempotent(),
             method,
             url: core.base_url.clone(),
@@ -59,11 +47,11 @@ impl Request {
             deadline: core.deadline,
             refused_path: None,
         });
-        let problem = address::add_path(&mut description.url, path).err();
+        let problem = address::add_path(&mut parts.url, path).err();
         if problem.is_some() {
-            description.refused_path = Some(address::showable(path).into());
+            parts.refused_path = Some(address::showable(path).into());
         }
-        Self { core: Arc::clone(core), description, problem }
+        Self { core: Arc::clone(core), parts, problem }
     }
 
     /// Adds one segment to the path, percent-encoded, so that an id cannot change the path: `a/b` becomes `a%2Fb`.
@@ -90,7 +78,7 @@ impl Request {
     /// Sets a header. The key's own header, `Cookie`, `Origin`, `Referer`, `Host` and those that frame the message are
     /// refused: the client answers for them.
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        let header = header(&self.core.key_header, name.as_ref(), value.as_ref());
+        let header = headers::parse(&self.core.key_header, name.as_ref(), value.as_ref());
         self.change(|request| {
             let (name, value) = header?;
             request.headers.insert(name, value);
@@ -113,7 +101,7 @@ impl Request {
 
     /// Sets the body to these bytes. Give their `Content-Type` with [`header`](Self::header).
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
-        self.description.body = Some(body.into());
+        self.parts.body = Some(body.into());
         self
     }
 
@@ -122,7 +110,7 @@ impl Request {
     ///
     /// With `true` the request is sent again also after an answer that leaves open whether it took effect.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
-        self.description.idempotent = idempotent;
+        self.parts.idempotent = idempotent;
         self
     }
 
@@ -134,7 +122,7 @@ impl Request {
 
     /// Sets when this call is tried again. Defaults to the client's policy.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.description.retry = policy;
+        self.parts.retry = policy;
         self.change(|_| match policy.contradiction() {
             Some(problem) => Err(BuildError::new(BuildErrorKind::Configuration, problem)),
             None => Ok(()),
@@ -144,7 +132,7 @@ impl Request {
     /// Sets how long this call may take, all attempts and waits included. Defaults to the client's deadline;
     /// `Duration::MAX` is none.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.description.deadline = deadline;
+        self.parts.deadline = deadline;
         self.change(|_| {
             if deadline.is_zero() {
                 return Err(BuildError::new(
@@ -165,7 +153,7 @@ impl Request {
     /// Any [`ApiError`]. The error's [`stop_reason`](ApiError::stop_reason) says why the call was not tried (again), its
     /// [`attempts`](ApiError::attempts) what was tried.
     pub async fn send(self) -> Result<Response, ApiError> {
-        call::run(self).await
+        call::run(self.core, self.parts, self.problem).await
     }
 
     /// Makes the call, with retries, and decodes the answer from JSON; see [`Response::json`].
@@ -174,62 +162,13 @@ impl Request {
     ///
     /// As [`send`](Self::send), and [`ApiError::Decode`] if the answer is not JSON for a `T`; that is not tried again.
     pub async fn fetch<T: DeserializeOwned>(self) -> Result<T, ApiError> {
-        call::run(self).await?.json()
+        call::run(self.core, self.parts, self.problem).await?.json()
     }
 
-    /// Reads a list page by page, beginning with the page that the query names as `page`, or with page 1.
-    pub fn pages<T: DeserializeOwned>(self) -> Pages<T> {
-        Pages::new(self)
-    }
-
-    /// This request, for the page of this number.
-    pub(crate) fn page(&mut self, number: u64) -> Self {
-        let mut description = self.description.clone();
-        address::add_query(&mut description.url, &format!("page={number}"));
-        Self { core: Arc::clone(&self.core), description, problem: self.problem.take() }
-    }
-
-    fn change(mut self, change: impl FnOnce(&mut Description) -> Result<(), Box<BuildError>>) -> Self {
+    fn change(mut self, change: impl FnOnce(&mut RequestParts) -> Result<(), Box<BuildError>>) -> Self {
         if self.problem.is_none() {
-            self.problem = change(&mut self.description).err();
+            self.problem = change(&mut self.parts).err();
         }
         self
     }
-}
-
-/// Whether the client answers for this header itself.
-pub(crate) fn is_ours(key_header: &HeaderName, header: &HeaderName) -> bool {
-    const OURS: [&str; 9] = [
-        "authorization",
-        "connection",
-        "content-length",
-        "cookie",
-        "host",
-        "origin",
-        "referer",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    header == key_header || OURS.contains(&header.as_str())
-}
-
-/// Reads a header that a caller gives.
-pub(crate) fn header(
-    key_header: &HeaderName,
-    name: &str,
-    value: &str,
-) -> Result<(HeaderName, HeaderValue), Box<BuildError>> {
-    let problem = |problem: String| BuildError::new(BuildErrorKind::Header, problem);
-    let header =
-        HeaderName::try_from(name).map_err(|_| problem(format!("{name:?} is not a header name (RFC 9110 §5.1)")))?;
-    if is_ours(key_header, &header) {
-        return Err(problem(format!(
-            "the header {header} is the client's own; it follows from the key, the base URL and the body"
-        )));
-    }
-    let mut value = HeaderValue::try_from(value).map_err(|_| {
-        problem(format!("the value of the header {header} holds a line end or another control character"))
-    })?;
-    value.set_sensitive(true);
-    Ok((header, value))
 }

@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::answer::Answer;
-use crate::client::Core;
+use crate::core::Core;
 use crate::error::{ApiError, Attempt, DecodeError, Outcome, StopReason, Trace};
-use crate::request::Description;
+use crate::request::parts::RequestParts;
 use crate::service::request_id;
 
 /// A success answer of the service, with its body read. It keeps its client alive, and with that the client's connections.
@@ -36,7 +36,7 @@ use crate::service::request_id;
 #[derive(Clone)]
 pub struct Response {
     pub(crate) answer: Box<Answer>,
-    pub(crate) request: Box<Description>,
+    pub(crate) request: Box<RequestParts>,
     pub(crate) core: Arc<Core>,
     /// When the call began, when the request was sent that succeeded, and when its answer was read.
     pub(crate) began: Instant,

@@ -11,11 +11,11 @@ use tracing::Span;
 
 use super::{Call, Tried, span};
 use crate::answer::{Answer, End};
-use crate::client::Core;
+use crate::core::Core;
 use crate::error::{ApiError, DecodeError, Limit, MAX_ERROR_BODY, PartialAnswer, Sent, TimeoutError};
 use crate::gate::{Quota, later};
 use crate::hint;
-use crate::request::Description;
+use crate::request::parts::RequestParts;
 use crate::service::request_id;
 use crate::transport::{Body, HttpRequest};
 
@@ -134,8 +134,8 @@ impl Call<'_> {
 }
 
 /// The request with the headers that every request has.
-fn outgoing(core: &Core, request: &Description) -> HttpRequest {
-    let Description { method, url, headers, body, .. } = request;
+fn outgoing(core: &Core, request: &RequestParts) -> HttpRequest {
+    let RequestParts { method, url, headers, body, .. } = request;
     let mut all_headers = core.headers.clone();
     for (name, value) in headers {
         all_headers.insert(name, value.clone());

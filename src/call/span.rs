@@ -6,10 +6,10 @@ use tracing::level_filters::LevelFilter;
 
 use crate::answer::Answer;
 use crate::error::{ApiError, Outcome};
-use crate::request::Description;
+use crate::request::parts::RequestParts;
 
 /// The span of the attempt that follows `resent` earlier ones, if anyone listens.
-pub(super) fn of(service: &str, request: &Description, resent: usize) -> Option<Span> {
+pub(super) fn of(service: &str, request: &RequestParts, resent: usize) -> Option<Span> {
     if LevelFilter::current() < LevelFilter::INFO {
         return None;
     }
@@ -17,7 +17,7 @@ pub(super) fn of(service: &str, request: &Description, resent: usize) -> Option<
 }
 
 /// It holds no query, header or body.
-fn opened(service: &str, request: &Description, resent: usize) -> Span {
+fn opened(service: &str, request: &RequestParts, resent: usize) -> Span {
     let span = tracing::info_span!(
         "http.client.request",
         otel.name = request.method.as_str(),

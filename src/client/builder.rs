@@ -8,13 +8,14 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{ACCEPT, HeaderValue, USER_AGENT};
 
-use super::{Client, Core};
+use super::Client;
 use crate::address;
 use crate::catalog::ErrorCode;
+use crate::core::Core;
 use crate::error::{ApiError, BuildError, BuildErrorKind};
 use crate::event::{Event, Observer};
 use crate::gate::Gate;
-use crate::request;
+use crate::headers;
 use crate::retry::RetryPolicy;
 use crate::retry::budget::{Bucket, RetryBudget};
 use crate::secret::{Exposed, Secret};
@@ -243,7 +244,7 @@ impl<S: Service> ClientBuilder<S> {
             .map_err(|_| BuildError::new(BuildErrorKind::Header, "the user agent holds a control character"))?;
         headers.insert(USER_AGENT, user_agent);
         for (name, value) in &self.headers {
-            let (name, value) = request::header(&key_header, name, value)?;
+            let (name, value) = headers::parse(&key_header, name, value)?;
             headers.insert(name, value);
         }
         let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(Exposed(value)))
@@ -263,7 +264,7 @@ impl<S: Service> ClientBuilder<S> {
             }
             let connect_timeout = self.connect_timeout.unwrap_or(Duration::from_secs(10));
             let builder = match self.reqwest {
-                Some(builder) => reqwest::checked(builder, |name| request::is_ours(&key_header, name))?,
+                Some(builder) => reqwest::checked(builder, |name| headers::is_ours(&key_header, name))?,
                 None => ::reqwest::Client::builder(),
             };
             Carrier::Reqwest(Reqwest::new(builder, connect_timeout, is_http)?)

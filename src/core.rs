@@ -1,0 +1,48 @@
+//! The state that all clones of a client share: [`Core`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HeaderName;
+use http::{HeaderMap, StatusCode};
+use url::Url;
+
+use crate::catalog::CodeInfo;
+use crate::error::ApiError;
+use crate::event::Observer;
+use crate::gate::Gate;
+use crate::retry::RetryPolicy;
+use crate::retry::budget::Bucket;
+use crate::secret::Secret;
+use crate::transport::Carrier;
+
+/// What all clones of a client share.
+pub(crate) struct Core {
+    pub(crate) service: &'static str,
+    pub(crate) no_answer: Option<&'static CodeInfo>,
+    pub(crate) read: fn(StatusCode, &HeaderMap, Bytes, Option<&Secret>) -> ApiError,
+    pub(crate) secret: Arc<Secret>,
+    pub(crate) base_url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) key_header: HeaderName,
+    pub(crate) transport: Carrier,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) budget: Bucket,
+    pub(crate) gate: Gate,
+    pub(crate) observer: Observer,
+    pub(crate) deadline: Duration,
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) max_body: usize,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("service", &self.service)
+            .field("base_url", &self.base_url.as_str())
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
+    }
+}
