@@ -1,5 +1,7 @@
-//! The one place where a call happens: gate, send, read, classify, decide, wait, and again.
+//! The loop that makes a call: acquire a permit, send, read, classify, decide, wait, and repeat.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -9,8 +11,8 @@ use crate::answer::Answer;
 use crate::core::Core;
 use crate::error::{ApiError, Attempt, BuildError, Rejection, StopReason};
 use crate::event::Event;
-use crate::gate::{Enter, Pass, Patience, Quota, Verdict};
 use crate::hint::WaitSource;
+use crate::limiter::{Feedback, PausedTooLong, Permit, Quota, Transitions, WaitBounds};
 use crate::request::parts::RequestParts;
 use crate::response::Response;
 use crate::retry::budget::Loan;
@@ -21,7 +23,7 @@ mod ending;
 mod exchange;
 mod span;
 
-/// Makes the call until it succeeds or the policy says stop. A request with a problem is not sent.
+/// Makes attempts until one succeeds or the policy stops the call. A request with a problem is not sent.
 pub(crate) async fn run(
     core: Arc<Core>,
     parts: Box<RequestParts>,
@@ -32,25 +34,25 @@ pub(crate) async fn run(
         return Err(call.not_made(problem.into()));
     }
     loop {
-        let pass = match call.enter_at_once() {
-            Some(pass) => pass,
-            None => match call.enter().await {
-                Ok(pass) => pass,
-                Err(held) => return Err(call.not_let_through(held)),
+        let permit = match call.try_acquire() {
+            Some(permit) => permit,
+            None => match call.acquire().await {
+                Ok(permit) => permit,
+                Err(pause) => return Err(call.not_admitted(pause)),
             },
         };
-        call.note_wait();
-        let Tried { result, ended, quota } = call.attempt(pass.at).await;
-        let sent = pass.at;
+        call.note_wait(permit.queued);
+        let sent = permit.granted_at;
+        let Tried { result, ended, quota } = call.attempt(sent).await;
         match result {
             Ok(answer) => {
-                pass.took(ended, quota);
+                permit.accepted(ended, quota);
                 let (request, began, failed) = call.succeeded();
                 return Ok(Response { answer, request, core, began, sent, ended, failed, attempts: OnceLock::new() });
             }
             Err(error) => {
-                let held_back = call.tell_gate(pass, ended, quota, &error);
-                if let Some(delay) = call.again(error, held_back)? {
+                let pause = call.report_failure(permit, ended, quota, &error);
+                if let Some(delay) = call.again(error, pause)? {
                     sleep(delay).await;
                 }
             }
@@ -58,23 +60,48 @@ pub(crate) async fn run(
     }
 }
 
-/// A call that is under way.
+/// Reports the limiter's transitions when it is dropped.
+struct Reporter<'a>(&'a Core);
+
+impl Drop for Reporter<'_> {
+    fn drop(&mut self) {
+        report_transitions(self.0);
+    }
+}
+
+/// Tells the observer of the limiter's transitions.
+fn report_transitions(core: &Core) {
+    if std::thread::panicking() {
+        return; // the observer may be what panics; the transitions wait for the next call
+    }
+    let Some(Transitions { resumed, paused }) = core.limiter.take_transitions() else { return };
+    if resumed {
+        core.observer.tell(|| Event::GateOpened);
+    }
+    if let Some(wait) = paused {
+        core.observer.tell(|| Event::GateClosed { wait });
+    }
+}
+
+/// A call in progress.
 struct Call<'a> {
     core: &'a Core,
     request: Box<RequestParts>,
     began: Instant,
     deadline: Option<Instant>,
-    /// Where chance comes from; most calls need none.
+    /// The source of jitter, made when a call first needs it.
     random: Option<fastrand::Rng>,
     /// The attempts that failed.
     attempts: Vec<Attempt>,
-    /// How many of the attempts the service refused over its limit.
-    refusals: u32,
-    /// When the gate opens that did not let it through.
-    held_until: Option<SystemTime>,
-    /// What the retry that is under way has taken out of the budget.
+    /// The number of attempts that the service throttled.
+    times_throttled: u32,
+    /// The end of the pause that the call could not wait for.
+    paused_until: Option<SystemTime>,
+    /// The tokens that the present retry has drawn from the retry quota.
     loan: Option<Loan<'a>>,
     last_error: Option<ApiError>,
+    /// Dropped last, also if the call is abandoned: by then its permit and its place in the queue are free.
+    _reporter: Reporter<'a>,
 }
 
 /// What came of an attempt.
@@ -95,10 +122,11 @@ impl<'a> Call<'a> {
             request,
             began,
             attempts: Vec::new(),
-            refusals: 0,
-            held_until: None,
+            times_throttled: 0,
+            paused_until: None,
             loan: None,
             last_error: None,
+            _reporter: Reporter(core),
         }
     }
 
@@ -106,18 +134,21 @@ impl<'a> Call<'a> {
         self.request.deadline.saturating_sub(self.began.elapsed())
     }
 
-    fn patience(&self) -> Patience {
-        Patience { deadline: self.deadline, max_wait: self.request.retry.max_wait() }
+    /// Returns a permit if the call has just begun and need not wait for one.
+    fn try_acquire(&self) -> Option<Permit<'a, Arc<Rejection>>> {
+        if self.attempts.is_empty() { self.core.limiter.try_acquire(self.began) } else { None }
     }
 
-    /// Leave to send, where a call that has just begun need not wait for it.
-    fn enter_at_once(&self) -> Option<Pass<'a>> {
-        if self.attempts.is_empty() { self.core.gate.enter_at_once(self.began) } else { None }
-    }
-
-    /// Waits for leave to send, no longer than the deadline.
-    fn enter(&self) -> Enter<'a> {
-        self.core.gate.enter(self.refusals, self.patience())
+    /// Waits for a permit, no longer than the deadline.
+    async fn acquire(&self) -> Result<Permit<'a, Arc<Rejection>>, Option<PausedTooLong<Arc<Rejection>>>> {
+        let bounds = WaitBounds { deadline: self.deadline, max_wait: self.request.retry.max_wait() };
+        let mut acquire = self.core.limiter.acquire(self.times_throttled, bounds);
+        poll_fn(|context| {
+            let permit = Pin::new(&mut acquire).poll(context);
+            report_transitions(self.core);
+            permit
+        })
+        .await
     }
 
     /// Sends the request once, at the time `sent`, reads its answer, and records the attempt.
@@ -128,7 +159,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Records an attempt that failed, if it was one.
+    /// Records a failed attempt, if the error ended one.
     #[cold]
     fn note_failure(&mut self, error: &ApiError, sent: Instant, ended: Instant) {
         let Some(outcome) = error.outcome() else { return };
@@ -140,46 +171,49 @@ impl<'a> Call<'a> {
         self.attempts.push(attempt);
     }
 
-    /// Tells the gate what an error means for all calls. Returns for how long a refusal holds all of them back.
+    /// Reports an error to the limiter. Returns the pause that a throttling response begins for all calls.
     #[cold]
-    fn tell_gate(
+    fn report_failure(
         &mut self,
-        pass: Pass<'_>,
+        permit: Permit<'_, Arc<Rejection>>,
         ended: Instant,
         quota: Option<Quota>,
         error: &ApiError,
     ) -> Option<Duration> {
-        let (verdict, [own, spread]) = self.verdict(error);
+        let (feedback, [backoff, jitter]) = self.feedback(error);
         let policy = &self.request.retry;
-        pass.answered(
+        let pause = permit.failed(
             ended,
-            verdict,
+            feedback,
             quota,
-            |refusals| policy.rate_limit_backoff(refusals, own),
-            |wait| policy.spread(wait, spread),
-        )
+            |throttled| policy.rate_limit_backoff(throttled, backoff),
+            |pause| policy.jitter(pause, jitter),
+        );
+        report_transitions(self.core);
+        pause
     }
 
-    /// What an error means for the gate, and the chance that goes into how long it closes.
-    fn verdict(&mut self, error: &ApiError) -> (Verdict, [f64; 2]) {
-        let verdict = match error.refusal() {
+    /// Returns what an error means to the limiter, and the randomness in the length of the pause.
+    fn feedback(&mut self, error: &ApiError) -> (Feedback<Arc<Rejection>>, [f64; 2]) {
+        let feedback = match error.throttling() {
             Some(rejection) => {
-                self.refusals = self.refusals.saturating_add(1);
-                let rejection = Arc::new(rejection.clone());
-                let verdict = Verdict::Refused { hint: rejection.asked_wait(), times: self.refusals, rejection };
-                return (verdict, [self.random().f64(), self.random().f64()]);
+                self.times_throttled = self.times_throttled.saturating_add(1);
+                let response = Arc::new(rejection.clone());
+                let hint = rejection.asked_wait();
+                let feedback = Feedback::Throttled { hint, times: self.times_throttled, response };
+                return (feedback, [self.random().f64(), self.random().f64()]);
             }
-            None if error.status().is_some() => Verdict::Took,
-            None if error.proves_no_effect() => Verdict::Unsent,
-            None => Verdict::Silent,
+            None if error.status().is_some() => Feedback::Accepted,
+            None if error.proves_no_effect() => Feedback::NotSent,
+            None => Feedback::NoResponse,
         };
-        (verdict, [0.0; 2])
+        (feedback, [0.0; 2])
     }
 
-    /// Decides whether another attempt follows, and plans it: after a wait of this length, or as soon as the gate lets it,
-    /// which holds all calls back for as long as `held_back`.
+    /// Decides whether another attempt follows, and plans it. Returns the delay before it; `None` if the limiter makes it
+    /// wait, which pauses all calls for `pause`.
     #[cold]
-    fn again(&mut self, error: ApiError, held_back: Option<Duration>) -> Result<Option<Duration>, ApiError> {
+    fn again(&mut self, error: ApiError, pause: Option<Duration>) -> Result<Option<Duration>, ApiError> {
         if let Some(loan) = self.loan.take()
             && error.is_retryable()
         {
@@ -194,8 +228,8 @@ impl<'a> Call<'a> {
         if self.loan.is_none() {
             return Err(self.ended(error, StopReason::BudgetEmpty));
         }
-        // After a refusal the gate does the waiting, where those that were refused stand first in one queue.
-        let delay = if let Some(wait) = held_back {
+        // After a throttling response the call waits at the limiter, in one queue with all others.
+        let delay = if let Some(wait) = pause {
             let is_as_asked = error.rejection().and_then(Rejection::asked_wait) == Some(wait);
             self.plan_wait(wait, if is_as_asked { source } else { WaitSource::Backoff });
             None
@@ -234,14 +268,13 @@ impl<'a> Call<'a> {
         });
     }
 
-    /// Puts down how long the wait really was, and whether it was the gate that made it so: an eighth longer than planned.
-    fn note_wait(&mut self) {
+    /// Records the actual wait before this attempt, and whether the call had to queue for a permit beyond the pause.
+    fn note_wait(&mut self, queued: Duration) {
         let Some(attempt) = self.attempts.last_mut() else { return };
-        let actual = self.began.elapsed().saturating_sub(attempt.began.saturating_add(attempt.took));
-        if attempt.wait.is_some_and(|planned| actual.as_secs_f64() > planned.as_secs_f64() * 1.125) {
+        attempt.wait = Some(self.began.elapsed().saturating_sub(attempt.began.saturating_add(attempt.took)));
+        if !queued.is_zero() {
             attempt.wait_source = Some(WaitSource::Gate);
         }
-        attempt.wait = Some(actual);
     }
 
     /// What the response tells of the call.

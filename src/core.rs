@@ -10,9 +10,9 @@ use http::{HeaderMap, StatusCode};
 use url::Url;
 
 use crate::catalog::CodeInfo;
-use crate::error::ApiError;
+use crate::error::{ApiError, Rejection};
 use crate::event::Observer;
-use crate::gate::Gate;
+use crate::limiter::Limiter;
 use crate::retry::RetryPolicy;
 use crate::retry::budget::Bucket;
 use crate::secret::Secret;
@@ -30,7 +30,7 @@ pub(crate) struct Core {
     pub(crate) transport: Carrier,
     pub(crate) retry: RetryPolicy,
     pub(crate) budget: Bucket,
-    pub(crate) gate: Gate,
+    pub(crate) limiter: Limiter<Arc<Rejection>>,
     pub(crate) observer: Observer,
     pub(crate) deadline: Duration,
     pub(crate) attempt_timeout: Duration,

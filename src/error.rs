@@ -199,7 +199,7 @@ impl ApiError {
     /// page. Never later than the end of the year 9999.
     #[must_use]
     pub fn retry_at(&self) -> Option<SystemTime> {
-        self.rejection().and_then(Rejection::retry_at).max(self.trace().held_until)
+        self.rejection().and_then(Rejection::retry_at).max(self.trace().paused_until)
     }
 
     /// What to do about it, from the service's page in our words. `None` where the page says nothing.

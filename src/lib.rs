@@ -78,10 +78,12 @@ mod client;
 mod core;
 mod error;
 mod event;
-mod gate;
 mod headers;
 mod hint;
 mod json;
+mod limiter;
+#[doc(hidden)]
+pub mod measured;
 mod pages;
 mod request;
 mod response;

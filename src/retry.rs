@@ -130,7 +130,7 @@ impl RetryPolicy {
 
     /// How much longer than a service asked, so that clients which were told the same moment come apart: up to a fiftieth,
     /// at most `base`, and no wait over `max_wait`.
-    pub(crate) fn spread(&self, wait: Duration, random: f64) -> Duration {
+    pub(crate) fn jitter(&self, wait: Duration, random: f64) -> Duration {
         scaled(scaled(wait, 0.02).min(self.base), random).min(self.max_wait.saturating_sub(wait))
     }
 
@@ -202,7 +202,7 @@ impl RetryPolicy {
                 (wait.min(self.max_wait), WaitSource::Documented)
             });
             let hinted = hint.map(|hint| {
-                let spread = self.spread(hint.wait, random.f64());
+                let spread = self.jitter(hint.wait, random.f64());
                 (hint.wait.saturating_add(spread), hint.source)
             });
             for asked in [documented, hinted].into_iter().flatten() {

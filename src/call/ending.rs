@@ -1,30 +1,31 @@
 //! How a call ends without a success.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Call;
-use crate::error::{ApiError, Limit, Sent, StopReason, TimeoutError, Trace};
+use crate::error::{ApiError, Limit, Rejection, Sent, StopReason, TimeoutError, Trace};
 use crate::event::Event;
-use crate::gate::Held;
 use crate::hint;
+use crate::limiter::PausedTooLong;
 
 impl Call<'_> {
-    /// The error of a call that the gate did not let through: its own last one, else the answer that closed the gate, or
-    /// that the time is up.
+    /// Returns the error of a call that was not admitted: its own last error, else the response that caused the pause,
+    /// else a timeout.
     #[cold]
-    pub(super) fn not_let_through(&mut self, held: Option<Held>) -> ApiError {
+    pub(super) fn not_admitted(&mut self, pause: Option<PausedTooLong<Arc<Rejection>>>) -> ApiError {
         if let Some(attempt) = self.attempts.last_mut() {
             (attempt.wait, attempt.wait_source) = (None, None);
         }
         let mut error = TimeoutError::new(Limit::Deadline, self.request.deadline, Sent::Never).into();
         let mut reason = StopReason::DeadlineWouldPass;
-        if let Some(Held { wait, beyond_max_wait, refusal }) = held {
-            self.held_until = Some(hint::add(SystemTime::now(), wait));
-            if beyond_max_wait {
+        if let Some(PausedTooLong { wait, exceeds_max_wait, response }) = pause {
+            self.paused_until = Some(hint::add(SystemTime::now(), wait));
+            if exceeds_max_wait {
                 reason = StopReason::WaitTooLong;
             }
-            if let Some(refusal) = refusal {
-                error = ApiError::from((*refusal).clone());
+            if let Some(rejection) = response {
+                error = ApiError::from((*rejection).clone());
             }
         }
         let error = self.last_error.take().unwrap_or(error);
@@ -42,8 +43,8 @@ impl Call<'_> {
     #[cold]
     pub(super) fn ended(&mut self, error: ApiError, reason: StopReason) -> ApiError {
         let mut error = error.after(self.last_error.take());
-        // Where the gate let the call not through, nobody failed to answer.
-        if self.held_until.is_none() {
+        // A call that was not admitted did not fail to get a response.
+        if self.paused_until.is_none() {
             error.set_no_answer_row(self.core.no_answer);
         }
         let trace = error.trace_mut();
@@ -67,7 +68,7 @@ impl Call<'_> {
             elapsed: self.began.elapsed(),
             attempts: std::mem::take(&mut self.attempts),
             stop_reason,
-            held_until: self.held_until,
+            paused_until: self.paused_until,
             earlier_answer: None,
         }
     }

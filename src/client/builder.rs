@@ -14,8 +14,8 @@ use crate::catalog::ErrorCode;
 use crate::core::Core;
 use crate::error::{ApiError, BuildError, BuildErrorKind};
 use crate::event::{Event, Observer};
-use crate::gate::Gate;
 use crate::headers;
+use crate::limiter::Limiter;
 use crate::retry::RetryPolicy;
 use crate::retry::budget::{Bucket, RetryBudget};
 use crate::secret::{Exposed, Secret};
@@ -280,7 +280,7 @@ impl<S: Service> ClientBuilder<S> {
             transport,
             retry: self.retry,
             budget: Bucket::new(self.budget),
-            gate: Gate::new(self.max_in_flight, self.observer.clone()),
+            limiter: Limiter::new(self.max_in_flight),
             observer: self.observer,
             deadline: self.deadline.unwrap_or(Duration::from_secs(300)),
             attempt_timeout: self.attempt_timeout.unwrap_or(Duration::from_secs(30)),

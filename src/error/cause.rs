@@ -67,8 +67,8 @@ impl ApiError {
         self.category() == Some(Category::RateLimited)
     }
 
-    /// The answer, if it tells every call to hold back: a rate limit, or a 503 that names a wait.
-    pub(crate) fn refusal(&self) -> Option<&Rejection> {
+    /// Returns the response if it throttles every call: a rate limit, or a 503 with a wait.
+    pub(crate) fn throttling(&self) -> Option<&Rejection> {
         self.rejection().filter(|rejection| {
             rejection.category() == Category::RateLimited
                 || (rejection.status == StatusCode::SERVICE_UNAVAILABLE && rejection.retry_after.is_some())

@@ -117,7 +117,7 @@ impl fmt::Display for Rejection {
             write!(f, " [request {}]", Text(request_id))?;
         }
         if let Some(StopReason::WaitTooLong | StopReason::DeadlineWouldPass) = self.trace.stop_reason
-            && let Some(time) = self.retry_at().max(self.trace.held_until)
+            && let Some(time) = self.retry_at().max(self.trace.paused_until)
         {
             write!(f, ", not before {}", httpdate::HttpDate::from(time))?;
         }

@@ -76,7 +76,7 @@ impl TimeoutError {
 impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (service, limit, after) = (self.trace.prefix(), self.limit, Span(self.after));
-        if let Some(time) = self.trace.held_until {
+        if let Some(time) = self.trace.paused_until {
             let time = httpdate::HttpDate::from(time);
             write!(f, "{service}the quota is used up, and the gate opens too late for this call, not before {time}")?;
         } else {

@@ -122,8 +122,8 @@ pub(crate) struct Trace {
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) elapsed: Duration,
     pub(crate) stop_reason: Option<StopReason>,
-    /// When the gate opens that did not let the call through.
-    pub(crate) held_until: Option<SystemTime>,
+    /// The end of the pause that the call could not wait for.
+    pub(crate) paused_until: Option<SystemTime>,
     /// The last error answer, if the last attempt got none.
     pub(crate) earlier_answer: Option<Box<Rejection>>,
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::Value;
+use steadfast::measured::Admission;
 use steadfast::transport::{Body, HttpRequest, SendFuture};
 use steadfast::{
     Abaco, ApiError, CallState, Client, ErrorCode, FsmNavigator, RetryPolicy, Stayforge, Transport, abaco,
@@ -15,7 +16,6 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::callers::Caller;
 use crate::service::SIZES;
-use crate::turnstile::Turnstile;
 
 /// Parts that do the same work; where there are several, the second is what the first is measured by.
 pub struct Group {
@@ -179,19 +179,19 @@ fn client() -> Vec<Group> {
     ]
 }
 
-/// Gate and budget, open, with so many tasks at them at once on two threads, or one task on one thread.
+/// Limiter and retry quota without a known limit: one task on one thread, or many tasks on two threads.
 fn passing(tasks: u32) -> Group {
     const IN_A_ROW: u32 = 100;
     let runtime = runtime(if tasks == 1 { 1 } else { 2 });
-    let turnstile = Arc::new(runtime.block_on(async { Turnstile::new() }));
-    let name = format!("gate and budget, {tasks} at once");
+    let admission = Arc::new(runtime.block_on(async { Admission::new() }));
+    let name = format!("limiter and retry quota, {tasks} at once");
     let run = move || {
         runtime.block_on(async {
-            let pass = |turnstile: Arc<Turnstile>| async move { (0..IN_A_ROW).for_each(|_| turnstile.pass()) };
+            let pass = |admission: Arc<Admission>| async move { (0..IN_A_ROW).for_each(|_| admission.pass()) };
             if tasks == 1 {
-                return pass(Arc::clone(&turnstile)).await;
+                return pass(Arc::clone(&admission)).await;
             }
-            let tasks: Vec<_> = (0..tasks).map(|_| tokio::spawn(pass(Arc::clone(&turnstile)))).collect();
+            let tasks: Vec<_> = (0..tasks).map(|_| tokio::spawn(pass(Arc::clone(&admission)))).collect();
             for task in tasks {
                 task.await.expect("no panic");
             }
