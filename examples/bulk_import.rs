@@ -60,15 +60,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let shown = bar.clone();
     let observe = move |event: &Event| {
         match event {
-            Event::GateClosed { wait } => shown.set_message(format!("the service asks for a pause of {wait:?}")),
-            Event::GateOpened => shown.set_message("sending"),
+            Event::Paused { wait, .. } => shown.set_message(format!("the service asks for a pause of {wait:?}")),
+            Event::Resumed { .. } => shown.set_message("sending"),
             _ => return,
         }
         if shown.is_hidden() {
             eprintln!("{} of 2000: {}", shown.position(), shown.message());
         }
     };
-    let policy = RetryPolicy::new().with_rate_limit_base(Duration::from_millis(100));
+    let policy = RetryPolicy::new().with_rate_limit_delay(Duration::from_millis(100));
     let client = service.builder().max_in_flight(16).retry(policy).observer(observe).build()?;
     let journal = std::env::temp_dir().join(format!("bulk_import_{}", std::process::id())).display().to_string();
     File::create(&journal)?;

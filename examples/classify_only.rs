@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use steadfast::testing::MockServer;
-use steadfast::{ApiError, CallState, Decision, Fault, RetryPolicy, Sent, Stayforge, TransportError, stayforge};
+use steadfast::{ApiError, CallState, Decision, Effect, Fault, RetryPolicy, Stayforge, TransportError, stayforge};
 use ureq::Agent;
 
 /// One request, and what came of it in this crate's words.
 fn send(agent: &Agent, method: &Method, url: &str) -> Result<String, ApiError> {
     // It may have arrived, for all that ureq tells, so only requests that may be sent twice are sent again.
-    let broken = |error: ureq::Error| ApiError::from(TransportError::new(Fault::Reset, Sent::Maybe).with_source(error));
+    let broken =
+        |error: ureq::Error| ApiError::from(TransportError::new(Fault::Reset, Effect::Possible).with_source(error));
     let request = http::Request::builder().method(method).uri(url).header("x-api-key", "not-a-real-key").body(());
     let mut answer = request.map_err(ureq::Error::from).and_then(|request| agent.run(request)).map_err(broken)?;
     let body = answer.body_mut().read_to_vec().map_err(broken)?;

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::process::ExitCode;
 
-use steadfast::{CodeInfo, ErrorCode, Processing, Retry, abaco, fsm_navigator, stayforge};
+use steadfast::{CodeInfo, Effect, ErrorCode, Retry, abaco, fsm_navigator, stayforge};
 
 fn main() -> ExitCode {
     let catalogue = [rows::<abaco::Code>(), rows::<fsm_navigator::Code>(), rows::<stayforge::Code>()].concat();
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         for row in &catalogue {
             let (category, retry) = (row.category.to_string(), row.retry.to_string());
             let (service, code, status) = (row.service, code(row), row.statuses.start());
-            println!("{service:<14} {code:<32} {status:<7} {category:<16} {retry:<18} {}", row.processing);
+            println!("{service:<14} {code:<32} {status:<7} {category:<16} {retry:<18} {}", row.effect);
         }
         println!("\n{} codes", catalogue.len());
         return ExitCode::SUCCESS;
@@ -44,15 +44,16 @@ fn code(row: &CodeInfo) -> &'static str {
 }
 
 fn explain(row: &CodeInfo) {
-    let is_promising = row.status().is_some_and(|status| row.retry.is_promising(status));
-    let retry = match (&row.retry, is_promising) {
+    let is_retryable = row.status().is_some_and(|status| row.retry.is_retryable(status));
+    let retry = match (&row.retry, is_retryable) {
         (Retry::Unstated, true) => "the page does not say; the status says that it may help".to_owned(),
         (Retry::Unstated, false) => "the page does not say; the status says that it does not help".to_owned(),
         (stated, _) => stated.to_string(),
     };
-    let effect = match row.processing {
-        Processing::NotStarted => "no, the request was refused before anything was done",
-        Processing::Unknown => "possibly, in part or whole",
+    let effect = match row.effect {
+        Effect::None => "no, a check rejected the request",
+        Effect::Possible => "possibly, in part or as a whole",
+        Effect::Certain => "yes",
     };
     println!("{} of {}", code(row), row.service);
     println!("  status         {}", row.status().map(|status| status.to_string()).unwrap_or_default());

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use steadfast::fsm_navigator::Code;
 use steadfast::testing::MockService;
-use steadfast::{ApiError, FsmNavigator, Sent};
+use steadfast::{ApiError, Effect, FsmNavigator};
 
 fn what_to_do(error: &ApiError) -> String {
     match error {
@@ -37,7 +37,7 @@ fn what_to_do(error: &ApiError) -> String {
         ApiError::Unavailable(_) => {
             format!("tell support about request {}", error.request_id().unwrap_or("(no id was given)"))
         }
-        ApiError::Timeout(timeout) if timeout.sent() == Sent::Never => {
+        ApiError::Timeout(timeout) if timeout.effect() == Effect::None => {
             "put it back into the queue: nothing was sent".to_owned()
         }
         ApiError::Transport(_) | ApiError::Timeout(_) => "look whether it was made before making it again".to_owned(),

@@ -33,21 +33,21 @@ impl Counters {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let counters = Counters::default();
     let sink = counters.clone();
-    // From when until when the gate is closed; a later `GateClosed` extends it.
+    // From when until when the gate is closed; a later `Paused` extends it.
     let closed = Mutex::new(None::<(Instant, Instant)>);
     let observe = move |event: &Event| match event {
         Event::RetryScheduled { source, .. } => {
             sink.add("api_retries_total", format!("{{wait=\"{}\"}}", source.as_str()), 1.0);
         }
-        Event::GaveUp { reason, .. } => {
+        Event::CallEnded { reason, .. } => {
             sink.add("api_given_up_total", format!("{{reason=\"{}\"}}", reason.as_str()), 1.0);
         }
-        Event::GateClosed { wait } => {
+        Event::Paused { wait, .. } => {
             let mut closed = closed.lock().unwrap_or_else(PoisonError::into_inner);
             let since = closed.map_or_else(Instant::now, |(since, _)| since);
             *closed = Some((since, Instant::now() + *wait));
         }
-        Event::GateOpened => {
+        Event::Resumed { .. } => {
             let closed = closed.lock().unwrap_or_else(PoisonError::into_inner).take();
             let seconds = closed.map(|(since, until)| until.duration_since(since).as_secs_f64());
             sink.add("api_gate_closed_seconds_total", String::new(), seconds.unwrap_or_default());

@@ -1,29 +1,27 @@
 //! A fourth vendor in one file, from outside the crate: a depot that writes its errors as plain text, such as `jammed: ...`.
 //! It gets typed codes, retries by its own documentation, and the stand-ins for tests. `cargo run --example your_own_service`
 
-use std::time::Duration;
-
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 use steadfast::testing::MockService;
-use steadfast::{ApiError, ErrorBody, Service, TakesDelete, XApiKey};
+use steadfast::{ApiError, ErrorBody, Service, SupportsDelete, XApiKey};
 
 steadfast::error_codes! {
     /// The codes of the depot, as its page lists them.
     pub enum Code of "depot" {
-        // variant      wire code       status  category        retry            processing
+        // variant      wire code       status  category        retry            effect
 
         /// The parcel has left the depot.
         /// Change the address at the carrier instead.
-        AlreadySent  =  "already-sent"  409     Conflict        Never            Unknown
+        AlreadySent  =  "already-sent"  409     Conflict        Never            Possible
 
         /// The depot is closed for the night.
         /// Send it again in one to two minutes.
-        Closed       =  "closed"        503     Unavailable     After(60..=120)  NotStarted
+        Closed       =  "closed"        503     Unavailable     After(60..=120)  None
 
         /// The sorting machine is jammed.
         /// Look up where the parcel is, then send it again if it must be.
-        Jammed       =  "jammed"        500     Unavailable     Backoff          Unknown
+        Jammed       =  "jammed"        500     Unavailable     Backoff          Possible
     }
 }
 
@@ -43,18 +41,15 @@ impl Service for Depot {
         error.message = Some(message.into());
         Some(error)
     }
-
-    fn write_error(code: Code, _: Option<Duration>) -> Vec<u8> {
-        format!("{code}: {}", code.info().meaning).into()
-    }
 }
 
-impl TakesDelete for Depot {}
+impl SupportsDelete for Depot {}
 
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> Result<(), ApiError> {
     let service = MockService::<Depot>::new();
-    // A POST is sent again after `closed`, whose row says `NotStarted`, and not after `jammed`.
+    service.write_errors(|code: Code, _| format!("{code}: {}", code.info().meaning).into());
+    // A POST is sent again after `closed`, whose row says `None`, and not after `jammed`.
     service.post("/parcels").fail(Code::Closed).json(&json!({"id": 7})).fail(Code::Jammed);
     service.delete("/parcels/7").fail(Code::AlreadySent);
 

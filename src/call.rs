@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
-use crate::answer::Answer;
+use crate::catalog::Effect;
 use crate::core::Core;
 use crate::error::{ApiError, Attempt, BuildError, Rejection, StopReason};
 use crate::event::Event;
@@ -17,11 +17,12 @@ use crate::request::parts::RequestParts;
 use crate::response::Response;
 use crate::retry::budget::Loan;
 use crate::retry::{CallState, Decision};
-use crate::transport::Carrier;
 
+mod attempt;
 mod ending;
-mod exchange;
 mod span;
+
+use attempt::Attempted;
 
 /// Makes attempts until one succeeds or the policy stops the call. A request with a problem is not sent.
 pub(crate) async fn run(
@@ -31,7 +32,7 @@ pub(crate) async fn run(
 ) -> Result<Response, ApiError> {
     let mut call = Call::new(&core, parts);
     if let Some(problem) = problem {
-        return Err(call.not_made(problem.into()));
+        return Err(call.not_built(problem));
     }
     loop {
         let permit = match call.try_acquire() {
@@ -43,12 +44,12 @@ pub(crate) async fn run(
         };
         call.note_wait(permit.queued);
         let sent = permit.granted_at;
-        let Tried { result, ended, quota } = call.attempt(sent).await;
+        let Attempted { result, ended, quota } = call.attempt(sent).await;
         match result {
-            Ok(answer) => {
+            Ok(incoming) => {
                 permit.accepted(ended, quota);
-                let (request, began, failed) = call.succeeded();
-                return Ok(Response { answer, request, core, began, sent, ended, failed, attempts: OnceLock::new() });
+                let (parts, began, failed) = call.succeeded();
+                return Ok(Response { incoming, parts, core, began, sent, ended, failed, attempts: OnceLock::new() });
             }
             Err(error) => {
                 let pause = call.report_failure(permit, ended, quota, &error);
@@ -76,17 +77,17 @@ fn report_transitions(core: &Core) {
     }
     let Some(Transitions { resumed, paused }) = core.limiter.take_transitions() else { return };
     if resumed {
-        core.observer.tell(|| Event::GateOpened);
+        core.observer.tell(|| Event::Resumed {});
     }
     if let Some(wait) = paused {
-        core.observer.tell(|| Event::GateClosed { wait });
+        core.observer.tell(|| Event::Paused { wait });
     }
 }
 
 /// A call in progress.
 struct Call<'a> {
     core: &'a Core,
-    request: Box<RequestParts>,
+    parts: Box<RequestParts>,
     began: Instant,
     deadline: Option<Instant>,
     /// The source of jitter, made when a call first needs it.
@@ -100,38 +101,33 @@ struct Call<'a> {
     /// The tokens that the present retry has drawn from the retry quota.
     loan: Option<Loan<'a>>,
     last_error: Option<ApiError>,
+    /// The last error response before `last_error`.
+    last_rejection: Option<Box<Rejection>>,
     /// Dropped last, also if the call is abandoned: by then its permit and its place in the queue are free.
     _reporter: Reporter<'a>,
 }
 
-/// What came of an attempt.
-struct Tried {
-    result: Result<Box<Answer>, ApiError>,
-    ended: Instant,
-    /// What the answer tells of the quota.
-    quota: Option<Quota>,
-}
-
 impl<'a> Call<'a> {
-    fn new(core: &'a Core, request: Box<RequestParts>) -> Self {
+    fn new(core: &'a Core, parts: Box<RequestParts>) -> Self {
         let began = Instant::now();
         Self {
-            deadline: began.checked_add(request.deadline),
+            deadline: began.checked_add(parts.deadline),
             random: None,
             core,
-            request,
+            parts,
             began,
             attempts: Vec::new(),
             times_throttled: 0,
             paused_until: None,
             loan: None,
             last_error: None,
+            last_rejection: None,
             _reporter: Reporter(core),
         }
     }
 
     fn remaining(&self) -> Duration {
-        self.request.deadline.saturating_sub(self.began.elapsed())
+        self.parts.deadline.saturating_sub(self.began.elapsed())
     }
 
     /// Returns a permit if the call has just begun and need not wait for one.
@@ -141,7 +137,7 @@ impl<'a> Call<'a> {
 
     /// Waits for a permit, no longer than the deadline.
     async fn acquire(&self) -> Result<Permit<'a, Arc<Rejection>>, Option<PausedTooLong<Arc<Rejection>>>> {
-        let bounds = WaitBounds { deadline: self.deadline, max_wait: self.request.retry.max_wait() };
+        let bounds = WaitBounds { deadline: self.deadline, max_wait: self.parts.retry.max_wait() };
         let mut acquire = self.core.limiter.acquire(self.times_throttled, bounds);
         poll_fn(|context| {
             let permit = Pin::new(&mut acquire).poll(context);
@@ -149,26 +145,6 @@ impl<'a> Call<'a> {
             permit
         })
         .await
-    }
-
-    /// Sends the request once, at the time `sent`, reads its answer, and records the attempt.
-    async fn attempt(&mut self, sent: Instant) -> Tried {
-        match &self.core.transport {
-            Carrier::Reqwest(reqwest) => self.exchange(sent, |request| reqwest.send(request)).await,
-            Carrier::Given(transport) => self.exchange(sent, |request| transport.send(request)).await,
-        }
-    }
-
-    /// Records a failed attempt, if the error ended one.
-    #[cold]
-    fn note_failure(&mut self, error: &ApiError, sent: Instant, ended: Instant) {
-        let Some(outcome) = error.outcome() else { return };
-        let (began, took) = (sent.saturating_duration_since(self.began), ended.saturating_duration_since(sent));
-        let mut attempt = Attempt::new(self.attempts.len(), began, took, outcome);
-        if let Some(rejection) = error.rejection() {
-            attempt.malformed_hints.clone_from(&rejection.malformed_hints);
-        }
-        self.attempts.push(attempt);
     }
 
     /// Reports an error to the limiter. Returns the pause that a throttling response begins for all calls.
@@ -181,7 +157,7 @@ impl<'a> Call<'a> {
         error: &ApiError,
     ) -> Option<Duration> {
         let (feedback, [backoff, jitter]) = self.feedback(error);
-        let policy = &self.request.retry;
+        let policy = &self.parts.retry;
         let pause = permit.failed(
             ended,
             feedback,
@@ -204,7 +180,7 @@ impl<'a> Call<'a> {
                 return (feedback, [self.random().f64(), self.random().f64()]);
             }
             None if error.status().is_some() => Feedback::Accepted,
-            None if error.proves_no_effect() => Feedback::NotSent,
+            None if error.effect() == Effect::None => Feedback::NotSent,
             None => Feedback::NoResponse,
         };
         (feedback, [0.0; 2])
@@ -220,7 +196,7 @@ impl<'a> Call<'a> {
             loan.spend();
         }
         let state = self.state();
-        let (delay, source) = match self.request.retry.decide(&error, &state) {
+        let (delay, source) = match self.parts.retry.decide(&error, &state) {
             Decision::Wait { delay, source } => (delay, source),
             Decision::Stop(reason) => return Err(self.ended(error, reason)),
         };
@@ -237,19 +213,20 @@ impl<'a> Call<'a> {
             self.plan_wait(delay, source);
             Some(delay)
         };
-        self.last_error = Some(error.after(self.last_error.take()));
+        self.last_rejection = self.take_last_rejection();
+        self.last_error = Some(error);
         Ok(delay)
     }
 
     fn random(&mut self) -> &mut fastrand::Rng {
-        self.random.get_or_insert_with(|| self.request.retry.random())
+        self.random.get_or_insert_with(|| self.parts.retry.random())
     }
 
     /// What the decision needs to know.
     fn state(&mut self) -> CallState {
         CallState {
             attempt: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX),
-            idempotent: self.request.idempotent,
+            idempotent: self.parts.idempotent,
             replayable: true,
             remaining: self.remaining(),
             seed: self.random().u64(..),
@@ -260,8 +237,8 @@ impl<'a> Call<'a> {
         let Some(attempt) = self.attempts.last_mut() else { return };
         (attempt.wait, attempt.wait_source) = (Some(delay), Some(source));
         self.core.observer.tell(|| Event::RetryScheduled {
-            method: self.request.method.clone(),
-            path: self.request.url.path().into(),
+            method: self.parts.method.clone(),
+            path: self.parts.url.path().into(),
             attempt: attempt.clone(),
             delay,
             source,
@@ -273,15 +250,15 @@ impl<'a> Call<'a> {
         let Some(attempt) = self.attempts.last_mut() else { return };
         attempt.wait = Some(self.began.elapsed().saturating_sub(attempt.began.saturating_add(attempt.took)));
         if !queued.is_zero() {
-            attempt.wait_source = Some(WaitSource::Gate);
+            attempt.wait_source = Some(WaitSource::Limiter);
         }
     }
 
     /// What the response tells of the call.
     fn succeeded(self) -> (Box<RequestParts>, Instant, Vec<Attempt>) {
-        let Self { core, mut request, began, attempts, loan, .. } = self;
-        loan.map_or_else(|| core.budget.deposit(1), drop); // a loan goes back
-        request.body = None; // may be large, and has done its work
-        (request, began, attempts)
+        let Self { core, mut parts, began, attempts, loan, .. } = self;
+        loan.map_or_else(|| core.budget.deposit(1), drop); // dropping a loan returns it
+        parts.body = None; // may be large, and is no longer needed
+        (parts, began, attempts)
     }
 }

@@ -26,14 +26,14 @@ pub struct CodeInfo {
     pub category: Category,
     /// What the page says about sending the request again.
     pub retry: Retry,
-    /// Whether the request can have had an effect.
-    pub processing: Processing,
+    /// Whether the request may have had an effect.
+    pub effect: Effect,
     /// What happened, in one sentence.
     pub meaning: &'static str,
     /// What to do about it, in one sentence.
     pub fix: &'static str,
-    /// The address of the vendor's page of errors, if the table names one.
-    pub page: Option<&'static str>,
+    /// The address of the vendor's documentation page that lists the error, if the table names one.
+    pub source: Option<&'static str>,
 }
 
 impl CodeInfo {
@@ -46,7 +46,7 @@ impl CodeInfo {
         statuses: RangeInclusive<u16>,
         category: Category,
         retry: Retry,
-        processing: Processing,
+        effect: Effect,
         [meaning, fix]: [&'static str; 2],
     ) -> Self {
         let (first, last) = (*statuses.start(), *statuses.end());
@@ -60,18 +60,18 @@ impl CodeInfo {
             statuses,
             category,
             retry,
-            processing,
+            effect,
             meaning: meaning.trim_ascii(),
             fix: fix.trim_ascii(),
-            page: None,
+            source: None,
         }
     }
 
-    /// Names the page that the row restates, the first of these.
+    /// Sets the row's source: the first of these.
     #[doc(hidden)]
     #[must_use]
-    pub const fn on(mut self, pages: &[&'static str]) -> Self {
-        self.page = pages.first().copied();
+    pub const fn on(mut self, sources: &[&'static str]) -> Self {
+        self.source = sources.first().copied();
         self
     }
 
@@ -169,7 +169,7 @@ impl Retry {
     ///
     /// Of the statuses, 408, 429, 500, 502, 503 and 504 are promising.
     #[must_use]
-    pub fn is_promising(&self, status: StatusCode) -> bool {
+    pub fn is_retryable(&self, status: StatusCode) -> bool {
         match self {
             Self::Never => false,
             Self::Backoff | Self::After(_) => true,
@@ -191,20 +191,33 @@ impl fmt::Display for Retry {
     }
 }
 
-/// Whether a request that met an error can have had an effect on the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Processing {
-    /// The answer proves that it had none: a check of key, permission, origin, limit or input refused it.
-    NotStarted,
-    /// It may have had an effect, in part or whole.
-    Unknown,
+/// The effect of a request on the service: whether it changed something there.
+///
+/// ```
+/// use steadfast::{Effect, abaco, fsm_navigator};
+///
+/// // A rate limit is checked before the request is carried out.
+/// assert_eq!(abaco::Code::RateLimitExceeded.info().effect, Effect::None);
+/// assert_eq!(fsm_navigator::Code::ServerError.info().effect, Effect::Possible);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// The request had no effect: no byte of it was sent, or the response proves that a check of key, permission, origin,
+    /// limit or input rejected it.
+    #[default]
+    None,
+    /// The request may have had an effect, in part or as a whole.
+    Possible,
+    /// The request had an effect: the service reported success.
+    Certain,
 }
 
-impl fmt::Display for Processing {
+impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotStarted => "none",
-            Self::Unknown => "possible",
+            Self::None => "none",
+            Self::Possible => "possible",
+            Self::Certain => "certain",
         })
     }
 }
@@ -214,7 +227,7 @@ pub trait ErrorCode: Copy + Eq + Hash + fmt::Debug + fmt::Display + Send + Sync 
     /// The service's short name.
     const SERVICE: &'static str;
     /// The addresses of the vendor's pages that the table restates; empty if it names none.
-    const PAGES: &'static [&'static str];
+    const SOURCES: &'static [&'static str];
     /// Every documented code, in the page's order.
     const ALL: &'static [Self];
     /// The answers that the page describes by status alone.

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use crate::core::Core;
 use crate::error::{ApiError, BuildError, BuildErrorKind};
 use crate::request::Request;
-use crate::service::{Credential, Service, TakesDelete};
+use crate::service::{Credential, Service, SupportsDelete};
 
 mod builder;
 
@@ -98,7 +98,7 @@ impl<S: Service> Client<S> {
     /// Describes a DELETE, for services that take it. `path` starts with `/` and is added to the base URL.
     pub fn delete(&self, path: impl AsRef<str>) -> Request
     where
-        S: TakesDelete,
+        S: SupportsDelete,
     {
         self.request(Method::DELETE, path.as_ref())
     }

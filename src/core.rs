@@ -13,9 +13,9 @@ use crate::catalog::CodeInfo;
 use crate::error::{ApiError, Rejection};
 use crate::event::Observer;
 use crate::limiter::Limiter;
+use crate::redact::Secret;
 use crate::retry::RetryPolicy;
 use crate::retry::budget::Bucket;
-use crate::secret::Secret;
 use crate::transport::Carrier;
 
 /// What all clones of a client share.

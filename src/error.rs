@@ -4,44 +4,39 @@ use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
 
-use crate::catalog::{Category, ErrorCode};
+use crate::catalog::{Category, Effect, ErrorCode};
 
-#[cfg(feature = "backoff")]
-mod backoff;
+mod attempt;
 mod body;
 mod build;
 mod cause;
 mod decode;
-#[cfg(feature = "miette")]
-mod miette;
+mod display;
+mod interop;
 mod rejection;
-#[cfg(feature = "serde")]
-mod serialize;
+mod report;
 mod stop_reason;
-mod text;
 mod timeout;
-mod trace;
 mod transport;
 
+pub use attempt::{Attempt, Outcome};
 pub use body::{ErrorBody, FieldError};
 pub use build::{BuildError, BuildErrorKind};
 pub use decode::DecodeError;
 pub use rejection::{MAX_ERROR_BODY, Rejection};
 pub use stop_reason::StopReason;
 pub use timeout::{Limit, TimeoutError};
-pub use trace::{Attempt, Outcome};
-pub use transport::{Fault, Sent, TransportError};
+pub use transport::{Fault, TransportError};
 
 use cause::Cause;
 pub(crate) use rejection::category_of;
-pub(crate) use text::Text;
-pub(crate) use trace::Trace;
-pub(crate) use transport::PartialAnswer;
+pub(crate) use report::Report;
+pub(crate) use transport::PartialResponse;
 
-/// Everything that can go wrong with a call, by what the caller would do about it.
+/// An error of a call, classified by what the caller should do about it.
 ///
-/// The first eight variants are answers of the service; the exact code is a question away, with
-/// [`is`](ApiError::is) or the code's own `of`. The last four are calls that got no such answer.
+/// The first eight variants are error responses of the service. [`is`](ApiError::is), or `of` of the service's codes, gives
+/// the exact code. The last four variants are calls that got no such response.
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};
@@ -58,63 +53,63 @@ pub(crate) use transport::PartialAnswer;
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub enum ApiError {
-    /// The request itself must change. It had no effect where the code's [`Processing`] says so.
+    /// The request itself must change. It had no effect if the code's [`Effect`] is `None`.
     InvalidRequest(Box<Rejection>),
     /// The key is missing, wrong, expired or without a user.
     Unauthenticated(Box<Rejection>),
-    /// The key is known and may not do this.
+    /// The key is valid but lacks a permission, or a rule of the service forbids the request.
     Forbidden(Box<Rejection>),
-    /// What was asked for is not there.
+    /// The requested resource does not exist.
     NotFound(Box<Rejection>),
-    /// The request contradicts the present state of the resource.
+    /// The request conflicts with the current state of the resource.
     Conflict(Box<Rejection>),
-    /// Too many requests were sent. This one had no effect.
+    /// The service has received too many requests. This one had no effect.
     RateLimited(Box<Rejection>),
-    /// The service could not do its own part. The request may have taken effect, unless the code's [`Processing`] says
-    /// otherwise.
+    /// The service failed. The request may have had an effect, unless the code's [`Effect`] is `None`.
     Unavailable(Box<Rejection>),
-    /// An answer that is neither a success nor a documented error, such as a redirect, which is never followed.
+    /// A response that is neither a success nor a documented error, such as a redirect, which is never followed.
     Unrecognized(Box<Rejection>),
-    /// The connection could not be made or broke. The request may have taken effect if `sent` says [`Sent::Maybe`].
+    /// The connection could not be made, or it broke. [`effect`](Self::effect) tells the two apart.
     Transport(Box<TransportError>),
-    /// A time limit passed. The request may have taken effect if `sent` says [`Sent::Maybe`].
+    /// A time limit passed.
     Timeout(Box<TimeoutError>),
-    /// A success whose body is not what was asked for. The request has taken effect.
+    /// The body of a successful response could not be decoded. The request took effect.
     Decode(Box<DecodeError>),
-    /// The request or the client could not be made. Nothing was sent.
+    /// The request or the client could not be built. Nothing was sent.
     Build(Box<BuildError>),
 }
 
 const _: () = assert!(size_of::<ApiError>() <= 16, "errors travel in registers");
 
 impl ApiError {
-    /// An error about what a caller gave, for a [`Credential`](crate::Credential) of your own to refuse a key with. Nothing
-    /// was sent. `problem` says what is wrong and what to do, and must not hold the key.
+    /// Returns an error about invalid input, for a [`Credential`](crate::Credential) of your own to reject a key with.
+    ///
+    /// `problem` is shown to the user: what is wrong and what to do about it. It must not contain the key.
     #[must_use]
     pub fn build(kind: BuildErrorKind, problem: impl Into<Box<str>>) -> Self {
         Self::Build(BuildError::new(kind, problem))
     }
 
-    /// The service's short name, such as `"abaco"`; empty for an error that was made outside of any client.
+    /// Returns the service's short name, such as `"abaco"`; empty for an error that was made outside of any client.
     #[must_use]
     pub fn service(&self) -> &'static str {
-        self.trace().service
+        self.report().service
     }
 
-    /// All that the service answered; `None` if no error answer came.
+    /// Returns the error response; `None` if none arrived.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
         match self.cause() {
-            Cause::Answer(rejection) => Some(rejection),
+            Cause::Rejection(rejection) => Some(rejection),
             Cause::Transport(_) | Cause::Timeout(_) | Cause::Decode(_) | Cause::Build(_) => None,
         }
     }
 
-    /// The HTTP status of the answer, as far as one came: also of one whose body broke off or could not be decoded.
+    /// Returns the HTTP status of the response, also if its body was cut short or could not be decoded.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match self.cause() {
-            Cause::Answer(rejection) => Some(rejection.status),
+            Cause::Rejection(rejection) => Some(rejection.status),
             Cause::Transport(error) => error.status(),
             Cause::Timeout(error) => error.status(),
             Cause::Decode(error) => Some(error.status),
@@ -122,17 +117,17 @@ impl ApiError {
         }
     }
 
-    /// The code as the service sent it, listed or not.
+    /// Returns the error code as the service sent it, documented or not.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.rejection()?.code.as_deref()
     }
 
-    /// The id under which the service logged the request.
+    /// Returns the request ID, under which the service logged the request.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         match self.cause() {
-            Cause::Answer(rejection) => rejection.request_id.as_deref(),
+            Cause::Rejection(rejection) => rejection.request_id.as_deref(),
             Cause::Transport(error) => error.partial.as_ref()?.request_id.as_deref(),
             Cause::Timeout(error) => error.partial.as_ref()?.request_id.as_deref(),
             Cause::Decode(error) => error.request_id.as_deref(),
@@ -140,102 +135,117 @@ impl ApiError {
         }
     }
 
-    /// The last error answer that came during the call: [`rejection`](Self::rejection), or, where the last attempt got no
-    /// answer, that of an attempt before.
+    /// Returns the last error response of the call: [`rejection`](Self::rejection), or that of an earlier attempt if the last
+    /// one got no response.
     #[must_use]
-    pub fn last_answer(&self) -> Option<&Rejection> {
-        self.rejection().or(self.trace().earlier_answer.as_deref())
+    pub fn last_rejection(&self) -> Option<&Rejection> {
+        self.rejection().or(self.report().earlier_rejection.as_deref())
     }
 
-    /// Whether the service answered with this very code. Equal codes of two services are different codes.
+    /// Returns whether the service responded with this code. Codes of different services differ, even if they are spelled
+    /// alike.
     #[must_use]
     pub fn is<C: ErrorCode>(&self, code: C) -> bool {
         self.rejection().and_then(|rejection| rejection.info).is_some_and(|info| std::ptr::eq(info, code.info()))
     }
 
-    /// What the caller would do about the answer; `None` if no error answer came.
+    /// Returns the category of the error response; `None` if none arrived.
     #[must_use]
     pub fn category(&self) -> Option<Category> {
         self.rejection().map(Rejection::category)
     }
 
-    /// Whether the same request may succeed later: the page says so, or where it is silent, the status; or the connection
-    /// failed or a time limit passed.
+    /// Returns whether the same request may succeed later.
     ///
-    /// This does not say that sending it again is safe. [`RetryPolicy::decide`](crate::RetryPolicy::decide) does.
+    /// The documentation of the code decides, or the status where it is silent. Connection faults, other than a failed TLS
+    /// handshake, and timeouts are retryable. A retryable request is not always safe to resend:
+    /// [`RetryPolicy::decide`](crate::RetryPolicy::decide) answers that.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.cause() {
-            Cause::Answer(rejection) => rejection.is_promising(),
+            Cause::Rejection(rejection) => rejection.is_retryable(),
             Cause::Transport(error) => error.fault != Fault::Tls,
             Cause::Timeout(_) => true,
             Cause::Decode(_) | Cause::Build(_) => false,
         }
     }
 
-    /// Whether the request can have had an effect: `false` where the answer proves that it had none, or nothing of it was
-    /// sent. It speaks of the last attempt; a request that may have acted is not sent again unless it is idempotent.
+    /// Returns the effect that the last attempt's request had on the service.
+    ///
+    /// A request with a possible effect is not sent again unless it is idempotent.
     ///
     /// ```
     /// use http::{HeaderMap, StatusCode};
-    /// use steadfast::{Abaco, ApiError};
+    /// use steadfast::{Abaco, ApiError, Effect};
     ///
-    /// let answered = |status| ApiError::from_response::<Abaco>(status, &HeaderMap::new(), b"");
-    /// assert!(!answered(StatusCode::TOO_MANY_REQUESTS).may_have_acted());
-    /// assert!(answered(StatusCode::BAD_GATEWAY).may_have_acted());
+    /// let error = |status| ApiError::from_response::<Abaco>(status, &HeaderMap::new(), b"");
+    /// assert_eq!(error(StatusCode::TOO_MANY_REQUESTS).effect(), Effect::None);
+    /// assert_eq!(error(StatusCode::BAD_GATEWAY).effect(), Effect::Possible);
     /// ```
     #[must_use]
-    pub fn may_have_acted(&self) -> bool {
-        !self.proves_no_effect()
+    pub fn effect(&self) -> Effect {
+        match self.cause() {
+            Cause::Rejection(rejection) => rejection.effect(),
+            Cause::Transport(error) => error.effect,
+            Cause::Timeout(error) => error.effect,
+            Cause::Decode(_) => Effect::Certain,
+            Cause::Build(_) => Effect::None,
+        }
     }
 
-    /// The longest wait that the answer asked for, counted from its arrival.
+    /// Returns whether the request may have had an effect: shorthand for an [`effect`](Self::effect) other than `None`.
+    #[must_use]
+    pub fn may_have_acted(&self) -> bool {
+        self.effect() != Effect::None
+    }
+
+    /// Returns the longest wait that the response asked for, counted from its arrival.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.rejection()?.retry_after
     }
 
-    /// The earliest time, by this machine's clock, at which the service wants to be asked again: by its answer or by its
-    /// page. Never later than the end of the year 9999.
+    /// Returns the earliest local time at which the request may be retried, as requested by the response or by the vendor's
+    /// documentation. Never later than the end of the year 9999.
     #[must_use]
     pub fn retry_at(&self) -> Option<SystemTime> {
-        self.rejection().and_then(Rejection::retry_at).max(self.trace().paused_until)
+        self.rejection().and_then(Rejection::retry_at).max(self.report().paused_until)
     }
 
-    /// What to do about it, from the service's page in our words. `None` where the page says nothing.
+    /// Returns advice on how to resolve the error, from the vendor's documentation; `None` where that gives none.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
         self.row().map(|row| row.fix)
     }
 
-    /// The attempts that the call made, in order; empty for an error that no call of this crate's client ended with.
+    /// Returns the attempts of the call, in order; empty for an error that did not end a call.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
-        &self.trace().attempts
+        &self.report().attempts
     }
 
-    /// How long the call took, waits included.
+    /// Returns the duration of the call, including waits.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.trace().elapsed
+        self.report().elapsed
     }
 
-    /// Why the call was not tried again; `None` for an error that no call of this crate's client ended with.
+    /// Returns the reason why no further attempt was made; `None` for an error that did not end a call.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
-        self.trace().stop_reason
+        self.report().stop_reason
     }
 
-    /// The method of the request.
+    /// Returns the method of the request.
     #[must_use]
     pub fn method(&self) -> Option<&Method> {
-        self.trace().method.as_ref()
+        self.report().method.as_ref()
     }
 
-    /// The path of the request as it was sent, without the query.
+    /// Returns the path of the request as it was sent, without the query.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
-        self.trace().path.as_deref()
+        self.report().path.as_deref()
     }
 }
 

@@ -16,6 +16,7 @@ use crate::hint::WaitSource;
 #[derive(Clone, Debug)]
 pub enum Event {
     /// An attempt failed and another will follow.
+    #[non_exhaustive]
     RetryScheduled {
         /// The method of the request.
         method: Method,
@@ -31,16 +32,19 @@ pub enum Event {
     /// The service refused a request over its limit, or for a while, or the quota that it told is used up and a call
     /// wants to be sent: every call of this client waits.
     ///
-    /// It is told again before [`GateOpened`](Self::GateOpened) if the gate stays closed for longer, by more than a second.
-    GateClosed {
+    /// It is told again before [`Resumed`](Self::Resumed) if the gate stays closed for longer, by more than a second.
+    #[non_exhaustive]
+    Paused {
         /// How long nothing is sent at least, counted from now.
         wait: Duration,
     },
     /// The wait is over and requests are let through again, paced. Told with the first call that comes to the gate then.
-    GateOpened,
+    #[non_exhaustive]
+    Resumed {},
     /// A call ended with an error of the service or on the way to it. A request that could not be made and a success that
     /// could not be decoded are not told.
-    GaveUp {
+    #[non_exhaustive]
+    CallEnded {
         /// The method of the request.
         method: Method,
         /// The path of the request, without the query.

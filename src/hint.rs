@@ -26,8 +26,8 @@ pub enum WaitSource {
     Documented,
     /// The policy's own exponential backoff.
     Backoff,
-    /// The gate that all clones of a client share.
-    Gate,
+    /// The rate limiter that all clones of a client share.
+    Limiter,
 }
 
 impl WaitSource {
@@ -40,7 +40,7 @@ impl WaitSource {
             Self::Reset => "reset",
             Self::Documented => "documented",
             Self::Backoff => "backoff",
-            Self::Gate => "gate",
+            Self::Limiter => "limiter",
         }
     }
 }
@@ -53,7 +53,7 @@ impl fmt::Display for WaitSource {
             Self::Reset => "X-RateLimit-Reset",
             Self::Documented => "the code's documentation",
             Self::Backoff => "backoff",
-            Self::Gate => "the gate",
+            Self::Limiter => "the limiter",
         })
     }
 }

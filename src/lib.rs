@@ -71,7 +71,6 @@
 )]
 
 mod address;
-mod answer;
 mod call;
 mod catalog;
 mod client;
@@ -85,20 +84,20 @@ mod limiter;
 #[doc(hidden)]
 pub mod measured;
 mod pages;
+mod redact;
 mod request;
 mod response;
 mod retry;
-mod secret;
 pub mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod transport;
 
-pub use catalog::{Category, CodeInfo, ErrorCode, Processing, Retry};
+pub use catalog::{Category, CodeInfo, Effect, ErrorCode, Retry};
 pub use client::{Client, ClientBuilder};
 pub use error::{
     ApiError, Attempt, BuildError, BuildErrorKind, DecodeError, ErrorBody, Fault, FieldError, Limit, MAX_ERROR_BODY,
-    Outcome, Rejection, Sent, StopReason, TimeoutError, TransportError,
+    Outcome, Rejection, StopReason, TimeoutError, TransportError,
 };
 pub use event::Event;
 pub use hint::WaitSource;
@@ -110,7 +109,7 @@ pub use retry::{CallState, Decision, RetryPolicy};
 pub use service::abaco::{self, Abaco};
 pub use service::fsm_navigator::{self, FsmNavigator};
 pub use service::stayforge::{self, Stayforge};
-pub use service::{Credential, Service, TakesDelete, XApiKey};
+pub use service::{Credential, Service, SupportsDelete, XApiKey};
 pub use transport::Transport;
 
 /// The examples of the README, compiled.

@@ -10,11 +10,14 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::answer::Answer;
+use crate::catalog::Effect;
 use crate::core::Core;
-use crate::error::{ApiError, Attempt, DecodeError, Outcome, StopReason, Trace};
+use crate::error::{ApiError, Attempt, DecodeError, Outcome, Report, StopReason};
 use crate::request::parts::RequestParts;
 use crate::service::request_id;
+use incoming::Incoming;
+
+pub(crate) mod incoming;
 
 /// A success answer of the service, with its body read. It keeps its client alive, and with that the client's connections.
 ///
@@ -35,8 +38,8 @@ use crate::service::request_id;
 /// ```
 #[derive(Clone)]
 pub struct Response {
-    pub(crate) answer: Box<Answer>,
-    pub(crate) request: Box<RequestParts>,
+    pub(crate) incoming: Box<Incoming>,
+    pub(crate) parts: Box<RequestParts>,
     pub(crate) core: Arc<Core>,
     /// When the call began, when the request was sent that succeeded, and when its answer was read.
     pub(crate) began: Instant,
@@ -51,25 +54,25 @@ impl Response {
     /// The status, 200 to 299.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.answer.head.status
+        self.incoming.head.status
     }
 
     /// The headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.answer.head.headers
+        &self.incoming.head.headers
     }
 
     /// The body, byte for byte; empty for a 204. Cloning it is cheap.
     #[must_use]
     pub fn body(&self) -> &Bytes {
-        &self.answer.body
+        &self.incoming.body
     }
 
     /// The body, without a copy.
     #[must_use]
     pub fn into_body(self) -> Bytes {
-        self.answer.body
+        self.incoming.body
     }
 
     /// The body as text.
@@ -101,7 +104,7 @@ impl Response {
     /// The id under which the service logged the request, if a header names it; without the key, should it hold that.
     #[must_use]
     pub fn request_id(&self) -> Option<Box<str>> {
-        request_id(self.headers()).map(|id| self.core.secret.strike_out_text(&id))
+        request_id(self.headers()).map(|id| self.core.secret.redact_text(&id))
     }
 
     /// The attempts that it took, in order; the last is the one that succeeded.
@@ -110,8 +113,8 @@ impl Response {
         self.attempts.get_or_init(|| {
             let began = self.sent.saturating_duration_since(self.began);
             let took = self.ended.saturating_duration_since(self.sent);
-            let outcome = Outcome::Answered { status: self.status(), code: None };
-            let succeeded = Attempt::new(self.failed.len(), began, took, outcome);
+            let outcome = Outcome::Response { status: self.status(), code: None };
+            let succeeded = Attempt::new(self.failed.len(), began, took, outcome, Effect::Certain);
             self.failed.iter().cloned().chain([succeeded]).collect()
         })
     }
@@ -132,7 +135,7 @@ impl Response {
         serde_json::from_str(text).or_else(|_| {
             let part = Bytes::copy_from_slice(text.as_bytes());
             DecodeError::decode(self.status(), &part, &self.core.secret).map_err(|mut error| {
-                error.place_in(member, &self.core.secret.strike_out(self.body().clone()));
+                error.place_in(member, &self.core.secret.redact(self.body().clone()));
                 self.undecoded(error)
             })
         })
@@ -140,23 +143,21 @@ impl Response {
 
     /// The error for a body that is JSON and not what was expected.
     pub(crate) fn is_not(&self, expected: &'static str, problem: impl Into<Box<str>>) -> ApiError {
-        let body = self.core.secret.strike_out(self.body().clone());
+        let body = self.core.secret.redact(self.body().clone());
         self.undecoded(DecodeError::new(self.status(), expected, problem, &body, 0))
     }
 
     fn undecoded(&self, mut error: Box<DecodeError>) -> ApiError {
         error.request_id = self.request_id();
-        let mut error = ApiError::from(error);
-        *error.trace_mut() = Trace {
+        ApiError::from(error).with_report(Report {
             service: self.core.service,
-            method: Some(self.request.method.clone()),
-            path: Some(self.request.url.path().into()),
+            method: Some(self.parts.method.clone()),
+            path: Some(self.parts.url.path().into()),
             attempts: self.attempts().to_vec(),
             elapsed: self.elapsed(),
             stop_reason: Some(StopReason::NotRetryable),
-            ..Trace::default()
-        };
-        error
+            ..Report::default()
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 
-use crate::catalog::Category;
+use crate::catalog::{Category, Effect};
 use crate::error::{ApiError, StopReason};
 use crate::hint::WaitSource;
 use backoff::{backoff, scaled};
@@ -71,21 +71,21 @@ impl RetryPolicy {
 
     /// The longest backoff after the first attempt; it doubles with each further one. Defaults to 500 ms.
     #[must_use]
-    pub const fn with_base(mut self, base: Duration) -> Self {
+    pub const fn with_initial_delay(mut self, base: Duration) -> Self {
         self.base = base;
         self
     }
 
     /// The same after a rate limit that names no wait. Defaults to 1 s.
     #[must_use]
-    pub const fn with_rate_limit_base(mut self, base: Duration) -> Self {
+    pub const fn with_rate_limit_delay(mut self, base: Duration) -> Self {
         self.rate_limit_base = base;
         self
     }
 
     /// Where the doubling ends. Defaults to 20 s. Waits that the service asks for may be longer.
     #[must_use]
-    pub const fn with_cap(mut self, cap: Duration) -> Self {
+    pub const fn with_max_delay(mut self, cap: Duration) -> Self {
         self.cap = cap;
         self
     }
@@ -168,7 +168,7 @@ impl RetryPolicy {
         if !error.is_retryable() {
             return Decision::Stop(StopReason::NotRetryable);
         }
-        if !(state.idempotent || error.proves_no_effect()) {
+        if !(state.idempotent || error.effect() == Effect::None) {
             return Decision::Stop(StopReason::MayHaveActed);
         }
         if !state.replayable {
@@ -192,7 +192,7 @@ impl RetryPolicy {
 
         if let Some(rejection) = error.rejection() {
             let documented = rejection.documented_wait();
-            let hint = rejection.hint;
+            let hint = rejection.hint();
             if rejection.asked_wait().is_some_and(|least| least > self.max_wait) {
                 return Decision::Stop(StopReason::WaitTooLong);
             }

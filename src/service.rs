@@ -1,11 +1,8 @@
 //! What a service is: the one description that the rest of the crate works from.
 
-use std::time::Duration;
-
 use http::header::HeaderName;
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
-use serde_json::json;
 
 use crate::catalog::ErrorCode;
 use crate::error::{ApiError, ErrorBody};
@@ -33,7 +30,7 @@ pub(crate) use reading::request_id;
 ///     pub enum Code of "parcels" {
 ///         /// The parcel has left the depot.
 ///         /// Change the address at the carrier instead.
-///         AlreadySent = "sent" 409 Conflict Never Unknown
+///         AlreadySent = "sent" 409 Conflict Never Possible
 ///     }
 /// }
 ///
@@ -71,17 +68,6 @@ pub trait Service: Send + Sync + 'static {
     ///
     /// The body is whatever the server sent, cut at 256 KiB. This must not panic for any of it.
     fn read_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<ErrorBody>;
-
-    /// Writes the body of an error as the service would: what [`read_error`](Self::read_error) reads. Only the stand-ins
-    /// of the feature `testing` use it. Defaults to JSON with the members `message` and `code`.
-    ///
-    /// `retry_after` is the wait, in whole seconds, that the answer names in its header, for services that repeat it in
-    /// the body.
-    #[must_use]
-    fn write_error(code: Self::Code, retry_after: Option<Duration>) -> Vec<u8> {
-        let _ = retry_after;
-        json!({"message": code.info().meaning, "code": code.info().code}).to_string().into()
-    }
 }
 
 /// Marks a service that takes DELETE requests with a key, which gives its client `delete`.
@@ -91,7 +77,7 @@ pub trait Service: Send + Sync + 'static {
     note = "abaco answers 403 API_KEY_DELETE_FORBIDDEN to them: remove the record in its web app, or send a POST to the \
             cancel or reversal route where there is one"
 )]
-pub trait TakesDelete: Service {}
+pub trait SupportsDelete: Service {}
 
 /// A key: how its text is checked and which header carries it.
 pub trait Credential: Clone + Send + Sync + 'static {

@@ -41,7 +41,7 @@
 //! # A service of your own
 //!
 //! The stand-ins serve any [`Service`](crate::Service). If its errors are not JSON with `message` and `code`, it says how
-//! they are written, with [`Service::write_error`](crate::Service::write_error).
+//! they are written, with [`Script::write_errors`].
 
 mod answer;
 mod received;
@@ -49,9 +49,11 @@ mod route;
 mod script;
 mod server;
 mod service;
+mod writer;
 
 pub use received::Received;
 pub use route::Route;
 pub use script::Script;
 pub use server::MockServer;
 pub use service::MockService;
+pub use writer::{DocumentedErrors, ErrorWriter};

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
+use steadfast::testing::{DocumentedErrors, ErrorWriter};
 use steadfast::{Abaco, ApiError, Client, ErrorCode, FsmNavigator, Service, Stayforge, abaco};
 
 /// Counts the allocations of each thread.
@@ -124,7 +125,7 @@ async fn the_future_of_a_call_takes_at_most_a_kilobyte() {
 
 fn reading_allocates_at_most_six_times<S: Service>() {
     for code in S::Code::ALL {
-        let body = S::write_error(*code, None);
+        let body = ErrorWriter::<S>::write_error(&DocumentedErrors, *code, None);
         let (status, headers) = (code.info().status().unwrap_or(StatusCode::OK), HeaderMap::new());
         let before = allocations();
         let error = ApiError::from_response::<S>(status, &headers, &body);

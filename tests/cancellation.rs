@@ -32,7 +32,7 @@ async fn given_up_after(polls: u32, call: impl Future) -> bool {
 async fn retries_left(client: &Client<Abaco>, service: &FlappingService) -> usize {
     service.be(Mood::Down);
     let before = service.received();
-    let to_the_end = RetryPolicy::new().with_max_attempts(1_000).with_cap(Duration::from_secs(1));
+    let to_the_end = RetryPolicy::new().with_max_attempts(1_000).with_max_delay(Duration::from_secs(1));
     let request = client.get("/documents").retry(to_the_end).deadline(Duration::MAX);
     let error = request.send().await.expect_err("the service is down");
     assert_eq!(error.stop_reason(), Some(StopReason::BudgetEmpty));

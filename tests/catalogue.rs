@@ -8,7 +8,7 @@ use std::path::Path;
 use http::{HeaderMap, Method, StatusCode};
 use local_service::{Answer, LocalService, Vendor};
 use steadfast::{
-    Abaco, ApiError, CallState, Category, Decision, ErrorCode, FsmNavigator, Processing, Retry, RetryPolicy, Stayforge,
+    Abaco, ApiError, CallState, Category, Decision, Effect, ErrorCode, FsmNavigator, Retry, RetryPolicy, Stayforge,
     StopReason, abaco, fsm_navigator, stayforge,
 };
 
@@ -136,7 +136,7 @@ fn a_code_that_the_page_does_not_call_retryable_is_unstated_not_never() {
     assert_eq!(abaco::Code::CsrfApiKeyError.info().retry, Retry::Backoff);
     assert_eq!(fsm_navigator::Code::Forbidden.info().retry, Retry::Unstated);
     assert_eq!(fsm_navigator::Code::ServerError.info().retry, Retry::After(5..=10));
-    assert_eq!(fsm_navigator::Code::ServerError.info().processing, Processing::Unknown);
+    assert_eq!(fsm_navigator::Code::ServerError.info().effect, Effect::Possible);
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn the_vendors_pages_hold_no_code_that_the_catalogue_lacks() {
                 .unwrap_or_else(|| panic!("{wire} is on Stayforge's page and not in the catalogue"));
             let status = StatusCode::from_bytes(status.as_bytes()).unwrap();
             assert_eq!(code.info().status(), Some(status), "{wire}");
-            assert_eq!(code.info().retry.is_promising(status), retryable == "Yes", "{wire}");
+            assert_eq!(code.info().retry.is_retryable(status), retryable == "Yes", "{wire}");
             assert_ne!(code.info().retry, Retry::Unstated, "the page states it for {wire}");
             found += 1;
         }

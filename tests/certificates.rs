@@ -9,7 +9,7 @@ mod tls;
 use std::error::Error;
 
 use raw_server::{RawServer, write_and_close};
-use steadfast::{Abaco, ApiError, Client, Fault, Sent, StopReason, abaco};
+use steadfast::{Abaco, ApiError, Client, Effect, Fault, StopReason, abaco};
 use tls::{Authority, handshake};
 use tokio_rustls::TlsAcceptor;
 
@@ -31,7 +31,7 @@ async fn is_refused_over_the_certificate(host: &str, acceptor: TlsAcceptor) {
     let server = server(acceptor, OK).await;
     let error = call(host, &server).await.unwrap_err();
     let ApiError::Transport(transport) = &error else { panic!("{error}") };
-    assert_eq!((transport.fault(), transport.sent()), (Fault::Tls, Sent::Never), "{error:?}");
+    assert_eq!((transport.fault(), transport.effect()), (Fault::Tls, Effect::None), "{error:?}");
     assert_eq!(error.stop_reason(), Some(StopReason::NotRetryable));
     let mut said = error.to_string();
     let mut source = error.source();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use steadfast::{
-    Abaco, ApiError, CallState, Decision, Fault, RetryPolicy, Sent, StopReason, TimeoutError, TransportError,
+    Abaco, ApiError, CallState, Decision, Effect, Fault, RetryPolicy, StopReason, TimeoutError, TransportError,
     WaitSource,
 };
 
@@ -44,19 +44,19 @@ fn what_is_retried_follows_from_status_and_method() {
 #[test]
 fn connection_faults_are_retried_where_nothing_was_sent_or_the_method_allows() {
     for (fault, sent, get, post) in [
-        (Fault::Dns, Sent::Never, true, true),
-        (Fault::Connect, Sent::Never, true, true),
-        (Fault::Reset, Sent::Maybe, true, false),
-        (Fault::Tls, Sent::Never, false, false),
+        (Fault::Dns, Effect::None, true, true),
+        (Fault::Connect, Effect::None, true, true),
+        (Fault::Reset, Effect::Possible, true, false),
+        (Fault::Tls, Effect::None, false, false),
     ] {
         let error = ApiError::from(TransportError::new(fault, sent));
         for (method, again) in [(Method::GET, get), (Method::POST, post)] {
             assert_eq!(matches!(decide(&error, &method), Decision::Wait { .. }), again, "{method} {fault:?}");
         }
     }
-    let connect = TimeoutError::new(steadfast::Limit::Connect, Duration::from_secs(10), Sent::Never);
+    let connect = TimeoutError::new(steadfast::Limit::Connect, Duration::from_secs(10), Effect::None);
     assert!(matches!(decide(&connect.into(), &Method::POST), Decision::Wait { .. }));
-    let attempt = TimeoutError::new(steadfast::Limit::Attempt, Duration::from_secs(30), Sent::Maybe);
+    let attempt = TimeoutError::new(steadfast::Limit::Attempt, Duration::from_secs(30), Effect::Possible);
     assert_eq!(decide(&attempt.into(), &Method::POST), Decision::Stop(StopReason::MayHaveActed));
 }
 
@@ -109,19 +109,20 @@ fn backoff_grows_to_its_cap_is_never_immediate_and_never_overflows() {
     for (base, cap) in
         [(Duration::MAX, Duration::MAX), (Duration::ZERO, Duration::ZERO), (Duration::MAX, Duration::ZERO)]
     {
-        let policy = policy.with_base(base).with_cap(cap).with_max_wait(Duration::from_secs(5));
+        let policy = policy.with_initial_delay(base).with_max_delay(cap).with_max_wait(Duration::from_secs(5));
         assert!(wait(policy, 503, 50, 1) <= Duration::from_secs(5));
     }
 }
 
 #[test]
 fn limits_of_duration_max_mean_no_limit() {
-    let policy = RetryPolicy::new().with_max_wait(Duration::MAX).with_cap(Duration::MAX).with_base(Duration::MAX);
+    let policy =
+        RetryPolicy::new().with_max_wait(Duration::MAX).with_max_delay(Duration::MAX).with_initial_delay(Duration::MAX);
     let mut headers = HeaderMap::new();
     headers.insert("retry-after", HeaderValue::from_static("86400"));
     let error = ApiError::from_response::<Abaco>(StatusCode::TOO_MANY_REQUESTS, &headers, b"");
     let Decision::Wait { delay, .. } =
-        policy.with_rate_limit_base(Duration::ZERO).decide(&error, &CallState::new(&Method::GET))
+        policy.with_rate_limit_delay(Duration::ZERO).decide(&error, &CallState::new(&Method::GET))
     else {
         panic!()
     };

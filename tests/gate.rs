@@ -242,7 +242,7 @@ async fn a_call_that_the_closed_gate_would_outlast_fails_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_cannot_wait_for_a_refusal_without_a_hint_is_told_when_to_come_back() {
     let transport = ScriptedTransport::new([Step::answer(429, &[], "{}")]);
-    let slow = RetryPolicy::new().with_rate_limit_base(Duration::from_secs(20)).with_seed(1);
+    let slow = RetryPolicy::new().with_rate_limit_delay(Duration::from_secs(20)).with_seed(1);
     let client = builder(transport.clone()).retry(slow).build().unwrap();
     let first = tokio::spawn(client.get("/documents").send());
     tokio::task::yield_now().await;
@@ -280,7 +280,7 @@ async fn max_in_flight_bounds_what_is_under_way_and_deadlines_hold_in_the_queue(
     tokio::task::yield_now().await;
     let error = client.get("/documents").deadline(Duration::from_secs(2)).send().await.unwrap_err();
     let ApiError::Timeout(timeout) = &error else { panic!("{error}") };
-    assert_eq!(timeout.sent(), steadfast::Sent::Never);
+    assert_eq!(timeout.effect(), steadfast::Effect::None);
     assert_eq!(transport.count(), 1);
     silent.abort();
 }
@@ -409,7 +409,7 @@ async fn an_absurd_reset_and_requests_that_were_never_sent_do_not_close_the_gate
     let client = scripted(|_, _| (LATENCY, telling(0, 784_000_000_000)));
     assert!(together(&client, 1).await + together(&client, 1).await < Duration::from_secs(1));
 
-    let refused = (0..20).map(|_| Step::Break(steadfast::Fault::Connect, steadfast::Sent::Never));
+    let refused = (0..20).map(|_| Step::Break(steadfast::Fault::Connect, steadfast::Effect::None));
     let steps = [Step::Answer(telling(20, 3000))].into_iter().chain(refused).chain(successes(1));
     let transport = ScriptedTransport::new(steps);
     let client = builder(transport.clone()).retry(RetryPolicy::disabled()).build().unwrap();
@@ -454,7 +454,7 @@ async fn a_call_whose_turn_comes_after_its_deadline_is_not_sent() {
     tokio::task::yield_now().await;
     std::thread::sleep(Duration::from_millis(300)); // a runtime that is busy with something else
     let error = late.await.unwrap().unwrap_err();
-    assert!(matches!(&error, ApiError::Timeout(timeout) if timeout.sent() == steadfast::Sent::Never), "{error}");
+    assert!(matches!(&error, ApiError::Timeout(timeout) if timeout.effect() == steadfast::Effect::None), "{error}");
     first.await.unwrap().unwrap();
     assert_eq!(service.requests(), 1);
 }

@@ -32,7 +32,7 @@ fn page<C: ErrorCode>() -> String {
         "Made from the table in `src/service`; `UPDATE_DOCS=1 cargo test --test generated_docs` makes it anew.\n",
     );
     text.push_str("The codes and statuses are documented on:\n\n");
-    for page in C::PAGES {
+    for page in C::SOURCES {
         writeln!(text, "- <{page}>").unwrap();
     }
     text.push_str(
@@ -64,6 +64,6 @@ fn row(text: &mut String, info: &CodeInfo) {
         None if first == last => ("any other".to_owned(), first.to_string()),
         None => ("any other".to_owned(), format!("{first}–{last}")),
     };
-    let CodeInfo { category, retry, processing, meaning, fix, .. } = info;
-    writeln!(text, "| {answer} | {status} | {category} | {retry} | {processing} | {meaning} | {fix} |").unwrap();
+    let CodeInfo { category, retry, effect, meaning, fix, .. } = info;
+    writeln!(text, "| {answer} | {status} | {category} | {retry} | {effect} | {meaning} | {fix} |").unwrap();
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use raw_server::{RawServer, drain, trickle, write_endlessly};
-use steadfast::{Abaco, ApiError, Client, ClientBuilder, Fault, MAX_ERROR_BODY, RetryPolicy, Sent, abaco};
+use steadfast::{Abaco, ApiError, Client, ClientBuilder, Effect, Fault, MAX_ERROR_BODY, RetryPolicy, abaco};
 use tokio::io::AsyncWriteExt;
 
 const EXPIRED: &str = r#"{"message":"La API key ha expirado","code":"API_KEY_EXPIRED"}"#;
@@ -20,7 +20,7 @@ fn builder(server: &RawServer) -> ClientBuilder<Abaco> {
     Client::<Abaco>::builder(abaco::ApiKey::new("abk_x", "canary-0123456789-secret").unwrap())
         .base_url(server.url())
         .attempt_timeout(Duration::from_secs(5))
-        .retry(RetryPolicy::new().with_base(Duration::from_millis(10)))
+        .retry(RetryPolicy::new().with_initial_delay(Duration::from_millis(10)))
 }
 
 async fn post(server: &RawServer) -> Result<steadfast::Response, ApiError> {
@@ -43,7 +43,7 @@ fn status(error: &ApiError) -> Option<u16> {
 }
 
 fn is_reset(error: &ApiError) -> bool {
-    matches!(error, ApiError::Transport(error) if error.fault() == Fault::Reset && error.sent() == Sent::Maybe)
+    matches!(error, ApiError::Transport(error) if error.fault() == Fault::Reset && error.effect() == Effect::Possible)
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn a_head_that_trickles_ends_with_the_attempt() {
     .await;
     let client = builder(&server).attempt_timeout(Duration::from_millis(200)).build().unwrap();
     let error = client.post("/documents").send().await.unwrap_err();
-    assert!(matches!(&error, ApiError::Timeout(timeout) if timeout.sent() == Sent::Maybe), "{error}");
+    assert!(matches!(&error, ApiError::Timeout(timeout) if timeout.effect() == Effect::Possible), "{error}");
     assert_eq!(server.requests(), 1);
 }
 

@@ -18,7 +18,7 @@ fn builder(server: &RawServer) -> ClientBuilder<Abaco> {
     Client::<Abaco>::builder(abaco::ApiKey::new("abk_x", "canary-0123456789-secret").unwrap())
         .base_url(server.url())
         .attempt_timeout(Duration::from_secs(5))
-        .retry(RetryPolicy::new().with_base(Duration::from_millis(10)))
+        .retry(RetryPolicy::new().with_initial_delay(Duration::from_millis(10)))
 }
 
 /// What a POST gets that is answered with these bytes and then with the end of the connection.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use http2_server::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Http2Server, PUSH_PROMISE, answer_head, frame, go_away, reset,
 };
-use steadfast::{Abaco, ApiError, Client, Fault, RetryPolicy, Sent, StopReason, abaco};
+use steadfast::{Abaco, ApiError, Client, Effect, Fault, RetryPolicy, StopReason, abaco};
 use tls::Authority;
 
 const EXPIRED: &str = r#"{"message":"La API key ha expirado","code":"API_KEY_EXPIRED"}"#;
@@ -22,13 +22,13 @@ fn client(server: &Http2Server) -> Client<Abaco> {
     Client::builder(abaco::ApiKey::new("abk_x", "canary-0123456789-secret").unwrap())
         .base_url(server.url())
         .attempt_timeout(Duration::from_secs(5))
-        .retry(RetryPolicy::new().with_base(Duration::from_millis(10)))
+        .retry(RetryPolicy::new().with_initial_delay(Duration::from_millis(10)))
         .build()
         .unwrap()
 }
 
 fn is_reset(error: &ApiError) -> bool {
-    matches!(error, ApiError::Transport(error) if error.fault() == Fault::Reset && error.sent() == Sent::Maybe)
+    matches!(error, ApiError::Transport(error) if error.fault() == Fault::Reset && error.effect() == Effect::Possible)
 }
 
 fn success(stream: u32) -> Vec<u8> {

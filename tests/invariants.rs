@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use scripted_transport::{ScriptedTransport, Step};
 use steadfast::{
-    Abaco, ApiError, CallState, Client, Decision, Fault, RetryBudget, RetryPolicy, Sent, StopReason, abaco,
+    Abaco, ApiError, CallState, Client, Decision, Effect, Fault, RetryBudget, RetryPolicy, StopReason, abaco,
 };
 
 /// One answer of a service.
@@ -18,7 +18,7 @@ use steadfast::{
 enum Answer {
     Status { status: u16, retry_after: Option<u32>, body_wait: Option<u32> },
     Silence,
-    Break(Fault, Sent),
+    Break(Fault, Effect),
 }
 
 impl Answer {
@@ -50,7 +50,7 @@ impl Answer {
         match self {
             Self::Status { status, .. } => *status != 429,
             Self::Silence => true,
-            Self::Break(_, sent) => *sent == Sent::Maybe,
+            Self::Break(_, sent) => *sent == Effect::Possible,
         }
     }
 }
@@ -66,9 +66,9 @@ fn answer() -> impl Strategy<Value = Answer> {
         }),
         1 => Just(Answer::Silence),
         1 => prop_oneof![
-            Just(Answer::Break(Fault::Reset, Sent::Maybe)),
-            Just(Answer::Break(Fault::Connect, Sent::Never)),
-            Just(Answer::Break(Fault::Tls, Sent::Never)),
+            Just(Answer::Break(Fault::Reset, Effect::Possible)),
+            Just(Answer::Break(Fault::Connect, Effect::None)),
+            Just(Answer::Break(Fault::Tls, Effect::None)),
         ],
     ]
 }
@@ -79,9 +79,9 @@ fn policy() -> impl Strategy<Value = RetryPolicy> {
             RetryPolicy::new()
                 .with_seed(seed)
                 .with_max_attempts(most)
-                .with_base(Duration::from_millis(base))
-                .with_rate_limit_base(Duration::from_millis(base * 2))
-                .with_cap(Duration::from_millis(cap))
+                .with_initial_delay(Duration::from_millis(base))
+                .with_rate_limit_delay(Duration::from_millis(base * 2))
+                .with_max_delay(Duration::from_millis(cap))
                 .with_max_wait(Duration::from_secs(max_wait))
         },
     )

@@ -26,10 +26,10 @@ fn refused<T: std::fmt::Debug>(result: Result<T, ApiError>) -> String {
 fn what_can_never_be_a_key_is_refused_without_showing_it() {
     let cases = [
         ("", "is empty"),
-        (" ", "white space at byte 0"),
-        ("canary-key\n", "white space at byte 10"),
-        ("canary key", "white space at byte 6"),
-        ("canary\u{a0}key", "white space at byte 6"),
+        (" ", "whitespace at byte 0"),
+        ("canary-key\n", "whitespace at byte 10"),
+        ("canary key", "whitespace at byte 6"),
+        ("canary\u{a0}key", "whitespace at byte 6"),
         ("canary\0key", "a control character at byte 6"),
         ("canary\x7f", "a control character at byte 6"),
         ("canary-kéy", "a character outside ASCII at byte 8"),
@@ -179,7 +179,7 @@ fn a_client_is_made_from_the_environment() {
         ("abaco", &[("ABACO_API_KEY", "abk:canary"), ("ABACO_BASE_URL", local)], local),
         ("fsm", &[("FSM_NAVIGATOR_API_KEY", "canary"), ("FSM_NAVIGATOR_BASE_URL", local)], local),
         ("fsm", &[("ABACO_API_KEY", "canary")], "FSM_NAVIGATOR_API_KEY is not set"),
-        ("stayforge", &[("STAYFORGE_API_KEY", "canary\n")], "white space at byte 6"),
+        ("stayforge", &[("STAYFORGE_API_KEY", "canary\n")], "whitespace at byte 6"),
         (
             "stayforge",
             &[("STAYFORGE_API_KEY", "canary"), ("STAYFORGE_BASE_URL", "http://x.example")],

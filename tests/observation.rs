@@ -35,14 +35,14 @@ async fn the_observer_is_told_of_retries_the_gate_and_calls_given_up() {
     client.get("/documents").send().await.unwrap_err();
 
     let seen = seen.lock().unwrap();
-    let [Event::GateClosed { wait }, Event::RetryScheduled { .. }, Event::GateOpened, retry, given_up] = &seen[..]
+    let [Event::Paused { wait, .. }, Event::RetryScheduled { .. }, Event::Resumed { .. }, retry, given_up] = &seen[..]
     else {
         panic!("{seen:?}")
     };
     assert_eq!(*wait, Duration::from_secs(10));
     let Event::RetryScheduled { method, path, attempt, source, .. } = retry else { panic!("{retry:?}") };
     assert_eq!((method.as_str(), &**path, attempt.number, *source), ("GET", "/documents", 2, WaitSource::Backoff));
-    let Event::GaveUp { reason, attempts, last, .. } = given_up else { panic!("{given_up:?}") };
+    let Event::CallEnded { reason, attempts, last, .. } = given_up else { panic!("{given_up:?}") };
     assert_eq!((*reason, *attempts), (StopReason::NotRetryable, 3));
     assert_eq!(last.as_ref().and_then(Attempt::status).map(|status| status.as_u16()), Some(404));
 }
@@ -61,7 +61,7 @@ async fn the_observer_is_told_of_a_quota_that_is_used_up_once_a_call_waits_for_i
     client.get("/documents").send().await.unwrap();
 
     let seen = seen.lock().unwrap();
-    let [Event::GateClosed { wait }, Event::GateOpened] = &seen[..] else { panic!("{seen:?}") };
+    let [Event::Paused { wait, .. }, Event::Resumed { .. }] = &seen[..] else { panic!("{seen:?}") };
     assert_eq!(wait.as_secs(), 60);
     assert_eq!(transport.count(), 2);
 }
@@ -82,7 +82,7 @@ async fn the_observer_is_told_that_the_gate_has_opened_though_nobody_waits_any_m
     assert!(last.is_ok() && dropped.is_err());
 
     let seen = seen.lock().unwrap();
-    assert!(matches!(&seen[..], [Event::GateClosed { .. }, Event::GateOpened]), "{seen:?}");
+    assert!(matches!(&seen[..], [Event::Paused { .. }, Event::Resumed { .. }]), "{seen:?}");
     assert_eq!(transport.count(), 2);
 }
 
@@ -105,8 +105,9 @@ async fn the_observer_is_told_of_a_closing_that_lasts_longer_and_of_one_that_nob
     client.get("/documents").send().await.unwrap();
 
     let seen = seen.lock().unwrap();
-    let gate: Vec<_> = seen.iter().filter(|event| !matches!(event, Event::GaveUp { .. })).collect();
-    let [Event::GateClosed { wait: first }, Event::GateClosed { wait: second }, Event::GateOpened] = &gate[..] else {
+    let gate: Vec<_> = seen.iter().filter(|event| !matches!(event, Event::CallEnded { .. })).collect();
+    let [Event::Paused { wait: first, .. }, Event::Paused { wait: second, .. }, Event::Resumed { .. }] = &gate[..]
+    else {
         panic!("{seen:?}")
     };
     assert_eq!((first.as_secs(), second.as_secs()), (1, 100));
@@ -123,7 +124,7 @@ async fn a_quota_that_would_outlast_the_call_is_told_and_asks_nobody_to_check_th
         ("x-ratelimit-reset", "784111977"), // 200 s after that date
     ];
     let transport = ScriptedTransport::new([Step::answer(200, &quota, "{}")]);
-    let observe = move |event: &Event| *sink.lock().unwrap() += u32::from(matches!(event, Event::GateClosed { .. }));
+    let observe = move |event: &Event| *sink.lock().unwrap() += u32::from(matches!(event, Event::Paused { .. }));
     let client = Client::<Abaco>::builder(key()).transport(transport.clone()).observer(observe).build().unwrap();
     client.get("/documents").send().await.unwrap();
     for _ in 0..3 {

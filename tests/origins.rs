@@ -13,7 +13,7 @@ const KEY: &str = "canary-0123456789-secret";
 fn client(base_url: impl Into<String>) -> Client<Abaco> {
     Client::builder(abaco::ApiKey::new("abk_x", KEY).unwrap())
         .base_url(base_url)
-        .retry(RetryPolicy::new().with_base(Duration::from_millis(20)))
+        .retry(RetryPolicy::new().with_initial_delay(Duration::from_millis(20)))
         .attempt_timeout(Duration::from_secs(5))
         .build()
         .unwrap()

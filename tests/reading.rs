@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 use steadfast::{
-    Abaco, ApiError, Fault, FsmNavigator, MAX_ERROR_BODY, Rejection, Sent, Service, Stayforge, TransportError, abaco,
+    Abaco, ApiError, Effect, Fault, FsmNavigator, MAX_ERROR_BODY, Rejection, Service, Stayforge, TransportError, abaco,
     fsm_navigator,
 };
 
@@ -259,6 +259,6 @@ fn a_line_has_no_full_stop_in_its_midst_and_no_empty_service() {
     let body = br#"{"message": "Falta algo.", "code": "x"}"#;
     let error = ApiError::from_response::<Abaco>(StatusCode::BAD_REQUEST, &HeaderMap::new(), body);
     assert_eq!(error.to_string(), "abaco: 400 Bad Request, x: Falta algo");
-    let error = TransportError::new(Fault::Reset, Sent::Maybe);
+    let error = TransportError::new(Fault::Reset, Effect::Possible);
     assert!(error.to_string().starts_with("the connection broke"), "{error}");
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use steadfast::{
     Abaco, ApiError, BuildErrorKind, Client, FsmNavigator, Request, RetryBudget, RetryPolicy, Service, Stayforge,
-    TakesDelete,
+    SupportsDelete,
 };
 
 fn client<V: Vendor>(transport: &ScriptedTransport) -> Client<V> {
@@ -222,7 +222,7 @@ async fn bodies_go_out_as_json_or_as_they_are() {
 
 #[tokio::test]
 async fn services_that_take_delete_have_it() {
-    async fn check<V: Vendor + TakesDelete>() {
+    async fn check<V: Vendor + SupportsDelete>() {
         let transport = succeeding();
         client::<V>(&transport).delete("/things").segment(7).send().await.unwrap();
         assert_eq!(transport.last().method, Method::DELETE);
@@ -463,7 +463,7 @@ fn limits_that_no_call_could_keep_are_refused() {
         builder().connect_timeout(Duration::from_secs(20)).attempt_timeout(Duration::from_secs(10)),
         builder().connect_timeout(Duration::from_secs(20)).deadline(Duration::from_secs(10)),
         builder().max_in_flight(0),
-        builder().retry(RetryPolicy::new().with_base(Duration::from_secs(30))),
+        builder().retry(RetryPolicy::new().with_initial_delay(Duration::from_secs(30))),
         builder().retry(RetryPolicy::new().with_max_wait(Duration::ZERO)),
         builder().retry_budget(RetryBudget::new().with_capacity(10)),
     ] {

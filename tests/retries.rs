@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use scripted_transport::{ScriptedTransport, Step, response};
 use steadfast::transport::Body;
 use steadfast::{
-    Abaco, ApiError, Client, ClientBuilder, Fault, FsmNavigator, Limit, Outcome, RetryPolicy, Sent, StopReason,
+    Abaco, ApiError, Client, ClientBuilder, Effect, Fault, FsmNavigator, Limit, Outcome, RetryPolicy, StopReason,
     WaitSource, abaco, fsm_navigator,
 };
 use tokio::time::Instant;
@@ -50,9 +50,9 @@ async fn a_429_is_waited_out_and_the_attempts_are_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_post_is_sent_again_where_the_answer_proves_that_it_did_not_act() {
-    let connection_refused = || Step::Break(Fault::Connect, Sent::Never);
+    let connection_refused = || Step::Break(Fault::Connect, Effect::None);
     let steps: [fn() -> Step; 3] =
-        [|| Step::answer(429, &[], LIMITED), || Step::answer(403, &[], CSRF), || Step::Break(Fault::Dns, Sent::Never)];
+        [|| Step::answer(429, &[], LIMITED), || Step::answer(403, &[], CSRF), || Step::Break(Fault::Dns, Effect::None)];
     for step in steps {
         let transport = ScriptedTransport::new([step(), connection_refused(), Step::answer(201, &[], "{}")]);
         client(&transport).post("/documents").json(&1).send().await.unwrap();
@@ -68,7 +68,7 @@ async fn a_post_is_sent_once_where_it_may_have_acted() {
         || Step::answer(502, &[], "<html>"),
         || Step::answer(503, &[("retry-after", "1")], ""),
         || Step::answer(408, &[], ""),
-        || Step::Break(Fault::Reset, Sent::Maybe),
+        || Step::Break(Fault::Reset, Effect::Possible),
         || Step::Silence,
     ];
     for step in steps {
@@ -145,7 +145,7 @@ async fn no_attempt_runs_past_the_deadline() {
     let error = client.get("/documents").send().await.unwrap_err();
     assert_eq!(began.elapsed(), Duration::from_secs(10));
     let ApiError::Timeout(timeout) = &error else { panic!("{error}") };
-    assert_eq!((timeout.limit(), timeout.sent()), (Limit::Deadline, Sent::Maybe));
+    assert_eq!((timeout.limit(), timeout.effect()), (Limit::Deadline, Effect::Possible));
     assert!(error.to_string().contains("the deadline of 10.00 s passed"), "{error}");
     assert_eq!(error.attempts().len(), 2);
     assert_eq!(error.attempts()[1].outcome, Outcome::TimedOut(Limit::Deadline));
@@ -225,7 +225,7 @@ async fn the_same_seed_gives_the_same_waits() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_breaks_off_is_read_anew_only_where_that_is_safe() {
     fn broken() -> Step {
-        let mut pieces = vec![Err(steadfast::TransportError::new(Fault::Reset, Sent::Maybe)), Ok("{\"tot".into())];
+        let mut pieces = vec![Err(steadfast::TransportError::new(Fault::Reset, Effect::Possible)), Ok("{\"tot".into())];
         Step::Answer(response(200, &[], Body::from_poll(move |_| std::task::Poll::Ready(pieces.pop()))))
     }
     let transport = ScriptedTransport::new([broken(), Step::answer(200, &[], "{}")]);
@@ -264,7 +264,7 @@ async fn limits_of_duration_max_are_no_limits() {
         .deadline(Duration::MAX)
         .attempt_timeout(Duration::MAX)
         .connect_timeout(Duration::MAX)
-        .retry(RetryPolicy::new().with_max_wait(Duration::MAX).with_cap(Duration::MAX))
+        .retry(RetryPolicy::new().with_max_wait(Duration::MAX).with_max_delay(Duration::MAX))
         .build()
         .unwrap();
     client.get("/documents").send().await.unwrap();
@@ -296,26 +296,26 @@ async fn a_description_that_cannot_be_sent_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_answer_is_kept_when_later_attempts_get_none() {
+async fn the_last_rejection_is_kept_when_later_attempts_get_none() {
     let headers = [("x-request-id", "req-7")];
     let body = r#"{"code": "SOMETHING", "message": "m"}"#;
     let transport = ScriptedTransport::new([
         Step::answer(503, &headers, body),
         Step::Silence,
-        Step::Break(Fault::Reset, Sent::Maybe),
+        Step::Break(Fault::Reset, Effect::Possible),
     ]);
     let error = client(&transport).get("/documents").send().await.unwrap_err();
     assert!(matches!(error, ApiError::Transport(_)), "{error}");
-    let answer = error.last_answer().expect("the first attempt was answered");
+    let answer = error.last_rejection().expect("the first attempt was answered");
     assert_eq!((answer.code.as_deref(), answer.request_id.as_deref()), (Some("SOMETHING"), Some("req-7")));
     assert_eq!((error.rejection().map(|answer| answer.status), error.category()), (None, None));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_answer_is_kept_when_the_gate_lets_no_other_attempt_through() {
+async fn the_last_rejection_is_kept_when_the_gate_lets_no_other_attempt_through() {
     let transport = ScriptedTransport::new([
         Step::answer(503, &[("x-request-id", "req-7")], r#"{"code": "SOMETHING", "message": "m"}"#),
-        Step::Break(Fault::Reset, Sent::Maybe),
+        Step::Break(Fault::Reset, Effect::Possible),
         Step::answer(429, &[("retry-after", "100")], LIMITED),
     ]);
     let client = builder(&transport).retry(RetryPolicy::default().with_seed(1)).build().unwrap();
@@ -329,7 +329,7 @@ async fn the_last_answer_is_kept_when_the_gate_lets_no_other_attempt_through() {
     let (error, _) = tokio::join!(async { call.await.unwrap_err() }, other);
     assert!(matches!(error, ApiError::Transport(_)), "{error}");
     assert_eq!((error.attempts().len(), error.stop_reason()), (2, Some(StopReason::DeadlineWouldPass)));
-    assert_eq!(error.last_answer().and_then(|answer| answer.request_id.as_deref()), Some("req-7"));
+    assert_eq!(error.last_rejection().and_then(|answer| answer.request_id.as_deref()), Some("req-7"));
     assert_eq!(transport.count(), 3);
 }
 

@@ -45,7 +45,7 @@ fn builder<S: Service>(key: &S::Key, url: impl Into<String>, shown: &Shown) -> C
         .base_url(url)
         .header("x-tenant", HEADER)
         .attempt_timeout(Duration::from_secs(5))
-        .retry(RetryPolicy::new().with_max_attempts(2).with_base(Duration::from_millis(10)))
+        .retry(RetryPolicy::new().with_max_attempts(2).with_initial_delay(Duration::from_millis(10)))
         .observer(move |event: &Event| {
             note(&events, event);
             panic!("the observer's own message: {event:?} {event:#?}");

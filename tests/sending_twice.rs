@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use local_service::{Answer, LocalService, Vendor};
 use serde_json::json;
-use steadfast::{Abaco, ApiError, Client, Fault, Limit, RetryPolicy, Sent, Stayforge, StopReason};
+use steadfast::{Abaco, ApiError, Client, Effect, Fault, Limit, RetryPolicy, Stayforge, StopReason};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 const FAST: RetryPolicy =
-    RetryPolicy::new().with_base(Duration::from_millis(20)).with_rate_limit_base(Duration::from_millis(20));
+    RetryPolicy::new().with_initial_delay(Duration::from_millis(20)).with_rate_limit_delay(Duration::from_millis(20));
 
 fn success() -> Answer {
     Answer::json(&json!({"id": 1}))
@@ -98,7 +98,7 @@ async fn a_post_whose_connection_was_reset_is_sent_once_and_a_get_again() {
     .await;
     let error = client(&url).post("/documents").send().await.unwrap_err();
     let ApiError::Transport(transport) = &error else { panic!("{error}") };
-    assert_eq!((transport.fault(), transport.sent()), (Fault::Reset, Sent::Maybe));
+    assert_eq!((transport.fault(), transport.effect()), (Fault::Reset, Effect::Possible));
     assert_eq!(error.stop_reason(), Some(StopReason::MayHaveActed));
     assert_eq!(count.load(Ordering::SeqCst), 1);
 
@@ -116,7 +116,7 @@ async fn a_post_that_timed_out_after_it_was_sent_is_sent_once() {
     .await;
     let error = client(&url).post("/documents").send().await.unwrap_err();
     let ApiError::Timeout(timeout) = &error else { panic!("{error}") };
-    assert_eq!((timeout.limit(), timeout.sent()), (Limit::Attempt, Sent::Maybe));
+    assert_eq!((timeout.limit(), timeout.effect()), (Limit::Attempt, Effect::Possible));
     assert_eq!(error.stop_reason(), Some(StopReason::MayHaveActed));
     assert_eq!(count.load(Ordering::SeqCst), 1);
 }
@@ -164,11 +164,11 @@ async fn a_post_whose_connection_was_refused_is_sent_again() {
 
     let error = client(&url).post("/documents").send().await.unwrap_err();
     let ApiError::Transport(transport) = &error else { panic!("{error}") };
-    assert_eq!((transport.fault(), transport.sent()), (Fault::Connect, Sent::Never));
+    assert_eq!((transport.fault(), transport.effect()), (Fault::Connect, Effect::None));
     assert_eq!(error.stop_reason(), Some(StopReason::AttemptsExhausted));
     assert_eq!(error.attempts().len(), 3);
 
-    let patient = FAST.with_base(Duration::from_secs(1)).with_seed(1);
+    let patient = FAST.with_initial_delay(Duration::from_secs(1)).with_seed(1);
     let client = client(&url);
     let call = tokio::spawn(client.post("/documents").retry(patient).send());
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -192,7 +192,7 @@ async fn a_host_name_that_does_not_exist_is_a_dns_fault() {
         .unwrap();
     let error = client.get("/documents").send().await.unwrap_err();
     let ApiError::Transport(transport) = &error else { panic!("{error}") };
-    assert_eq!((transport.fault(), transport.sent()), (Fault::Dns, Sent::Never));
+    assert_eq!((transport.fault(), transport.effect()), (Fault::Dns, Effect::None));
 }
 
 /// A proxy is taken from the environment, which belongs to the whole process, so a child makes the calls.
@@ -237,7 +237,7 @@ async fn a_failed_tls_handshake_is_a_tls_fault_and_is_not_retried() {
     .await;
     let error = client(&url.replace("http:", "https:")).get("/documents").send().await.unwrap_err();
     let ApiError::Transport(transport) = &error else { panic!("{error}") };
-    assert_eq!((transport.fault(), transport.sent()), (Fault::Tls, Sent::Never), "{error:?}");
+    assert_eq!((transport.fault(), transport.effect()), (Fault::Tls, Effect::None), "{error:?}");
     assert_eq!(error.stop_reason(), Some(StopReason::NotRetryable));
     assert_eq!(count.load(Ordering::SeqCst), 1);
 }

@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use scripted_transport::{ScriptedTransport, Step};
 use steadfast::transport::{Body, HttpRequest, SendFuture};
-use steadfast::{Abaco, Client, Fault, Sent, Transport, abaco};
+use steadfast::{Abaco, Client, Effect, Fault, Transport, abaco};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::Layer;
@@ -60,7 +60,7 @@ fn each_attempt_has_a_span_with_the_names_of_opentelemetry() {
             let transport = ScriptedTransport::new([
                 Step::answer(429, &[("retry-after", "10")], limited),
                 Step::answer(503, &[], ""),
-                Step::Break(Fault::Reset, Sent::Maybe),
+                Step::Break(Fault::Reset, Effect::Possible),
             ]);
             let key = abaco::ApiKey::new("abk_test", "canary-0123456789").unwrap();
             let client = Client::<Abaco>::builder(key).transport(transport).build().unwrap();

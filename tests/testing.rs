@@ -244,17 +244,17 @@ fn a_script_that_cannot_be_followed_says_why() {
 mod parcels {
     //! A service that is defined outside of the crate and writes its errors in a form of its own.
 
-    use super::{ErrorBody, ErrorCode, HeaderMap, Service, StatusCode, XApiKey};
+    use super::{ErrorBody, HeaderMap, Service, StatusCode, XApiKey};
 
     steadfast::error_codes! {
         /// The codes of a parcel service.
         pub enum Code of "parcels" {
             /// The depot is closed for the night.
             /// Send it again in one to two minutes.
-            Closed = "closed" 503 Unavailable After(60..=120) NotStarted
+            Closed = "closed" 503 Unavailable After(60..=120) None
             /// The parcel has left the depot.
             /// Change the address at the carrier instead.
-            AlreadySent = "sent" 409 Conflict Never Unknown
+            AlreadySent = "sent" 409 Conflict Never Possible
         }
     }
 
@@ -270,10 +270,6 @@ mod parcels {
         fn read_error(_: StatusCode, headers: &HeaderMap, _: &[u8]) -> Option<ErrorBody> {
             let _ = headers;
             None
-        }
-
-        fn write_error(code: Code, _: Option<std::time::Duration>) -> Vec<u8> {
-            format!("E={}", code.info().code.unwrap_or_default()).into()
         }
     }
 
@@ -292,16 +288,13 @@ mod parcels {
             error.code = Some(code.into());
             Some(error)
         }
-
-        fn write_error(code: Code, _: Option<std::time::Duration>) -> Vec<u8> {
-            format!("E={}", <Code as ErrorCode>::info(code).code.unwrap_or_default()).into()
-        }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_fourth_service_has_the_whole_kit_with_its_own_form_of_errors() {
     let service = MockService::<parcels::Plain>::new();
+    service.write_errors(|code: parcels::Code, _| format!("E={code}").into());
     service.post("/parcels").fail(parcels::Code::Closed).json(&7).fail(parcels::Code::AlreadySent);
     let client = service.client();
     let id: u32 = client.post("/parcels").fetch().await.expect("the second answer");
@@ -318,9 +311,10 @@ async fn a_fourth_service_has_the_whole_kit_with_its_own_form_of_errors() {
 #[test]
 fn a_service_whose_writer_and_reader_differ_is_told_so() {
     let service = MockService::<parcels::Parcels>::new();
+    service.write_errors(|code: parcels::Code, _| format!("E={code}").into());
     let message = failure(|| _ = service.any().fail(parcels::Code::Closed));
     assert!(
-        message.contains("`read_error` does not read closed back from what `write_error` wrote: E=closed"),
+        message.contains("`read_error` does not read closed back from the body that its error writer wrote: E=closed"),
         "{message}"
     );
 }

@@ -44,7 +44,7 @@ fn is_read<S: Service>(message: &Message<'_>, code_member: &str) {
     assert_eq!(rejection.info, row.filter(|_| listed.is_some() || error.code().is_none()));
     assert_eq!(error.help(), row.map(|row| row.fix));
     let retry = row.map_or(&Retry::Unstated, |row| &row.retry);
-    assert_eq!(error.is_retryable(), retry.is_promising(message.status));
+    assert_eq!(error.is_retryable(), retry.is_retryable(message.status));
 
     // What is taken out of the body is text, and not more of it than the body has.
     for text in [&rejection.code, &rejection.message, &rejection.request_id].into_iter().flatten() {

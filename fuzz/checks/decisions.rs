@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use steadfast::{
-    Abaco, ApiError, CallState, Category, Decision, Fault, FsmNavigator, Limit, Retry, RetryPolicy, Sent, Service,
+    Abaco, ApiError, CallState, Category, Decision, Effect, Fault, FsmNavigator, Limit, Retry, RetryPolicy, Service,
     Stayforge, StopReason, TimeoutError, TransportError, WaitSource,
 };
 
@@ -17,15 +17,15 @@ pub fn decisions(input: &[u8]) {
     let (rate_limit_base, cap, max_wait) = (settings.time(), settings.time(), settings.time());
     let policy = RetryPolicy::new()
         .with_max_attempts(max_attempts)
-        .with_base(base)
-        .with_rate_limit_base(rate_limit_base)
-        .with_cap(cap)
+        .with_initial_delay(base)
+        .with_rate_limit_delay(rate_limit_base)
+        .with_max_delay(cap)
         .with_max_wait(max_wait);
     let mut state = CallState::new(&Method::GET);
     (state.attempt, state.remaining, state.seed) = (settings.count(), settings.time(), settings.number());
     let flags = settings.byte();
     (state.idempotent, state.replayable) = (flags & 1 == 0, flags & 2 == 0);
-    let sent = if flags & 4 == 0 { Sent::Maybe } else { Sent::Never };
+    let sent = if flags & 4 == 0 { Effect::Possible } else { Effect::None };
 
     let error = match settings.byte() % 6 {
         0 => of_answer::<Abaco>(settings.0),
@@ -84,8 +84,8 @@ struct Failed {
 }
 
 impl Failed {
-    fn without_answer(error: ApiError, sent: Sent) -> Self {
-        Self { error, had_no_effect: sent == Sent::Never, documented: None, asked: None }
+    fn without_answer(error: ApiError, sent: Effect) -> Self {
+        Self { error, had_no_effect: sent == Effect::None, documented: None, asked: None }
     }
 }
 

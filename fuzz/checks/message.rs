@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
-use steadfast::{ApiError, CodeInfo, ErrorCode, MAX_ERROR_BODY, Processing, Service};
+use steadfast::{ApiError, CodeInfo, Effect, ErrorCode, MAX_ERROR_BODY, Service};
 
 /// More headers than a service sends, and fewer than `HeaderMap` takes.
 const MOST_HEADERS: usize = 50;
@@ -70,7 +70,7 @@ pub fn row<S: Service>(error: &ApiError) -> Option<&'static CodeInfo> {
 /// Whether an answer with this row proves that the request had no effect.
 pub fn proves_no_effect(row: Option<&CodeInfo>, status: StatusCode) -> bool {
     match row {
-        Some(row) => row.processing == Processing::NotStarted && row.is_documented_under(status),
+        Some(row) => row.effect == Effect::None && row.is_documented_under(status),
         None => status == StatusCode::TOO_MANY_REQUESTS,
     }
 }

@@ -1,10 +1,11 @@
-//! How a call ends without a success.
+//! The ends of a call other than success.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Call;
-use crate::error::{ApiError, Limit, Rejection, Sent, StopReason, TimeoutError, Trace};
+use crate::catalog::Effect;
+use crate::error::{ApiError, BuildError, Limit, Rejection, Report, StopReason, TimeoutError};
 use crate::event::Event;
 use crate::hint;
 use crate::limiter::PausedTooLong;
@@ -17,39 +18,35 @@ impl Call<'_> {
         if let Some(attempt) = self.attempts.last_mut() {
             (attempt.wait, attempt.wait_source) = (None, None);
         }
-        let mut error = TimeoutError::new(Limit::Deadline, self.request.deadline, Sent::Never).into();
-        let mut reason = StopReason::DeadlineWouldPass;
-        if let Some(PausedTooLong { wait, exceeds_max_wait, response }) = pause {
-            self.paused_until = Some(hint::add(SystemTime::now(), wait));
-            if exceeds_max_wait {
+        let (mut reason, mut response) = (StopReason::DeadlineWouldPass, None);
+        if let Some(pause) = pause {
+            self.paused_until = Some(hint::add(SystemTime::now(), pause.wait));
+            if pause.exceeds_max_wait {
                 reason = StopReason::WaitTooLong;
             }
-            if let Some(rejection) = response {
-                error = ApiError::from((*rejection).clone());
-            }
+            response = pause.response;
         }
-        let error = self.last_error.take().unwrap_or(error);
+        let error = match (self.last_error.take(), response) {
+            (Some(error), _) => error,
+            (None, Some(rejection)) => ApiError::from((*rejection).clone()),
+            (None, None) => TimeoutError::new(Limit::Deadline, self.parts.deadline, Effect::None).into(),
+        };
         self.ended(error, reason)
     }
 
-    /// The error of a call that could not be made.
+    /// Returns the error of a request that could not be built.
     #[cold]
-    pub(super) fn not_made(&mut self, mut error: ApiError) -> ApiError {
-        *error.trace_mut() = self.trace(None);
-        error
+    pub(super) fn not_built(&mut self, problem: Box<BuildError>) -> ApiError {
+        let report = self.report(None);
+        ApiError::from(problem).with_report(report)
     }
 
-    /// The error that the call ends with.
+    /// Returns the error that ends the call.
     #[cold]
     pub(super) fn ended(&mut self, error: ApiError, reason: StopReason) -> ApiError {
-        let mut error = error.after(self.last_error.take());
-        // A call that was not admitted did not fail to get a response.
-        if self.paused_until.is_none() {
-            error.set_no_answer_row(self.core.no_answer);
-        }
-        let trace = error.trace_mut();
-        *trace = Trace { earlier_answer: trace.earlier_answer.take(), ..self.trace(Some(reason)) };
-        self.core.observer.tell(|| Event::GaveUp {
+        let earlier_rejection = self.take_last_rejection().filter(|_| error.rejection().is_none());
+        let error = error.with_report(Report { earlier_rejection, ..self.report(Some(reason)) });
+        self.core.observer.tell(|| Event::CallEnded {
             method: error.method().cloned().unwrap_or_default(),
             path: error.path().unwrap_or_default().into(),
             last: error.attempts().last().cloned(),
@@ -59,17 +56,22 @@ impl Call<'_> {
         error
     }
 
-    fn trace(&mut self, stop_reason: Option<StopReason>) -> Trace {
-        let path = self.request.refused_path.take().unwrap_or_else(|| self.request.url.path().into());
-        Trace {
+    /// Takes the last error response of the attempts before.
+    pub(super) fn take_last_rejection(&mut self) -> Option<Box<Rejection>> {
+        self.last_error.take().and_then(ApiError::into_rejection).or_else(|| self.last_rejection.take())
+    }
+
+    fn report(&mut self, stop_reason: Option<StopReason>) -> Report {
+        let path = self.parts.refused_path.take().unwrap_or_else(|| self.parts.url.path().into());
+        Report {
             service: self.core.service,
             path: Some(path),
-            method: Some(self.request.method.clone()),
+            method: Some(self.parts.method.clone()),
             elapsed: self.began.elapsed(),
             attempts: std::mem::take(&mut self.attempts),
             stop_reason,
             paused_until: self.paused_until,
-            earlier_answer: None,
+            ..Report::default()
         }
     }
 }

@@ -4,9 +4,9 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 
-use crate::answer::Answer;
 use crate::error::{ApiError, Outcome};
 use crate::request::parts::RequestParts;
+use crate::response::incoming::Incoming;
 
 /// The span of the attempt that follows `resent` earlier ones, if anyone listens.
 pub(super) fn of(service: &str, request: &RequestParts, resent: usize) -> Option<Span> {
@@ -38,10 +38,10 @@ fn opened(service: &str, request: &RequestParts, resent: usize) -> Span {
 }
 
 /// Adds what came of the attempt.
-pub(super) fn record(span: &Span, result: &Result<Box<Answer>, ApiError>) {
+pub(super) fn record(span: &Span, result: &Result<Box<Incoming>, ApiError>) {
     let error = match result {
-        Ok(answer) => {
-            span.record("http.response.status_code", answer.head.status.as_u16());
+        Ok(incoming) => {
+            span.record("http.response.status_code", incoming.head.status.as_u16());
             return;
         }
         Err(error) => error,
@@ -49,7 +49,7 @@ pub(super) fn record(span: &Span, result: &Result<Box<Answer>, ApiError>) {
     let Some(outcome) = error.outcome() else { return };
     span.record("otel.status_code", "ERROR");
     match outcome {
-        Outcome::Answered { status, .. } => {
+        Outcome::Response { status, .. } => {
             span.record("http.response.status_code", status.as_u16());
             span.record("error.type", if status.is_success() { "decode" } else { status.as_str() });
         }

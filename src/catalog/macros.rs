@@ -3,7 +3,7 @@
 /// Makes the table of one service's documented errors.
 ///
 /// A row is two doc lines (what it means, what to do) and the columns variant, wire code, status, [`Category`](crate::Category),
-/// [`Retry`](crate::Retry) and [`Processing`](crate::Processing). `at PAGES` before the brace names a constant with the addresses of the vendor's pages. After the enum may follow `answers`, rows for answers that the page describes by status
+/// [`Retry`](crate::Retry) and [`Effect`](crate::Effect). `at SOURCES` before the brace names a constant with the addresses of the vendor's pages. After the enum may follow `answers`, rows for answers that the page describes by status
 /// without a code, and `no_answer`, one row for when none comes.
 ///
 /// From it come a fieldless `Copy` enum with `ALL`, `from_wire`, `info`, `as_str` and `of`, and its [`ErrorCode`](crate::ErrorCode).
@@ -12,22 +12,22 @@
 /// steadfast::error_codes! {
 ///     /// The codes of a parcel service.
 ///     pub enum Code of "parcels" {
-///         // variant     wire code     status  category        retry            processing
+///         // variant     wire code     status  category        retry            effect
 ///
 ///         /// The parcel has left the depot.
 ///         /// Change the address at the carrier instead.
-///         AlreadySent =  "sent"        409     Conflict        Never            Unknown
+///         AlreadySent =  "sent"        409     Conflict        Never            Possible
 ///
 ///         /// The depot is closed for the night.
 ///         /// Send it again in one to two minutes.
-///         Closed      =  "closed"      503     Unavailable     After(60..=120)  NotStarted
+///         Closed      =  "closed"      503     Unavailable     After(60..=120)  None
 ///     }
 ///     answers {
-///         // statuses  category        retry     processing
+///         // statuses  category        retry     effect
 ///
 ///         /// The request misses something.
 ///         /// Compare it with the parcel service's form.
-///         400..=400    InvalidRequest  Unstated  NotStarted
+///         400..=400    InvalidRequest  Unstated  None
 ///     }
 /// }
 ///
@@ -38,12 +38,12 @@
 macro_rules! error_codes {
     (
         $(#[$attribute:meta])*
-        $visibility:vis enum $name:ident of $service:literal $(at $pages:path)? {
+        $visibility:vis enum $name:ident of $service:literal $(at $sources:path)? {
             $(
                 #[doc = $meaning:literal]
                 #[doc = $fix:literal]
                 $variant:ident = $wire:literal $status:literal
-                $category:ident $retry:ident $(($seconds:expr))? $processing:ident
+                $category:ident $retry:ident $(($seconds:expr))? $effect:ident
             )*
         }
         $(answers {
@@ -51,13 +51,13 @@ macro_rules! error_codes {
                 #[doc = $answer_meaning:literal]
                 #[doc = $answer_fix:literal]
                 $first:literal ..= $last:literal
-                $answer_category:ident $answer_retry:ident $(($answer_seconds:expr))? $answer_processing:ident
+                $answer_category:ident $answer_retry:ident $(($answer_seconds:expr))? $answer_effect:ident
             )*
         })?
         $(no_answer {
             #[doc = $none_meaning:literal]
             #[doc = $none_fix:literal]
-            $none_category:ident $none_retry:ident $none_processing:ident
+            $none_category:ident $none_retry:ident $none_effect:ident
         })?
     ) => {
         $(#[$attribute])*
@@ -104,10 +104,10 @@ macro_rules! error_codes {
                             $status..=$status,
                             $crate::Category::$category,
                             $crate::Retry::$retry $(($seconds))?,
-                            $crate::Processing::$processing,
+                            $crate::Effect::$effect,
                             [$meaning, $fix],
                         )
-                        .on(<$name as $crate::ErrorCode>::PAGES);
+                        .on(<$name as $crate::ErrorCode>::SOURCES);
                         &ROW
                     })*
                 }
@@ -128,10 +128,10 @@ macro_rules! error_codes {
 
         impl $crate::ErrorCode for $name {
             const SERVICE: &'static str = $service;
-            const PAGES: &'static [&'static str] = {
-                let named: &[&'static [&'static str]] = &[$($pages)?];
+            const SOURCES: &'static [&'static str] = {
+                let named: &[&'static [&'static str]] = &[$($sources)?];
                 match named {
-                    [pages, ..] => pages,
+                    [sources, ..] => sources,
                     [] => &[],
                 }
             };
@@ -143,10 +143,10 @@ macro_rules! error_codes {
                     $first..=$last,
                     $crate::Category::$answer_category,
                     $crate::Retry::$answer_retry $(($answer_seconds))?,
-                    $crate::Processing::$answer_processing,
+                    $crate::Effect::$answer_effect,
                     [$answer_meaning, $answer_fix],
                 )
-                .on(<$name as $crate::ErrorCode>::PAGES),
+                .on(<$name as $crate::ErrorCode>::SOURCES),
             )*)?];
             const NO_ANSWER: Option<&'static $crate::CodeInfo> = [$(
                 &$crate::CodeInfo::row(
@@ -155,10 +155,10 @@ macro_rules! error_codes {
                     ::std::ops::RangeInclusive::new(1, 0),
                     $crate::Category::$none_category,
                     $crate::Retry::$none_retry,
-                    $crate::Processing::$none_processing,
+                    $crate::Effect::$none_effect,
                     [$none_meaning, $none_fix],
                 )
-                .on(<$name as $crate::ErrorCode>::PAGES),
+                .on(<$name as $crate::ErrorCode>::SOURCES),
             )?]
             .as_slice()
             .first()

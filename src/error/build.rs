@@ -1,23 +1,24 @@
-//! A request or client that could not be made; nothing was sent.
+//! Requests and clients that could not be built: [`BuildError`].
 
 use std::error::Error as StdError;
 use std::fmt;
 
-use super::{Text, Trace};
+use super::Report;
+use super::display::OneLine;
 
-/// What the caller gave cannot become a request or a client. Nothing was sent.
+/// Invalid input from which no request or client can be built. Nothing was sent.
 ///
 /// ```
 /// use steadfast::{ApiError, BuildErrorKind, stayforge};
 ///
 /// let error = stayforge::ApiKey::new("sk_org_abc.def\n").unwrap_err();
-/// assert!(error.to_string().contains("white space at byte 14"), "{error}");
+/// assert!(error.to_string().contains("whitespace at byte 14"), "{error}");
 /// let ApiError::Build(error) = error else { panic!("{error}") };
 /// assert_eq!(error.kind(), BuildErrorKind::Key);
 /// ```
 #[derive(Debug)]
 pub struct BuildError {
-    pub(crate) trace: Trace,
+    pub(crate) report: Report,
     kind: BuildErrorKind,
     problem: Box<str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -25,15 +26,16 @@ pub struct BuildError {
 
 impl BuildError {
     pub(crate) fn new(kind: BuildErrorKind, problem: impl Into<Box<str>>) -> Box<Self> {
-        Box::new(Self { trace: Trace::default(), kind, problem: problem.into(), source: None })
+        Box::new(Self { report: Report::default(), kind, problem: problem.into(), source: None })
     }
 
+    /// Returns the error with the service's short name.
     pub(crate) fn of(mut self: Box<Self>, service: &'static str) -> Box<Self> {
-        self.trace.service = service;
+        self.report.service = service;
         self
     }
 
-    /// Says in which environment variable the wrong part stands.
+    /// Adds the name of the environment variable that holds the invalid value.
     pub(crate) fn in_variable(&mut self, name: &str) {
         self.problem = format!("{name}: {}", self.problem).into();
     }
@@ -43,7 +45,7 @@ impl BuildError {
         self
     }
 
-    /// Which part was wrong.
+    /// Returns the kind of input that is invalid.
     #[must_use]
     pub fn kind(&self) -> BuildErrorKind {
         self.kind
@@ -52,8 +54,8 @@ impl BuildError {
 
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (service, kind, problem) = (self.trace.prefix(), self.kind, Text(&self.problem));
-        write!(f, "{service}{kind}: {problem}{}", self.trace)
+        let (service, kind, problem) = (self.report.prefix(), self.kind, OneLine(&self.problem));
+        write!(f, "{service}{kind}: {problem}{}", self.report)
     }
 }
 
@@ -63,7 +65,7 @@ impl StdError for BuildError {
     }
 }
 
-/// The parts that a caller gives.
+/// A kind of input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BuildErrorKind {
@@ -71,7 +73,7 @@ pub enum BuildErrorKind {
     Key,
     /// The base URL.
     BaseUrl,
-    /// The path or a segment of it.
+    /// The path, or a segment of it.
     Path,
     /// The query.
     Query,
@@ -79,7 +81,7 @@ pub enum BuildErrorKind {
     Header,
     /// The body.
     Body,
-    /// A setting of the client, or two that contradict each other.
+    /// A setting of the client, or two contradictory ones.
     Configuration,
     /// An environment variable.
     Environment,
@@ -88,14 +90,14 @@ pub enum BuildErrorKind {
 impl fmt::Display for BuildErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Key => "unusable key",
-            Self::BaseUrl => "unusable base URL",
-            Self::Path => "unusable path",
-            Self::Query => "unusable query",
-            Self::Header => "unusable header",
-            Self::Body => "unusable body",
-            Self::Configuration => "unusable configuration",
-            Self::Environment => "unusable environment",
+            Self::Key => "invalid key",
+            Self::BaseUrl => "invalid base URL",
+            Self::Path => "invalid path",
+            Self::Query => "invalid query",
+            Self::Header => "invalid header",
+            Self::Body => "invalid body",
+            Self::Configuration => "invalid configuration",
+            Self::Environment => "invalid environment",
         })
     }
 }

@@ -1,22 +1,37 @@
-//! What the crate itself asks of an [`ApiError`], whatever its variant.
+//! Questions that the crate itself asks of an [`ApiError`], whatever its variant.
 
 use http::StatusCode;
 
 use super::{
-    ApiError, BuildError, BuildErrorKind, DecodeError, Outcome, Rejection, Sent, TimeoutError, Trace, TransportError,
+    ApiError, BuildError, BuildErrorKind, DecodeError, Outcome, Rejection, Report, TimeoutError, TransportError,
 };
 use crate::catalog::{Category, CodeInfo};
 
-/// What the variants of [`ApiError`] are made of: five kinds, of which the first has eight variants.
+/// The payload of an [`ApiError`]. Eight of its variants share the first.
 pub(super) enum Cause<'a> {
-    Answer(&'a Rejection),
+    Rejection(&'a Rejection),
     Transport(&'a TransportError),
     Timeout(&'a TimeoutError),
     Decode(&'a DecodeError),
     Build(&'a BuildError),
 }
 
+/// The pattern of the eight variants with a [`Rejection`].
+macro_rules! rejected {
+    ($rejection:ident) => {
+        ApiError::InvalidRequest($rejection)
+            | ApiError::Unauthenticated($rejection)
+            | ApiError::Forbidden($rejection)
+            | ApiError::NotFound($rejection)
+            | ApiError::Conflict($rejection)
+            | ApiError::RateLimited($rejection)
+            | ApiError::Unavailable($rejection)
+            | ApiError::Unrecognized($rejection)
+    };
+}
+
 impl ApiError {
+    /// Returns the error with the name of the environment variable that holds the invalid value.
     pub(crate) fn in_variable(mut self, name: &str) -> Self {
         if let Self::Build(error) = &mut self
             && matches!(error.kind(), BuildErrorKind::Key | BuildErrorKind::BaseUrl)
@@ -26,41 +41,27 @@ impl ApiError {
         self
     }
 
-    /// Takes out what [`last_answer`](Self::last_answer) shows.
-    pub(crate) fn into_last_answer(mut self) -> Option<Box<Rejection>> {
-        let earlier = self.trace_mut().earlier_answer.take();
-        match self {
-            Self::InvalidRequest(rejection)
-            | Self::Unauthenticated(rejection)
-            | Self::Forbidden(rejection)
-            | Self::NotFound(rejection)
-            | Self::Conflict(rejection)
-            | Self::RateLimited(rejection)
-            | Self::Unavailable(rejection)
-            | Self::Unrecognized(rejection) => Some(rejection),
-            Self::Transport(_) | Self::Timeout(_) | Self::Decode(_) | Self::Build(_) => earlier,
-        }
+    /// Returns the error with its report. The row that it has stays.
+    pub(crate) fn with_report(mut self, report: Report) -> Self {
+        let own = self.report_mut();
+        *own = Report { row: own.row, ..report };
+        self
     }
 
-    /// Whether it is certain that the request had no effect.
-    pub(crate) fn proves_no_effect(&self) -> bool {
-        match self.cause() {
-            Cause::Answer(rejection) => rejection.proves_no_effect(),
-            Cause::Transport(error) => error.sent == Sent::Never,
-            Cause::Timeout(error) => error.sent == Sent::Never,
-            Cause::Decode(_) => false,
-            Cause::Build(_) => true,
-        }
-    }
-
-    /// This error with the last answer that came before it, in `before`, unless it is an answer itself.
-    pub(crate) fn after(mut self, before: Option<Self>) -> Self {
-        if let Some(before) = before
-            && self.rejection().is_none()
-        {
-            self.trace_mut().earlier_answer = before.into_last_answer();
+    /// Returns the error with the documented row for the case that no response arrives, if that is its case.
+    pub(crate) fn without_response(mut self, row: Option<&'static CodeInfo>) -> Self {
+        if matches!(self, Self::Transport(_) | Self::Timeout(_)) {
+            self.report_mut().row = row;
         }
         self
+    }
+
+    /// Returns the error response by value; `None` if none arrived.
+    pub(crate) fn into_rejection(self) -> Option<Box<Rejection>> {
+        match self {
+            rejected!(rejection) => Some(rejection),
+            Self::Transport(_) | Self::Timeout(_) | Self::Decode(_) | Self::Build(_) => None,
+        }
     }
 
     pub(crate) fn is_rate_limit(&self) -> bool {
@@ -75,29 +76,20 @@ impl ApiError {
         })
     }
 
-    /// Sets the documented row for when no answer came, if none did.
-    pub(crate) fn set_no_answer_row(&mut self, row: Option<&'static CodeInfo>) {
-        if let Self::Transport(error) = self {
-            error.row = row;
-        } else if let Self::Timeout(error) = self {
-            error.row = row;
-        }
-    }
-
-    /// What came of the attempt that ended with this error; `None` if there was none.
+    /// Returns the outcome of the attempt that ended with this error; `None` if there was none.
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         match self.cause() {
-            Cause::Answer(rejection) => {
-                Some(Outcome::Answered { status: rejection.status, code: rejection.code.clone() })
+            Cause::Rejection(rejection) => {
+                Some(Outcome::Response { status: rejection.status, code: rejection.code.clone() })
             }
             Cause::Transport(error) => Some(Outcome::Failed(error.fault)),
             Cause::Timeout(error) => Some(Outcome::TimedOut(error.limit)),
-            Cause::Decode(error) => Some(Outcome::Answered { status: error.status, code: None }),
+            Cause::Decode(error) => Some(Outcome::Response { status: error.status, code: None }),
             Cause::Build(_) => None,
         }
     }
 
-    /// The variant, as records name it.
+    /// Returns the name of the variant in records.
     #[cfg(any(feature = "miette", feature = "serde"))]
     pub(super) fn kind(&self) -> &'static str {
         match self {
@@ -116,36 +108,17 @@ impl ApiError {
         }
     }
 
-    /// The documented row that speaks for the error: of its code, its status, or of no answer.
+    /// Returns the documented row that applies to the error: that of its code, of its status, or of a missing response.
     pub(super) fn row(&self) -> Option<&'static CodeInfo> {
         match self.cause() {
-            Cause::Answer(rejection) => rejection.row,
-            Cause::Transport(error) => error.row,
-            Cause::Timeout(error) => error.row,
-            Cause::Decode(_) | Cause::Build(_) => None,
-        }
-    }
-
-    pub(super) fn trace(&self) -> &Trace {
-        match self.cause() {
-            Cause::Answer(rejection) => &rejection.trace,
-            Cause::Transport(error) => &error.trace,
-            Cause::Timeout(error) => &error.trace,
-            Cause::Decode(error) => &error.trace,
-            Cause::Build(error) => &error.trace,
+            Cause::Rejection(rejection) => rejection.row(),
+            Cause::Transport(_) | Cause::Timeout(_) | Cause::Decode(_) | Cause::Build(_) => self.report().row,
         }
     }
 
     pub(super) fn cause(&self) -> Cause<'_> {
         match self {
-            Self::InvalidRequest(rejection)
-            | Self::Unauthenticated(rejection)
-            | Self::Forbidden(rejection)
-            | Self::NotFound(rejection)
-            | Self::Conflict(rejection)
-            | Self::RateLimited(rejection)
-            | Self::Unavailable(rejection)
-            | Self::Unrecognized(rejection) => Cause::Answer(rejection),
+            rejected!(rejection) => Cause::Rejection(rejection),
             Self::Transport(error) => Cause::Transport(error),
             Self::Timeout(error) => Cause::Timeout(error),
             Self::Decode(error) => Cause::Decode(error),
@@ -153,20 +126,23 @@ impl ApiError {
         }
     }
 
-    pub(crate) fn trace_mut(&mut self) -> &mut Trace {
+    pub(super) fn report(&self) -> &Report {
+        match self.cause() {
+            Cause::Rejection(rejection) => &rejection.report,
+            Cause::Transport(error) => &error.report,
+            Cause::Timeout(error) => &error.report,
+            Cause::Decode(error) => &error.report,
+            Cause::Build(error) => &error.report,
+        }
+    }
+
+    fn report_mut(&mut self) -> &mut Report {
         match self {
-            Self::InvalidRequest(rejection)
-            | Self::Unauthenticated(rejection)
-            | Self::Forbidden(rejection)
-            | Self::NotFound(rejection)
-            | Self::Conflict(rejection)
-            | Self::RateLimited(rejection)
-            | Self::Unavailable(rejection)
-            | Self::Unrecognized(rejection) => &mut rejection.trace,
-            Self::Transport(error) => &mut error.trace,
-            Self::Timeout(error) => &mut error.trace,
-            Self::Decode(error) => &mut error.trace,
-            Self::Build(error) => &mut error.trace,
+            rejected!(rejection) => &mut rejection.report,
+            Self::Transport(error) => &mut error.report,
+            Self::Timeout(error) => &mut error.report,
+            Self::Decode(error) => &mut error.report,
+            Self::Build(error) => &mut error.report,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A success whose body is not what was asked for.
+//! Successful responses that could not be decoded: [`DecodeError`].
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,12 +8,13 @@ use http::StatusCode;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::{MAX_ERROR_BODY, PartialAnswer, Text, Trace};
-use crate::secret::Secret;
+use super::display::OneLine;
+use super::{MAX_ERROR_BODY, PartialResponse, Report};
+use crate::redact::Secret;
 
-/// The service answered with success, and its body is not what was asked for.
+/// A successful response whose body could not be decoded.
 ///
-/// The request has taken effect. Such a call is never sent again.
+/// The request took effect and is never sent again.
 ///
 /// ```
 /// use serde_json::json;
@@ -39,7 +40,7 @@ use crate::secret::Secret;
 pub struct DecodeError {
     pub(crate) status: StatusCode,
     pub(crate) request_id: Option<Box<str>>,
-    pub(crate) trace: Trace,
+    pub(crate) report: Report,
     body: Bytes,
     expected: &'static str,
     path: Box<str>,
@@ -49,47 +50,47 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    /// The success status of the answer.
+    /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The Rust type that was asked for.
+    /// Returns the Rust type that was expected.
     #[must_use]
     pub fn expected(&self) -> &'static str {
         self.expected
     }
 
-    /// Where in the JSON the trouble is, such as `documents[3].total`; `.` for the whole of it.
+    /// Returns the path to the unexpected value in the JSON, such as `documents[3].total`; `.` for the whole document.
     #[must_use]
     pub fn json_path(&self) -> &str {
         &self.path
     }
 
-    /// The body, up to [`MAX_ERROR_BODY`], without the key.
+    /// Returns the body, up to [`MAX_ERROR_BODY`], with the key redacted.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// Up to 80 characters of the body around the trouble.
+    /// Returns up to 80 characters of the body around the unexpected value.
     #[must_use]
     pub fn snippet(&self) -> &str {
         &self.snippet
     }
 
-    /// The body was longer than `limit` bytes.
-    pub(crate) fn too_long(seen: PartialAnswer, limit: usize) -> Box<Self> {
-        let reason = format!("it is longer than max_body, {limit} bytes; raise that for answers of this size");
+    /// Returns the error of a body longer than `limit` bytes.
+    pub(crate) fn too_long(seen: PartialResponse, limit: usize) -> Box<Self> {
+        let reason = format!("it is longer than max_body, {limit} bytes; raise max_body for responses of this size");
         let error = Self::new(seen.status, "a body within max_body", reason, &seen.body, 0);
         Box::new(Self { request_id: seen.request_id, ..*error })
     }
 
-    /// The body is not UTF-8 text from byte `at` on.
+    /// Returns the error of a body that is not UTF-8 from byte `at` on.
     pub(crate) fn not_text(status: StatusCode, body: Bytes, at: usize, secret: &Secret) -> Box<Self> {
         let reason = format!("it is not UTF-8 from byte {at} on");
-        Self::new(status, "UTF-8 text", reason, &secret.strike_out(body), at)
+        Self::new(status, "UTF-8 text", reason, &secret.redact(body), at)
     }
 
     /// Decodes JSON; an empty body counts as `null`, so that `()` and `Option` take a 204.
@@ -98,10 +99,10 @@ impl DecodeError {
         body: &Bytes,
         secret: &Secret,
     ) -> Result<T, Box<Self>> {
-        serde_json::from_slice(json(body)).map_err(|_| Self::located::<T>(status, &secret.strike_out(body.clone())))
+        serde_json::from_slice(json(body)).map_err(|_| Self::located::<T>(status, &secret.redact(body.clone())))
     }
 
-    /// The error with the place where it is, which takes a second pass, over a body that can be shown.
+    /// Returns the error with its place, which takes a second pass over a body that may be shown.
     #[cold]
     fn located<T: DeserializeOwned>(status: StatusCode, body: &Bytes) -> Box<Self> {
         let json = json(body);
@@ -120,15 +121,15 @@ impl DecodeError {
         error
     }
 
-    /// The body's JSON, still unread.
+    /// Borrows the body's JSON without reading it.
     pub(crate) fn borrow<'a>(status: StatusCode, body: &'a Bytes, secret: &Secret) -> Result<&'a RawValue, Box<Self>> {
         serde_json::from_slice(json(body)).map_err(|_| match Self::decode::<IgnoredAny>(status, body, secret) {
             Err(error) => Box::new(Self { expected: "JSON", ..*error }),
-            Ok(IgnoredAny) => Self::new(status, "JSON", "it is not UTF-8", &secret.strike_out(body.clone()), 0),
+            Ok(IgnoredAny) => Self::new(status, "JSON", "it is not UTF-8", &secret.redact(body.clone()), 0),
         })
     }
 
-    /// Says in which member of the whole `body` the trouble is.
+    /// Moves the error's place into a member of the whole `body`.
     pub(crate) fn place_in(&mut self, member: Option<&str>, body: &Bytes) {
         if let Some(member) = member {
             let inner = if &*self.path == "." { "" } else { &self.path };
@@ -137,7 +138,7 @@ impl DecodeError {
         self.body = body.slice(..body.len().min(MAX_ERROR_BODY));
     }
 
-    /// `body` must be without the secret.
+    /// Returns an error at byte `at` of `body`, in which the key is already redacted.
     pub(crate) fn new(
         status: StatusCode,
         expected: &'static str,
@@ -148,7 +149,7 @@ impl DecodeError {
         Box::new(Self {
             status,
             request_id: None,
-            trace: Trace::default(),
+            report: Report::default(),
             expected,
             path: ".".into(),
             reason: reason.into(),
@@ -161,16 +162,16 @@ impl DecodeError {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, trace, expected, path, reason, snippet, .. } = self;
-        let (service, status) = (trace.prefix(), status.as_u16());
-        write!(f, "{service}{status}, but the body is not {expected}: {}", Text(reason))?;
+        let Self { status, report, expected, path, reason, snippet, .. } = self;
+        let (service, status) = (report.prefix(), status.as_u16());
+        write!(f, "{service}{status}, but the body is not {expected}: {}", OneLine(reason))?;
         if &**path != "." {
-            write!(f, " at {}", Text(path))?;
+            write!(f, " at {}", OneLine(path))?;
         }
         if !snippet.is_empty() {
             write!(f, " near {:?}", &**snippet)?;
         }
-        write!(f, "; the request took effect{trace}")
+        write!(f, "; the request took effect{report}")
     }
 }
 
@@ -180,7 +181,7 @@ impl StdError for DecodeError {
     }
 }
 
-/// The JSON in a body: without a byte-order mark, and `null` if nothing is there.
+/// Returns the JSON of a body, without a byte order mark; `null` for an empty body.
 fn json(body: &[u8]) -> &[u8] {
     let json = without_mark(body);
     if json.iter().all(u8::is_ascii_whitespace) { b"null" } else { json }
@@ -190,13 +191,13 @@ fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
-/// The byte at a line and column, both from 1, as `serde_json` counts them.
+/// Returns the byte offset of a line and column, both from 1, as `serde_json` counts them.
 fn offset(body: &[u8], line: usize, column: usize) -> usize {
     let before: usize = body.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
     before.saturating_add(column)
 }
 
-/// Up to 80 characters around a byte, with what is not text replaced.
+/// Returns up to 80 characters around a byte, with invalid UTF-8 replaced.
 fn snippet(body: &[u8], at: usize) -> Box<str> {
     const BEFORE: usize = 50;
     let start = at.min(body.len()).saturating_sub(BEFORE);

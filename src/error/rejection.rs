@@ -1,4 +1,4 @@
-//! An answer that is not a success, kept whole.
+//! Error responses: [`Rejection`].
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,14 +8,15 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::{FieldError, StopReason, Text, Trace};
-use crate::catalog::{Category, CodeInfo, Processing, Retry};
-use crate::hint::{self, Hint};
+use super::display::OneLine;
+use super::{FieldError, Report, StopReason};
+use crate::catalog::{Category, CodeInfo, Effect, Retry};
+use crate::hint::{self, Hint, WaitSource};
 
-/// Of the body of an error answer, so much is read and kept: 256 KiB.
+/// The longest part of an error response's body that is read and kept: 256 KiB.
 pub const MAX_ERROR_BODY: usize = 256 * 1024;
 
-/// An answer that is not a success: all that it said.
+/// An error response: any response that is not a success, with everything that it contained.
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};
@@ -23,10 +24,10 @@ pub const MAX_ERROR_BODY: usize = 256 * 1024;
 ///
 /// let body = br#"{"message": "Datos no validos", "errors": {"total": "es obligatorio"}}"#;
 /// let error = ApiError::from_response::<Abaco>(StatusCode::BAD_REQUEST, &HeaderMap::new(), body);
-/// let rejection = error.rejection().expect("an answer came");
+/// let rejection = error.rejection().expect("an error response");
 /// assert_eq!(rejection.message.as_deref(), Some("Datos no validos"));
 /// assert_eq!(&*rejection.fields[0].field, "total");
-/// assert!(rejection.info.is_some(), "abaco's page describes its 400s, though they have no code");
+/// assert!(rejection.info.is_some(), "abaco documents its 400s, though they carry no code");
 /// assert_eq!(&rejection.body[..], body);
 /// ```
 #[non_exhaustive]
@@ -36,65 +37,77 @@ pub struct Rejection {
     pub service: &'static str,
     /// The HTTP status.
     pub status: StatusCode,
-    /// The code as sent, also one that the service's page does not list.
+    /// The code as sent, documented or not.
     pub code: Option<Box<str>>,
-    /// The documented row: of the code, or where none was sent, of the status. `None` for a code that is not listed.
+    /// The documented row of the code or, if no code was sent, of the status. `None` for an undocumented code.
     pub info: Option<&'static CodeInfo>,
     /// The message as sent, in the service's language.
     pub message: Option<Box<str>>,
-    /// The id under which the service logged the request, from a header or the body.
+    /// The request ID, from a header or the body.
     pub request_id: Option<Box<str>>,
-    /// The longest wait that the answer asked for, counted from its arrival; `Duration::MAX` if it asked for more
-    /// seconds than can be counted.
+    /// The longest wait that the response asked for, counted from its arrival; `Duration::MAX` if the number of seconds
+    /// overflows.
     pub retry_after: Option<Duration>,
-    /// What else the body's JSON held: its member `details`, or all members that are not listed here.
+    /// The rest of the body's JSON: its member `details`, or all members without a field here.
     pub details: Option<Value>,
-    /// Messages about single fields, at most 100, of an invalid or conflicting request.
+    /// The messages about single fields of an invalid or conflicting request, at most 100.
     pub fields: Vec<FieldError>,
-    /// The body as it came, up to [`MAX_ERROR_BODY`].
+    /// The body as sent, up to [`MAX_ERROR_BODY`].
     pub body: Bytes,
-    pub(crate) row: Option<&'static CodeInfo>,
-    pub(crate) hint: Option<Hint>,
+    /// The source of `retry_after`.
+    pub(crate) wait_source: Option<WaitSource>,
     pub(crate) malformed_hints: Vec<Box<str>>,
     pub(crate) received: SystemTime,
-    pub(crate) trace: Trace,
+    pub(crate) report: Report,
 }
 
 impl Rejection {
-    /// What the caller would do about it: as the row says, else as the status says.
+    /// Returns the category of the documented row, else that of the status.
     #[must_use]
     pub fn category(&self) -> Category {
-        category_of(self.row, self.status)
+        category_of(self.row(), self.status)
     }
 
-    pub(crate) fn is_promising(&self) -> bool {
-        self.row.map_or(&Retry::Unstated, |row| &row.retry).is_promising(self.status)
+    /// Returns the documented row of the code, else that of the status.
+    pub(super) fn row(&self) -> Option<&'static CodeInfo> {
+        self.info.or(self.report.row)
     }
 
-    /// Whether the answer proves that the request had no effect: its row says so and came under its own status, or no
-    /// row speaks and the status is 429, which is given before the request is looked at (RFC 6585 §4).
-    pub(crate) fn proves_no_effect(&self) -> bool {
-        match self.row {
-            Some(row) if row.is_documented_under(self.status) => row.processing == Processing::NotStarted,
-            Some(_) => false,
-            None => self.status == StatusCode::TOO_MANY_REQUESTS,
+    pub(crate) fn is_retryable(&self) -> bool {
+        self.row().map_or(&Retry::Unstated, |row| &row.retry).is_retryable(self.status)
+    }
+
+    /// Returns the effect of the request.
+    ///
+    /// The documented row counts under its own status only. Without a row, a 429 proves that the request had no effect: it
+    /// is sent before the request is processed (RFC 6585 §4).
+    pub(super) fn effect(&self) -> Effect {
+        match self.row() {
+            Some(row) if row.is_documented_under(self.status) => row.effect,
+            None if self.status == StatusCode::TOO_MANY_REQUESTS => Effect::None,
+            Some(_) | None => Effect::Possible,
         }
     }
 
-    /// The documented range of seconds to wait.
+    /// Returns the retry hint of the response.
+    pub(crate) fn hint(&self) -> Option<Hint> {
+        Some(Hint { wait: self.retry_after?, source: self.wait_source? })
+    }
+
+    /// Returns the documented range of the wait.
     pub(crate) fn documented_wait(&self) -> Option<(Duration, Duration)> {
-        match &self.row?.retry {
+        match &self.row()?.retry {
             Retry::After(seconds) => Some((Duration::from_secs(*seconds.start()), Duration::from_secs(*seconds.end()))),
             Retry::Never | Retry::Backoff | Retry::Unstated => None,
         }
     }
 
-    /// The least wait that the answer or its page asks for.
+    /// Returns the minimum wait that the response or the documentation asks for.
     pub(crate) fn asked_wait(&self) -> Option<Duration> {
         self.retry_after.max(self.documented_wait().map(|(least, _)| least))
     }
 
-    /// The earliest time at which the service wants to be asked again.
+    /// Returns the earliest time at which the request may be retried.
     pub(crate) fn retry_at(&self) -> Option<SystemTime> {
         Some(hint::add(self.received, self.asked_wait()?))
     }
@@ -107,21 +120,21 @@ impl fmt::Display for Rejection {
             write!(f, " {reason}")?;
         }
         if let Some(code) = &self.code {
-            write!(f, ", {}", Text(code))?;
+            write!(f, ", {}", OneLine(code))?;
         }
         if let Some(message) = &self.message {
-            // The line goes on, so the message's own full stop would stand in its midst.
-            write!(f, ": {}", Text(message.strip_suffix('.').unwrap_or(message)))?;
+            // The line continues after the message, so the message's own full stop goes.
+            write!(f, ": {}", OneLine(message.strip_suffix('.').unwrap_or(message)))?;
         }
         if let Some(request_id) = &self.request_id {
-            write!(f, " [request {}]", Text(request_id))?;
+            write!(f, " [request {}]", OneLine(request_id))?;
         }
-        if let Some(StopReason::WaitTooLong | StopReason::DeadlineWouldPass) = self.trace.stop_reason
-            && let Some(time) = self.retry_at().max(self.trace.paused_until)
+        if let Some(StopReason::WaitTooLong | StopReason::DeadlineWouldPass) = self.report.stop_reason
+            && let Some(time) = self.retry_at().max(self.report.paused_until)
         {
             write!(f, ", not before {}", httpdate::HttpDate::from(time))?;
         }
-        write!(f, "{}", self.trace)
+        write!(f, "{}", self.report)
     }
 }
 

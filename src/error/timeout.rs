@@ -1,4 +1,4 @@
-//! A time limit that passed before the answer was complete.
+//! Time limits that passed: [`TimeoutError`].
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,11 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::trace::Span;
-use super::{PartialAnswer, Sent, Trace};
-use crate::catalog::CodeInfo;
+use super::display::HumanDuration;
+use super::transport::Arrival;
+use super::{PartialResponse, Report};
+use crate::catalog::Effect;
 
-/// A time limit passed before the answer was complete.
+/// A time limit that passed before the response was complete.
 ///
 /// ```
 /// use serde_json::json;
@@ -28,45 +29,46 @@ use crate::catalog::CodeInfo;
 /// let error = request.send().await.unwrap_err();
 /// let ApiError::Timeout(error) = error else { panic!("{error}") };
 /// assert_eq!(error.limit(), Limit::Deadline);
-/// assert_eq!(error.status(), Some(http::StatusCode::OK), "the head had come");
+/// assert_eq!(error.status(), Some(http::StatusCode::OK), "the head arrived");
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct TimeoutError {
     pub(crate) limit: Limit,
     pub(crate) after: Duration,
-    pub(crate) sent: Sent,
-    pub(crate) partial: Option<Box<PartialAnswer>>,
-    pub(crate) row: Option<&'static CodeInfo>,
-    pub(crate) trace: Trace,
+    pub(crate) effect: Effect,
+    pub(crate) partial: Option<Box<PartialResponse>>,
+    pub(crate) report: Report,
 }
 
 impl TimeoutError {
-    /// What a [`Transport`](crate::transport::Transport) reports when a limit of its own, `after`, has passed.
+    /// Returns the error of a [`Transport`](crate::transport::Transport) whose own limit, `after`, has passed. `effect` is
+    /// [`Effect::None`] if no byte of the request was sent, else [`Effect::Possible`].
     #[must_use]
-    pub fn new(limit: Limit, after: Duration, sent: Sent) -> Self {
-        Self { limit, after, sent, partial: None, row: None, trace: Trace::default() }
+    pub fn new(limit: Limit, after: Duration, effect: Effect) -> Self {
+        Self { limit, after, effect, partial: None, report: Report::default() }
     }
 
-    /// Which limit passed.
+    /// Returns the limit that passed.
     #[must_use]
     pub fn limit(&self) -> Limit {
         self.limit
     }
 
-    /// Whether the service can have received the request.
+    /// Returns the effect of the request: `None` if no byte of it was sent, else `Possible`.
     #[must_use]
-    pub fn sent(&self) -> Sent {
-        self.sent
+    pub fn effect(&self) -> Effect {
+        self.effect
     }
 
-    /// The status, if the answer's head had come in time and its body had not.
+    /// Returns the status, if the head of the response arrived in time and its body did not.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         Some(self.partial.as_ref()?.status)
     }
 
-    /// What of the answer's body had come, up to [`MAX_ERROR_BODY`](crate::MAX_ERROR_BODY), without the key.
+    /// Returns the part of the response body that arrived, up to [`MAX_ERROR_BODY`](crate::MAX_ERROR_BODY), with the key
+    /// redacted.
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         Some(&self.partial.as_ref()?.body)
@@ -75,36 +77,36 @@ impl TimeoutError {
 
 impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (service, limit, after) = (self.trace.prefix(), self.limit, Span(self.after));
-        if let Some(time) = self.trace.paused_until {
+        let (service, limit, after) = (self.report.prefix(), self.limit, HumanDuration(self.after));
+        if let Some(time) = self.report.paused_until {
             let time = httpdate::HttpDate::from(time);
-            write!(f, "{service}the quota is used up, and the gate opens too late for this call, not before {time}")?;
+            write!(f, "{service}rate limit exhausted; it resets at {time}, after this call's deadline")?;
         } else {
             write!(f, "{service}{limit} of {after} passed")?;
         }
         if let Some(status) = self.status() {
-            write!(f, " while the body of an answer with status {} was read", status.as_u16())?;
+            write!(f, " while the body of a response with status {} was read", status.as_u16())?;
         }
-        write!(f, ", {}{}", self.sent, self.trace)
+        write!(f, ", {}{}", Arrival(self.effect), self.report)
     }
 }
 
 impl StdError for TimeoutError {}
 
-/// The time limits of a call.
+/// A time limit of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Limit {
-    /// `connect_timeout`: for making a connection.
+    /// `connect_timeout`: the limit of making a connection.
     Connect,
-    /// `attempt_timeout`: for one request and its whole answer.
+    /// `attempt_timeout`: the limit of one request and its complete response.
     Attempt,
-    /// `deadline`: for the call with all its attempts and waits.
+    /// `deadline`: the limit of the call with all its attempts and waits.
     Deadline,
 }
 
 impl Limit {
-    /// The limit as its setting is named.
+    /// Returns the name of the limit's setting.
     #[cfg(feature = "serde")]
     pub(super) fn as_str(self) -> &'static str {
         match self {

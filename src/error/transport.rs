@@ -1,4 +1,4 @@
-//! A connection that could not be made or that broke: no whole answer came.
+//! Connection faults: [`TransportError`].
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,14 +6,14 @@ use std::fmt;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::Trace;
-use crate::catalog::CodeInfo;
+use super::Report;
+use crate::catalog::Effect;
 
-/// The connection could not be made, or it broke before the answer was complete.
+/// A connection that could not be made, or that broke before the response was complete.
 ///
 /// ```
 /// use steadfast::testing::MockService;
-/// use steadfast::{Abaco, ApiError, Fault, Sent, StopReason};
+/// use steadfast::{Abaco, ApiError, Effect, Fault, StopReason};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
@@ -21,54 +21,55 @@ use crate::catalog::CodeInfo;
 /// service.post("/documents").dropped();
 ///
 /// let error = service.client().post("/documents").send().await.unwrap_err();
-/// assert_eq!(error.stop_reason(), Some(StopReason::MayHaveActed), "abaco may have made the document");
+/// assert_eq!(error.stop_reason(), Some(StopReason::MayHaveActed), "abaco may have created the document");
 /// let ApiError::Transport(error) = error else { panic!("{error}") };
-/// assert_eq!((error.fault(), error.sent()), (Fault::Reset, Sent::Maybe));
+/// assert_eq!((error.fault(), error.effect()), (Fault::Reset, Effect::Possible));
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct TransportError {
     pub(crate) fault: Fault,
-    pub(crate) sent: Sent,
-    pub(crate) partial: Option<Box<PartialAnswer>>,
-    pub(crate) row: Option<&'static CodeInfo>,
-    pub(crate) trace: Trace,
+    pub(crate) effect: Effect,
+    pub(crate) partial: Option<Box<PartialResponse>>,
+    pub(crate) report: Report,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl TransportError {
-    /// What a [`Transport`](crate::transport::Transport) reports when it cannot bring a whole answer.
+    /// Returns the error of a [`Transport`](crate::transport::Transport) that got no complete response. `effect` is
+    /// [`Effect::None`] if no byte of the request was sent, else [`Effect::Possible`].
     #[must_use]
-    pub fn new(fault: Fault, sent: Sent) -> Self {
-        Self { fault, sent, partial: None, row: None, trace: Trace::default(), source: None }
+    pub fn new(fault: Fault, effect: Effect) -> Self {
+        Self { fault, effect, partial: None, report: Report::default(), source: None }
     }
 
-    /// Keeps the error that caused this one, for [`source`](StdError::source).
+    /// Sets the error that caused this one, which [`source`](StdError::source) returns.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// What went wrong with the connection.
+    /// Returns the fault of the connection.
     #[must_use]
     pub fn fault(&self) -> Fault {
         self.fault
     }
 
-    /// Whether the service can have received the request.
+    /// Returns the effect of the request: `None` if no byte of it was sent, else `Possible`.
     #[must_use]
-    pub fn sent(&self) -> Sent {
-        self.sent
+    pub fn effect(&self) -> Effect {
+        self.effect
     }
 
-    /// The status, if the answer's head had come before the connection broke.
+    /// Returns the status, if the head of the response arrived before the connection broke.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         Some(self.partial.as_ref()?.status)
     }
 
-    /// What of the answer's body had come, up to [`MAX_ERROR_BODY`](crate::MAX_ERROR_BODY), without the key.
+    /// Returns the part of the response body that arrived, up to [`MAX_ERROR_BODY`](crate::MAX_ERROR_BODY), with the key
+    /// redacted.
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         Some(&self.partial.as_ref()?.body)
@@ -77,12 +78,12 @@ impl TransportError {
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let service = self.trace.prefix();
+        let service = self.report.prefix();
         write!(f, "{service}{}", self.fault)?;
         if let Some(status) = self.status() {
-            write!(f, " after the head of an answer with status {}", status.as_u16())?;
+            write!(f, " after the head of a response with status {}", status.as_u16())?;
         }
-        write!(f, ", {}{}", self.sent, self.trace)
+        write!(f, ", {}{}", Arrival(self.effect), self.report)
     }
 }
 
@@ -92,30 +93,42 @@ impl StdError for TransportError {
     }
 }
 
-/// What came of a success answer before it broke off.
+/// The arrival of a request without a complete response, in the words of an error's line.
+pub(super) struct Arrival(pub(super) Effect);
+
+impl fmt::Display for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Effect::None => "nothing was sent",
+            Effect::Possible | Effect::Certain => "the request may have arrived",
+        })
+    }
+}
+
+/// The part of a successful response that arrived before it was cut short.
 #[derive(Debug)]
-pub(crate) struct PartialAnswer {
+pub(crate) struct PartialResponse {
     pub(crate) status: StatusCode,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) body: Bytes,
 }
 
-/// What can go wrong with a connection.
+/// A fault of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The host's name could not be resolved.
+    /// The host name could not be resolved.
     Dns,
-    /// No connection came about: refused, unreachable, or cut while it was being made.
+    /// No connection could be made: it was refused, the host was unreachable, or it closed while it was being made.
     Connect,
-    /// The TLS handshake failed, most likely over the certificate. The only fault that is not retried.
+    /// The TLS handshake failed, most likely because of the certificate. The only fault that is not retryable.
     Tls,
-    /// The connection was reset or closed, or stopped being HTTP, before the answer was complete.
+    /// The connection was reset or closed, or the server violated HTTP, before the response was complete.
     Reset,
 }
 
 impl Fault {
-    /// The fault as OpenTelemetry's `error.type` names it.
+    /// Returns the value of OpenTelemetry's `error.type` for the fault.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Dns => "dns",
@@ -132,25 +145,7 @@ impl fmt::Display for Fault {
             Self::Dns => "the host name could not be resolved",
             Self::Connect => "no connection could be made",
             Self::Tls => "the TLS handshake failed",
-            Self::Reset => "the connection broke before the answer was complete",
-        })
-    }
-}
-
-/// Whether a request that got no whole answer can have reached the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Sent {
-    /// Not a byte of it left: it had no effect.
-    Never,
-    /// Some or all of it may have arrived: it may have had an effect.
-    Maybe,
-}
-
-impl fmt::Display for Sent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Never => "nothing was sent",
-            Self::Maybe => "the request may have arrived",
+            Self::Reset => "the connection broke before the response was complete",
         })
     }
 }

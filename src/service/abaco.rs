@@ -1,20 +1,18 @@
 //! abaco, accounting: its codes, its key and its form of error.
 //!
-//! Read on 2026-11-21 from [`PAGES`].
+//! Read on 2026-11-21 from [`SOURCES`].
 
 use std::fmt;
-use std::time::Duration;
 
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
 
 use super::{Credential, Service, checked};
 use crate::error::{ApiError, BuildError, BuildErrorKind, ErrorBody};
 
 /// The vendor's pages that the table restates: the first two list the codes, the others say what to retry.
-pub const PAGES: &[&str] = &[
+pub const SOURCES: &[&str] = &[
     "https://docs.abaco.hn/en/guide/common-errors",
     "https://docs.abaco.hn/en/guide/authentication",
     "https://docs.abaco.hn/en/guide/rate-limits",
@@ -36,10 +34,6 @@ impl Service for Abaco {
 
     fn read_error(_: StatusCode, _: &HeaderMap, body: &[u8]) -> Option<ErrorBody> {
         ErrorBody::from_json(body, "code")
-    }
-
-    fn write_error(code: Code, _: Option<Duration>) -> Vec<u8> {
-        json!({"message": spanish(code), "code": code.as_str()}).to_string().into()
     }
 }
 
@@ -96,113 +90,93 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// A message in the language that the service uses. The page gives none of them, so the words are ours.
-fn spanish(code: Code) -> &'static str {
-    match code {
-        Code::TokenMissing => "Falta la clave de API",
-        Code::InvalidApiKey => "La clave de API no es válida",
-        Code::ApiKeyExpired => "La clave de API está vencida",
-        Code::ApiKeyNoUser => "La empresa no tiene ningún usuario activo",
-        Code::TokenExpired => "El token de la sesión está vencido",
-        Code::InvalidToken => "El token de la sesión no es válido",
-        Code::SessionExpired => "La sesión terminó",
-        Code::CsrfOrigin => "El origen no está permitido",
-        Code::CsrfNoOrigin => "No se pudo determinar el origen",
-        Code::CsrfApiKeyError => "No se pudo comprobar la clave de API",
-        Code::WebSessionRequired => "Esta acción requiere una sesión web",
-        Code::ApiKeyManagementForbidden => "Las claves no se administran con una clave de API",
-        Code::ApiKeyDeleteForbidden => "No se puede eliminar con una clave de API",
-        Code::RateLimitExceeded => "Demasiadas solicitudes",
-    }
-}
-
 fn malformed(problem: &str) -> ApiError {
     BuildError::new(BuildErrorKind::Key, problem).of(Abaco::NAME).into()
 }
 
 crate::error_codes! {
     /// The codes of abaco, from both its pages.
-    pub enum Code of "abaco" at PAGES {
-        // variant                    wire code                        status  category         retry     processing
+    pub enum Code of "abaco" at SOURCES {
+        // variant                    wire code                        status  category         retry     effect
 
         /// The request carried neither a key nor a session.
         /// Send the key with every request, as `<key id>:<secret>`.
-        TokenMissing              =  "TOKEN_MISSING"                   401     Unauthenticated  Unstated  NotStarted
+        TokenMissing              =  "TOKEN_MISSING"                   401     Unauthenticated  Unstated  None
 
         /// The key id is unknown or was revoked, or its secret does not match.
         /// Compare both with Settings > Integrations in the web app; a lost secret means a new key.
-        InvalidApiKey             =  "INVALID_API_KEY"                 401     Unauthenticated  Unstated  NotStarted
+        InvalidApiKey             =  "INVALID_API_KEY"                 401     Unauthenticated  Unstated  None
 
         /// The key had an expiry date, and that date is over.
         /// Make a new key under Settings > Integrations and put its id and secret in place of the old ones.
-        ApiKeyExpired             =  "API_KEY_EXPIRED"                 401     Unauthenticated  Unstated  NotStarted
+        ApiKeyExpired             =  "API_KEY_EXPIRED"                 401     Unauthenticated  Unstated  None
 
         /// The key is right, but the company has no active user that it could act as.
         /// Give the company an active proprietor or administrator; turn to support if that does not help.
-        ApiKeyNoUser              =  "API_KEY_NO_USER"                 401     Unauthenticated  Unstated  NotStarted
+        ApiKeyNoUser              =  "API_KEY_NO_USER"                 401     Unauthenticated  Unstated  None
 
         /// A web session ran out; a session cookie was used in place of the key.
         /// Send no `accessToken` cookie, so that the key counts, or sign in to the web app anew.
-        TokenExpired              =  "TOKEN_EXPIRED"                   401     Unauthenticated  Unstated  NotStarted
+        TokenExpired              =  "TOKEN_EXPIRED"                   401     Unauthenticated  Unstated  None
 
         /// A web session's token does not hold; a session cookie was used in place of the key.
         /// Send no `accessToken` cookie, so that the key counts, or sign in to the web app anew.
-        InvalidToken              =  "INVALID_TOKEN"                   401     Unauthenticated  Unstated  NotStarted
+        InvalidToken              =  "INVALID_TOKEN"                   401     Unauthenticated  Unstated  None
 
         /// A web session is over; a session cookie was used in place of the key.
         /// Send no `accessToken` cookie, so that the key counts, or sign in to the web app anew.
-        SessionExpired            =  "SESSION_EXPIRED"                 401     Unauthenticated  Unstated  NotStarted
+        SessionExpired            =  "SESSION_EXPIRED"                 401     Unauthenticated  Unstated  None
 
         /// The request named an origin, in `Origin` or `Referer`, that the service does not allow.
         /// Call from a server without those headers, or ask abaco to add the exact address to its allowed origins.
-        CsrfOrigin                =  "CSRF_ORIGIN"                     403     Forbidden        Unstated  NotStarted
+        CsrfOrigin                =  "CSRF_ORIGIN"                     403     Forbidden        Unstated  None
 
         /// A changing request came without an origin and without a valid key.
         /// Send the key, and see whether a proxy or extension on the way strips the header that holds it.
-        CsrfNoOrigin              =  "CSRF_NO_ORIGIN"                  403     Forbidden        Unstated  NotStarted
+        CsrfNoOrigin              =  "CSRF_NO_ORIGIN"                  403     Forbidden        Unstated  None
 
         /// The service failed at its own check of the key, before it looked at the request.
         /// Send it again; if that goes on, check whether the service can be reached and turn to support.
-        CsrfApiKeyError           =  "CSRF_API_KEY_ERROR"              403     Unavailable      Backoff   NotStarted
+        CsrfApiKeyError           =  "CSRF_API_KEY_ERROR"              403     Unavailable      Backoff   None
 
         /// The route serves the web app only.
         /// Do this in the web app while signed in; no key opens it.
-        WebSessionRequired        =  "WEB_SESSION_REQUIRED"            403     Forbidden        Unstated  NotStarted
+        WebSessionRequired        =  "WEB_SESSION_REQUIRED"            403     Forbidden        Unstated  None
 
         /// Keys cannot be managed with a key.
         /// Make and revoke keys in the web app, under Settings > Integrations.
-        ApiKeyManagementForbidden =  "API_KEY_MANAGEMENT_FORBIDDEN"    403     Forbidden        Unstated  NotStarted
+        ApiKeyManagementForbidden =  "API_KEY_MANAGEMENT_FORBIDDEN"    403     Forbidden        Unstated  None
 
         /// A DELETE was sent with a key, which no route allows.
         /// Remove the record in the web app, or use the route's POST that cancels or reverses it.
-        ApiKeyDeleteForbidden     =  "API_KEY_DELETE_FORBIDDEN"        403     Forbidden        Unstated  NotStarted
+        ApiKeyDeleteForbidden     =  "API_KEY_DELETE_FORBIDDEN"        403     Forbidden        Unstated  None
 
         /// The key sent more requests in the window than it may.
         /// Wait, then send fewer at a time.
-        RateLimitExceeded         =  "RATE_LIMIT_EXCEEDED"             429     RateLimited      Backoff   NotStarted
+        RateLimitExceeded         =  "RATE_LIMIT_EXCEEDED"             429     RateLimited      Backoff   None
     }
     answers {
-        // statuses   category        retry     processing
+        // statuses   category        retry     effect
 
         /// The body or a parameter is missing something or has the wrong form.
         /// Read the details in the body, which usually name the field, and compare with the API reference.
-        400..=400     InvalidRequest  Unstated  NotStarted
+        400..=400     InvalidRequest  Unstated  None
 
         /// A business permission, the billing state or another rule of the company refused the request.
         /// Read message and code, and check that the key belongs to the right company and the record to that company.
-        403..=403     Forbidden       Unstated  NotStarted
+        403..=403     Forbidden       Unstated  None
 
         /// Nothing is at this path.
         /// The base URL is the bare origin; give each request its whole path, such as `/business-partners`.
-        404..=404     NotFound        Unstated  Unknown
+        404..=404     NotFound        Unstated  Possible
 
         /// The service failed.
         /// Send it again with growing waits if it may be sent twice; turn to support if that goes on.
-        500..=599     Unavailable     Backoff   Unknown
+        500..=599     Unavailable     Backoff   Possible
     }
     no_answer {
         /// The address is wrong, a firewall is in the way, or the network is unsteady.
         /// Check the base URL (production is `https://api.abaco.hn`) and that HTTPS may leave on port 443.
-        Unavailable  Backoff  Unknown
+        Unavailable  Backoff  Possible
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn checked(service: &'static str, what: &str, text: SecretString) -> 
         None => return Ok(text),
         Some((at, character)) => {
             let kind = if character.is_whitespace() {
-                "white space"
+                "whitespace"
             } else if character.is_control() {
                 "a control character"
             } else {

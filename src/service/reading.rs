@@ -7,11 +7,11 @@ use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::Service;
 use crate::catalog::{Category, ErrorCode};
-use crate::error::{ApiError, ErrorBody, MAX_ERROR_BODY, Rejection, Trace, category_of};
+use crate::error::{ApiError, ErrorBody, MAX_ERROR_BODY, Rejection, Report, category_of};
 use crate::hint;
-use crate::secret::Secret;
+use crate::redact::Secret;
 
-/// The headers in which services commonly name the request.
+/// The headers in which services commonly send the request ID.
 static REQUEST_ID_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("request-id"),
@@ -19,11 +19,11 @@ static REQUEST_ID_HEADERS: [HeaderName; 3] = [
 ];
 
 impl ApiError {
-    /// Reads an answer that was got by any HTTP library.
+    /// Reads a response that any HTTP library received.
     ///
-    /// Every body is read as far as it makes sense, whatever its `Content-Type`; nothing in it makes this panic. Of the
-    /// body, [`MAX_ERROR_BODY`] bytes are read and kept. An answer with a success or redirect status becomes
-    /// [`ApiError::Unrecognized`] unless it holds a listed code.
+    /// The body is read as far as possible, whatever its `Content-Type`; no body makes this function panic. Only the first
+    /// [`MAX_ERROR_BODY`] bytes are read and kept. A response with a success or redirect status becomes
+    /// [`ApiError::Unrecognized`], unless it carries a documented code.
     #[must_use]
     pub fn from_response<S: Service>(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let body = body.get(..MAX_ERROR_BODY).unwrap_or(body);
@@ -41,8 +41,7 @@ impl ApiError {
 }
 
 impl Rejection {
-    /// Reads the answer of a service. `body` is at most [`MAX_ERROR_BODY`] long. The secret is struck out of what the
-    /// service sent.
+    /// Reads an error response. `body` is at most [`MAX_ERROR_BODY`] long. The secret is redacted.
     pub(crate) fn read<S: Service>(
         status: StatusCode,
         headers: &HeaderMap,
@@ -51,7 +50,7 @@ impl Rejection {
     ) -> Self {
         let received = SystemTime::now();
         let body = match secret {
-            Some(secret) => secret.strike_out(body),
+            Some(secret) => secret.redact(body),
             None => body,
         };
         let id = request_id(headers).map(|id| clean(&id, secret));
@@ -63,7 +62,7 @@ impl Rejection {
         let (hint, mut malformed_hints) = hint::hint(headers, parts.retry_after, category, received);
         malformed_hints.extend(parts.malformed_hint);
         let malformed_hints = malformed_hints.iter().map(|hint| clean(hint, secret)).collect();
-        let speaks_of_fields = matches!(category, Category::InvalidRequest | Category::Conflict);
+        let has_fields = matches!(category, Category::InvalidRequest | Category::Conflict);
         Self {
             service: S::NAME,
             status,
@@ -73,20 +72,19 @@ impl Rejection {
             request_id: id.or(parts.request_id),
             retry_after: hint.map(|hint| hint.wait),
             details: parts.details,
-            fields: if speaks_of_fields { parts.fields } else { Vec::new() },
+            fields: if has_fields { parts.fields } else { Vec::new() },
             body,
-            row,
-            hint,
+            wait_source: hint.map(|hint| hint.source),
             malformed_hints,
             received,
-            trace: Trace { service: S::NAME, ..Trace::default() },
+            report: Report { service: S::NAME, row: by_status, ..Report::default() },
         }
     }
 }
 
-/// `text` without the secret.
+/// Returns `text` with the secret redacted.
 fn clean(text: &str, secret: Option<&Secret>) -> Box<str> {
-    secret.map_or_else(|| text.into(), |secret| secret.strike_out_text(text))
+    secret.map_or_else(|| text.into(), |secret| secret.redact_text(text))
 }
 
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {

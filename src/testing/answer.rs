@@ -9,8 +9,9 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::IgnoredAny;
 
-use crate::catalog::ErrorCode;
-use crate::error::{ApiError, Fault, Sent, TransportError};
+use super::writer::ErrorWriter;
+use crate::catalog::{Effect, ErrorCode};
+use crate::error::{ApiError, Fault, TransportError};
 use crate::service::Service;
 use crate::transport::Body;
 
@@ -99,11 +100,11 @@ impl<S: Service> Answer<S> {
     }
 
     /// The answer as a transport brings it.
-    pub(super) fn outcome(&self) -> Result<http::Response<Body>, ApiError> {
+    pub(super) fn outcome(&self, writer: &dyn ErrorWriter<S>) -> Result<http::Response<Body>, ApiError> {
         let (status, content_type, body) = match &self.content {
-            Content::Dropped => return Err(TransportError::new(Fault::Reset, Sent::Maybe).into()),
+            Content::Dropped => return Err(TransportError::new(Fault::Reset, Effect::Possible).into()),
             Content::Error(code) => {
-                let body = Bytes::from(S::write_error(*code, self.retry_after));
+                let body = Bytes::from(writer.write_error(*code, self.retry_after));
                 (status_of(*code), Some(content_type_of(&body)), body)
             }
             Content::Plain { status, content_type, body } => (*status, content_type.clone(), body.clone()),
@@ -152,7 +153,7 @@ impl Ending {
                         context.waker().wake_by_ref();
                         Poll::Pending
                     }
-                    None => Poll::Ready(Some(Err(TransportError::new(Fault::Reset, Sent::Maybe)))),
+                    None => Poll::Ready(Some(Err(TransportError::new(Fault::Reset, Effect::Possible)))),
                 })
             }
             // Nothing will ever wake the reader, as on a connection that has gone silent.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::answer::{Answer, Content, Ending, Times, content_type_of, status_of};
 use super::script::Shared;
+use super::writer::ErrorWriter;
 use crate::error::ApiError;
 use crate::service::Service;
 
@@ -68,7 +69,7 @@ impl<S: Service> Route<'_, S> {
     /// If the service's `read_error` does not read the code back from what its `write_error` wrote.
     #[track_caller]
     pub fn fail(self, code: S::Code) -> Self {
-        read_back::<S>(code, None);
+        read_back::<S>(&*self.shared.writer(), code, None);
         self.add(Content::Error(code))
     }
 
@@ -165,7 +166,7 @@ impl<S: Service> Route<'_, S> {
             };
         });
         if let Some(code) = code {
-            read_back::<S>(code, wait);
+            read_back::<S>(&*route.shared.writer(), code, wait);
         }
         route
     }
@@ -249,13 +250,13 @@ impl<S: Service> Route<'_, S> {
 
 /// Checks that what the service writes for a code is what it reads.
 #[track_caller]
-fn read_back<S: Service>(code: S::Code, retry_after: Option<Duration>) {
-    let body = S::write_error(code, retry_after);
+fn read_back<S: Service>(writer: &dyn ErrorWriter<S>, code: S::Code, retry_after: Option<Duration>) {
+    let body = writer.write_error(code, retry_after);
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type_of(&body))]);
     let error = ApiError::from_response::<S>(status_of(code), &headers, &body);
     assert!(
         error.is(code),
-        "{}: `read_error` does not read {code} back from what `write_error` wrote: {}; write it as the service does",
+        "{}: `read_error` does not read {code} back from the body that its error writer wrote: {}; give the mock a writer with `write_errors`",
         S::NAME,
         String::from_utf8_lossy(&body),
     );

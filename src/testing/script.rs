@@ -11,6 +11,7 @@ use url::Url;
 use super::answer::Answer;
 use super::received::Received;
 use super::route::Route;
+use super::writer::{DocumentedErrors, ErrorWriter};
 use crate::address;
 use crate::error::ApiError;
 use crate::service::Service;
@@ -96,7 +97,12 @@ impl<S: Service> Script<S> {
         self.route(None)
     }
 
-    /// The requests that arrived, in order.
+    /// Sets the writer of documented errors. Defaults to [`DocumentedErrors`].
+    pub fn write_errors(&self, writer: impl ErrorWriter<S>) {
+        self.shared.state().writer = Arc::new(writer);
+    }
+
+    /// Returns the requests that arrived, in order.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
         self.shared.state().received.clone()
@@ -155,11 +161,12 @@ struct State<S: Service> {
     lines: Vec<Line<S>>,
     received: Vec<Received>,
     is_reported: bool,
+    pub(super) writer: Arc<dyn ErrorWriter<S>>,
 }
 
 impl<S: Service> Default for State<S> {
     fn default() -> Self {
-        Self { lines: Vec::new(), received: Vec::new(), is_reported: false }
+        Self { lines: Vec::new(), received: Vec::new(), is_reported: false, writer: Arc::new(DocumentedErrors) }
     }
 }
 
@@ -203,10 +210,11 @@ impl<S: Service> Shared<S> {
         };
         let (outcome, delay) = {
             let mut state = self.state();
+            let writer = Arc::clone(&state.writer);
             let answer = state.next(&received.method, &received.path).map(|answer| {
                 answer.sent = answer.sent.saturating_add(1);
                 received.answer = Some(answer.name());
-                (answer.outcome(), answer.delay)
+                (answer.outcome(&*writer), answer.delay)
             });
             let answer = answer.unwrap_or_else(|| (Ok(unexpected(&received)), Duration::ZERO));
             state.received.push(received);
@@ -230,6 +238,10 @@ impl<S: Service> Shared<S> {
 
     pub(super) fn with_line<T>(&self, at: usize, with: impl FnOnce(&mut Line<S>) -> T) -> Option<T> {
         self.state().lines.get_mut(at).map(with)
+    }
+
+    pub(super) fn writer(&self) -> Arc<dyn ErrorWriter<S>> {
+        Arc::clone(&self.state().writer)
     }
 
     fn state(&self) -> MutexGuard<'_, State<S>> {

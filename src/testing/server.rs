@@ -21,8 +21,9 @@ use url::Url;
 
 use super::script::{Script, Shared};
 use super::service::{built, key};
+use crate::catalog::Effect;
 use crate::client::{Client, ClientBuilder};
-use crate::error::{ApiError, Fault, Sent, TransportError};
+use crate::error::{ApiError, Fault, TransportError};
 use crate::service::Service;
 use crate::transport::{Body, HttpRequest};
 
@@ -149,7 +150,7 @@ const SHOWN: [HeaderName; 5] = [ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER
 /// The request, once all of it has come.
 async fn read(request: http::Request<Incoming>, address: SocketAddr) -> Result<HttpRequest, TransportError> {
     let broken =
-        |error: Box<dyn StdError + Send + Sync>| TransportError::new(Fault::Reset, Sent::Maybe).with_source(error);
+        |error: Box<dyn StdError + Send + Sync>| TransportError::new(Fault::Reset, Effect::Possible).with_source(error);
     let (head, body) = request.into_parts();
     // A request may name the whole address (RFC 9112 §3.2.2), or none, as `OPTIONS *` does.
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());

@@ -13,7 +13,8 @@ use http_body::Body as _;
 use reqwest::redirect;
 
 use super::{Body, HttpRequest, Source};
-use crate::error::{ApiError, BuildError, BuildErrorKind, Fault, Limit, Sent, TimeoutError, TransportError};
+use crate::catalog::Effect;
+use crate::error::{ApiError, BuildError, BuildErrorKind, Fault, Limit, TimeoutError, TransportError};
 
 /// reqwest, with a pool of connections.
 pub(crate) struct Reqwest {
@@ -68,7 +69,7 @@ impl Reqwest {
             return BuildError::new(BuildErrorKind::Query, problem).with_source(error).into();
         }
         if error.is_connect() && error.is_timeout() {
-            return TimeoutError::new(Limit::Connect, self.connect_timeout, Sent::Never).into();
+            return TimeoutError::new(Limit::Connect, self.connect_timeout, Effect::None).into();
         }
         broken(error).into()
     }
@@ -96,11 +97,11 @@ pub(super) fn poll_next(
 
 fn broken(error: reqwest::Error) -> TransportError {
     let (fault, sent) = if error.is_dns() {
-        (Fault::Dns, Sent::Never)
+        (Fault::Dns, Effect::None)
     } else if error.is_connect() {
-        (connect_fault(&error), Sent::Never)
+        (connect_fault(&error), Effect::None)
     } else {
-        (Fault::Reset, Sent::Maybe)
+        (Fault::Reset, Effect::Possible)
     };
     TransportError::new(fault, sent).with_source(error)
 }

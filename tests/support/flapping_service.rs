@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::Response;
 use steadfast::transport::{Body, HttpRequest, SendFuture};
-use steadfast::{Abaco, ApiError, Client, ClientBuilder, Fault, Sent, Transport, TransportError, abaco};
+use steadfast::{Abaco, ApiError, Client, ClientBuilder, Effect, Fault, Transport, TransportError, abaco};
 use tokio::time::sleep;
 
 /// What the service is up to.
@@ -83,8 +83,8 @@ impl FlappingService {
                 80..84 => Ok(answer(404, None)),
                 84..88 => Ok(answer(401, None)),
                 88..90 => Ok(slow_body()),
-                90..93 => Err(TransportError::new(Fault::Reset, Sent::Maybe).into()),
-                93..96 => Err(TransportError::new(Fault::Connect, Sent::Never).into()),
+                90..93 => Err(TransportError::new(Fault::Reset, Effect::Possible).into()),
+                93..96 => Err(TransportError::new(Fault::Connect, Effect::None).into()),
                 96..98 => Ok(answer(200, None).map(|_| cut_body())),
                 _ => std::future::pending().await,
             },
@@ -133,6 +133,6 @@ fn slow_body() -> Response<Body> {
 fn cut_body() -> Body {
     let mut half = Some("[1, 2".into());
     Body::from_poll(move |_| {
-        Poll::Ready(Some(half.take().ok_or_else(|| TransportError::new(Fault::Reset, Sent::Maybe))))
+        Poll::Ready(Some(half.take().ok_or_else(|| TransportError::new(Fault::Reset, Effect::Possible))))
     })
 }

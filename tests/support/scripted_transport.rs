@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{Response, StatusCode};
 use steadfast::transport::{Body, HttpRequest, SendFuture};
-use steadfast::{ApiError, Fault, Sent, Transport, TransportError};
+use steadfast::{ApiError, Effect, Fault, Transport, TransportError};
 use tokio::time::Instant;
 
 /// What the script does with one request.
@@ -17,7 +17,7 @@ pub enum Step {
     /// Answers after a while.
     Late(Duration, Response<Body>),
     /// Breaks the connection.
-    Break(Fault, Sent),
+    Break(Fault, Effect),
     /// Never answers.
     Silence,
 }

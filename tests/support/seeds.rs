@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use steadfast::testing::{DocumentedErrors, ErrorWriter};
 use steadfast::{Abaco, ErrorCode, FsmNavigator, Service, Stayforge};
 
 use crate::checks::{SECRET, SEPARATOR};
@@ -118,7 +119,7 @@ fn documented<S: Service>(seeds: &mut Vec<Seed>) {
         let wait = (status == 429).then_some(Duration::from_secs(60));
         let header = if wait.is_some() { "\nretry-after: 60" } else { "" };
         let mut answer = format!("{status}\ncontent-type: application/json{header}\n\n").into_bytes();
-        answer.extend(S::write_error(*code, wait));
+        answer.extend(ErrorWriter::<S>::write_error(&DocumentedErrors, *code, wait));
         let name = format!("{}-{}", S::NAME, info.code.unwrap_or_default());
         // POST and GET in turn.
         let decided = [defaults(number.is_multiple_of(2), service_number(S::NAME)), answer.clone()].concat();

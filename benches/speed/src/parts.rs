@@ -7,6 +7,7 @@ use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 use steadfast::measured::Admission;
+use steadfast::testing::{DocumentedErrors, ErrorWriter};
 use steadfast::transport::{Body, HttpRequest, SendFuture};
 use steadfast::{
     Abaco, ApiError, CallState, Client, ErrorCode, FsmNavigator, RetryPolicy, Stayforge, Transport, abaco,
@@ -202,7 +203,8 @@ fn passing(tasks: u32) -> Group {
 
 /// A documented error's body, beside the tree of its JSON, and the whole error.
 fn reading<S: steadfast::Service>(code: S::Code) -> Group {
-    let (body, status) = (S::write_error(code, None), code.info().status().expect("a status"));
+    let (body, status) =
+        (ErrorWriter::<S>::write_error(&DocumentedErrors, code, None), code.info().status().expect("a status"));
     let (same, again, headers) = (body.clone(), body.clone(), HeaderMap::new());
     Group::new(
         format!("the body of a documented error of {}", S::NAME),

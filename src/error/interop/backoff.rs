@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{ApiError, StopReason};
+use crate::error::{ApiError, StopReason};
 
 impl ApiError {
     /// This error as one of the crate backoff: permanent where sending the request again would not help or could act

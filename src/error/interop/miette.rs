@@ -2,15 +2,16 @@
 
 use std::fmt::Display;
 
-use miette::{Diagnostic, Severity};
+use ::miette::{Diagnostic, Severity};
 
-use super::{ApiError, Text};
+use crate::error::ApiError;
+use crate::error::display::OneLine;
 
 /// Its code is the service and the code it sent, `abaco::RATE_LIMIT_EXCEEDED`, or where none was sent, the variant; its
 /// help and address come from the catalogue.
 impl Diagnostic for ApiError {
     fn code<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
-        Some(Box::new(format!("{}::{}", self.service(), Text(self.code().unwrap_or(self.kind())))))
+        Some(Box::new(format!("{}::{}", self.service(), OneLine(self.code().unwrap_or(self.kind())))))
     }
 
     fn severity(&self) -> Option<Severity> {
@@ -22,6 +23,6 @@ impl Diagnostic for ApiError {
     }
 
     fn url<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
-        Some(Box::new(self.row()?.page?))
+        Some(Box::new(self.row()?.source?))
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
+use ::serde::{Serialize, Serializer};
 
-use super::{ApiError, Attempt, FieldError, Outcome, StopReason};
+use crate::error::{ApiError, Attempt, FieldError, Outcome, StopReason};
 use crate::hint::WaitSource;
 
 /// Serialises as a flat map with the members `error` (the line that `Display` shows), `kind` (the variant, in snake case),
@@ -116,7 +116,7 @@ struct Try<'a> {
 impl<'a> Try<'a> {
     fn of(attempt: &'a Attempt) -> Self {
         let fault = match &attempt.outcome {
-            Outcome::Answered { .. } => None,
+            Outcome::Response { .. } => None,
             Outcome::Failed(fault) => Some(fault.as_str()),
             Outcome::TimedOut(limit) => Some(limit.as_str()),
         };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 
 /// What stands where a secret stood.
-const STRUCK_OUT: &[u8] = b"[redacted]";
+const REDACTED: &[u8] = b"[redacted]";
 
 /// Shorter texts are left alone: they keep no secret, and striking each out would garble what the service says.
 const SHORTEST: usize = 8;
@@ -19,7 +19,7 @@ pub(crate) struct Secret(pub(crate) SecretString);
 
 impl Secret {
     /// `body` with each occurrence of the secret struck out: plain or in Base64, escaped as in JSON, or percent-encoded.
-    pub(crate) fn strike_out(&self, body: Bytes) -> Bytes {
+    pub(crate) fn redact(&self, body: Bytes) -> Bytes {
         let secret = self.0.expose_secret().as_bytes();
         if secret.len() < SHORTEST {
             return body;
@@ -32,7 +32,7 @@ impl Secret {
             match rest.first().filter(may_begin).and_then(|_| occurrence(rest, secret)) {
                 Some(length) => {
                     clean.extend_from_slice(body.get(kept..at).unwrap_or_default());
-                    clean.extend_from_slice(STRUCK_OUT);
+                    clean.extend_from_slice(REDACTED);
                     at = at.saturating_add(length);
                     kept = at;
                 }
@@ -47,8 +47,8 @@ impl Secret {
     }
 
     /// `text` with each occurrence of the secret struck out.
-    pub(crate) fn strike_out_text(&self, text: &str) -> Box<str> {
-        let clean = self.strike_out(Bytes::copy_from_slice(text.as_bytes()));
+    pub(crate) fn redact_text(&self, text: &str) -> Box<str> {
+        let clean = self.redact(Bytes::copy_from_slice(text.as_bytes()));
         String::from_utf8_lossy(&clean).into()
     }
 }

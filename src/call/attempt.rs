@@ -1,0 +1,211 @@
+//! One attempt of a call: a request that goes out, and its response.
+//!
+//! The plain version is three async functions, each awaited in the one above: send the request, read the response, and
+//! both within a time limit. Each kept its arguments and variables across its awaits, so a request was in the future of a
+//! call three times. Here the request becomes its response in one state that is polled by hand, and everything about
+//! failure is out of line (`#[cold]`). Together with the caller of reqwest without a box ([`Carrier`]) that took the
+//! throughput of 64 small calls at a time from 0.973 to 0.985 of bare reqwest's.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::Response;
+use http::response::Parts;
+use tokio::time::{Instant, timeout_at};
+use tracing::Span;
+
+use super::{Call, span};
+use crate::catalog::Effect;
+use crate::core::Core;
+use crate::error::{ApiError, Attempt, DecodeError, Limit, MAX_ERROR_BODY, PartialResponse, TimeoutError};
+use crate::hint;
+use crate::limiter::{Quota, later};
+use crate::request::parts::RequestParts;
+use crate::response::incoming::{Incoming, Incomplete};
+use crate::service::request_id;
+use crate::transport::{Body, Carrier, HttpRequest};
+
+/// The outcome of an attempt.
+pub(super) struct Attempted {
+    pub(super) result: Result<Box<Incoming>, ApiError>,
+    pub(super) ended: Instant,
+    /// The quota that the response reported.
+    pub(super) quota: Option<Quota>,
+}
+
+/// A request in flight, or the response to it.
+enum Exchange<F> {
+    Sending(F),
+    Receiving(Box<Incoming>, Body),
+}
+
+/// The reason for which an exchange ended without a complete response.
+enum Interruption {
+    /// No response arrived.
+    NoResponse(ApiError),
+    /// The head arrived, and not all of the body.
+    Body(Incomplete),
+    /// The time limit passed.
+    TimedOut,
+}
+
+impl<F: Future<Output = Result<Response<Body>, ApiError>> + Unpin> Exchange<F> {
+    /// Reads the response to its end; of a success, `max_body` bytes at most.
+    fn poll(&mut self, max_body: usize, context: &mut Context<'_>) -> Poll<Result<(), Interruption>> {
+        loop {
+            match self {
+                Self::Sending(response) => {
+                    let response = ready!(Pin::new(response).poll(context)).map_err(Interruption::NoResponse)?;
+                    let (incoming, body) = Incoming::new(response, max_body);
+                    let is_too_long = incoming.is_too_long();
+                    *self = Self::Receiving(incoming, body);
+                    if is_too_long {
+                        return Poll::Ready(Err(Interruption::Body(Incomplete::TooLong)));
+                    }
+                }
+                Self::Receiving(incoming, body) => {
+                    return incoming.poll_read(body, context).map_err(Interruption::Body);
+                }
+            }
+        }
+    }
+}
+
+impl Call<'_> {
+    /// Sends the request once, at the time `sent`, reads its response, and records the attempt if it failed.
+    pub(super) async fn attempt(&mut self, sent: Instant) -> Attempted {
+        match &self.core.transport {
+            Carrier::Reqwest(reqwest) => self.exchange(sent, |request| reqwest.send(request)).await,
+            Carrier::Given(transport) => self.exchange(sent, |request| transport.send(request)).await,
+        }
+    }
+
+    async fn exchange<F>(&mut self, sent: Instant, send: impl FnOnce(HttpRequest) -> F) -> Attempted
+    where
+        F: Future<Output = Result<Response<Body>, ApiError>> + Unpin,
+    {
+        let span = span::of(self.core.service, &self.parts, self.attempts.len());
+        let sending = || Exchange::Sending(send(outgoing(self.core, &self.parts)));
+        let mut exchange = match &span {
+            None => sending(),
+            Some(span) => span.in_scope(sending),
+        };
+        let end = {
+            let progress = poll_fn(|context| {
+                let _in_span = span.as_ref().map(Span::enter);
+                exchange.poll(self.core.max_body, context)
+            });
+            timeout_at(self.attempt_ends(sent), progress).await.unwrap_or(Err(Interruption::TimedOut))
+        };
+        let incoming = match exchange {
+            Exchange::Sending(_) => None,
+            Exchange::Receiving(incoming, _) => Some(incoming),
+        };
+        self.attempted(sent, incoming, end, span)
+    }
+
+    /// Returns the time at which an attempt that began at `sent` times out.
+    fn attempt_ends(&self, sent: Instant) -> Instant {
+        let ends = later(sent, self.core.attempt_timeout);
+        self.deadline.map_or(ends, |deadline| deadline.min(ends))
+    }
+
+    /// Returns the outcome of an attempt that ends now.
+    fn attempted(
+        &mut self,
+        sent: Instant,
+        incoming: Option<Box<Incoming>>,
+        end: Result<(), Interruption>,
+        span: Option<Span>,
+    ) -> Attempted {
+        let quota = incoming.as_ref().and_then(|incoming| quota(&incoming.head));
+        let result = match (incoming, end) {
+            (Some(incoming), Ok(())) if incoming.head.status.is_success() => Ok(incoming),
+            (Some(incoming), end) => Err(self.response_error(sent, incoming, end)),
+            (None, end) => Err(self.no_response(sent, end)),
+        };
+        let ended = Instant::now();
+        if let Some(span) = span {
+            span::record(&span, &result);
+        }
+        if let Err(error) = &result {
+            self.note_failure(error, sent, ended);
+        }
+        Attempted { result, ended, quota }
+    }
+
+    /// Returns the error of an attempt whose response, or its head, has arrived.
+    #[cold]
+    fn response_error(&self, sent: Instant, mut incoming: Box<Incoming>, end: Result<(), Interruption>) -> ApiError {
+        let core = self.core;
+        incoming.join();
+        let Incoming { head, body, .. } = *incoming;
+        if !head.status.is_success() {
+            return (core.read)(head.status, &head.headers, body, Some(&core.secret));
+        }
+        let request_id = request_id(&head.headers).map(|id| core.secret.redact_text(&id));
+        let body = core.secret.redact(body.slice(..body.len().min(MAX_ERROR_BODY)));
+        let partial = PartialResponse { status: head.status, request_id, body };
+        match end {
+            Err(Interruption::Body(Incomplete::Broken(mut error))) => {
+                error.partial = Some(Box::new(partial));
+                ApiError::Transport(error).without_response(core.no_answer)
+            }
+            Err(Interruption::TimedOut) => {
+                let error = TimeoutError { partial: Some(Box::new(partial)), ..self.timed_out(sent) };
+                ApiError::from(error).without_response(core.no_answer)
+            }
+            Ok(()) | Err(Interruption::Body(Incomplete::TooLong) | Interruption::NoResponse(_)) => {
+                DecodeError::too_long(partial, core.max_body).into()
+            }
+        }
+    }
+
+    /// Returns the error of an attempt to which no response arrived.
+    #[cold]
+    fn no_response(&self, sent: Instant, end: Result<(), Interruption>) -> ApiError {
+        let error = match end {
+            Err(Interruption::NoResponse(error)) => error,
+            Ok(()) | Err(Interruption::TimedOut | Interruption::Body(_)) => self.timed_out(sent).into(),
+        };
+        error.without_response(self.core.no_answer)
+    }
+
+    fn timed_out(&self, sent: Instant) -> TimeoutError {
+        let (limit, within) = match self.deadline {
+            Some(deadline) if deadline <= self.attempt_ends(sent) => (Limit::Deadline, self.parts.deadline),
+            Some(_) | None => (Limit::Attempt, self.core.attempt_timeout),
+        };
+        TimeoutError::new(limit, within, Effect::Possible)
+    }
+
+    /// Records a failed attempt, if the error ended one.
+    #[cold]
+    fn note_failure(&mut self, error: &ApiError, sent: Instant, ended: Instant) {
+        let Some(outcome) = error.outcome() else { return };
+        let (began, took) = (sent.saturating_duration_since(self.began), ended.saturating_duration_since(sent));
+        let mut attempt = Attempt::new(self.attempts.len(), began, took, outcome, error.effect());
+        if let Some(rejection) = error.rejection() {
+            attempt.malformed_hints.clone_from(&rejection.malformed_hints);
+        }
+        self.attempts.push(attempt);
+    }
+}
+
+/// Returns the request with the headers of every request.
+fn outgoing(core: &Core, request: &RequestParts) -> HttpRequest {
+    let RequestParts { method, url, headers, body, .. } = request;
+    let mut all_headers = core.headers.clone();
+    for (name, value) in headers {
+        all_headers.insert(name, value.clone());
+    }
+    let body = body.clone().unwrap_or_default();
+    HttpRequest { method: method.clone(), url: url.clone(), headers: all_headers, body }
+}
+
+/// Returns the quota that a response reports.
+fn quota(head: &Parts) -> Option<Quota> {
+    let (remaining, reset) = hint::quota(&head.headers)?;
+    Some(Quota { remaining, reset: Instant::now().checked_add(reset)? })
+}

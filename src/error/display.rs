@@ -1,0 +1,32 @@
+//! Values from outside, formatted for one line of a log.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Text from outside, formatted for one line: control characters become spaces, and at most 200 characters are shown.
+pub(crate) struct OneLine<'a>(pub(crate) &'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 200;
+        let mut characters = self.0.chars();
+        for character in characters.by_ref().take(LONGEST) {
+            let breaks_lines = character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
+            fmt::Write::write_char(f, if breaks_lines { ' ' } else { character })?;
+        }
+        f.write_str(if characters.next().is_some() { "…" } else { "" })
+    }
+}
+
+/// A duration, formatted for people: whole milliseconds below one second, else seconds with two decimals.
+pub(crate) struct HumanDuration(pub(crate) Duration);
+
+impl fmt::Display for HumanDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < Duration::from_secs(1) {
+            write!(f, "{} ms", self.0.as_millis())
+        } else {
+            write!(f, "{:.2} s", self.0.as_secs_f64())
+        }
+    }
+}
