@@ -51,7 +51,7 @@ fn a_body_that_is_no_object_is_kept() {
 }
 
 #[test]
-fn a_proxys_html_is_no_message_and_a_short_text_is() {
+fn the_html_of_a_proxy_is_no_message_and_a_short_text_is() {
     let html = "<html><head><title>502 Bad Gateway</title></head>\n<body>nginx</body></html>";
     let rejection = read::<Abaco>(502, html);
     assert_eq!((rejection.code, rejection.message), (None, None));

@@ -197,7 +197,7 @@ async fn a_host_name_that_does_not_exist_is_a_dns_fault() {
 
 /// A proxy is taken from the environment, which belongs to the whole process, so a child makes the calls.
 #[tokio::test]
-async fn a_key_on_plain_http_passes_no_proxy_and_a_proxys_refusal_is_a_connect_fault() {
+async fn a_key_on_plain_http_passes_no_proxy_and_a_proxy_refusal_is_a_connect_fault() {
     if let Ok(url) = std::env::var("STEADFAST_PROXY_CASE") {
         let error = client(&url).get("/documents").send().await.unwrap_err();
         println!("child says {error}");
@@ -213,7 +213,7 @@ async fn a_key_on_plain_http_passes_no_proxy_and_a_proxys_refusal_is_a_connect_f
     .await;
     let child = |url: &str| {
         let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
-        let test = "a_key_on_plain_http_passes_no_proxy_and_a_proxys_refusal_is_a_connect_fault";
+        let test = "a_key_on_plain_http_passes_no_proxy_and_a_proxy_refusal_is_a_connect_fault";
         command.args(["--exact", test, "--nocapture"]).env("STEADFAST_PROXY_CASE", url);
         command.env("http_proxy", &proxy).env("https_proxy", &proxy).env_remove("no_proxy").env_remove("NO_PROXY");
         async move { String::from_utf8_lossy(&command.output().await.unwrap().stdout).into_owned() }
