@@ -1,6 +1,8 @@
-//! What must hold for whatever a service, a caller or a setting brings, as functions of bytes that panic where it does not.
+//! Properties that hold for every input of a service, a caller or a setting, as functions of bytes that panic if a
+//! property is violated.
 //!
-//! The fuzz targets run them on what libFuzzer finds, `tests/fuzzing.rs` on what proptest makes and on the kept inputs.
+//! The fuzz targets run them on the inputs of libFuzzer, `tests/reading/fuzzing.rs` on inputs of proptest and on the
+//! stored inputs.
 #![allow(missing_docs, unreachable_pub, clippy::missing_panics_doc, reason = "not published")]
 
 mod addresses;

@@ -16,9 +16,7 @@ use steadfast::Transport;
 use steadfast::transport::{Body, HttpRequest, SendFuture};
 use tokio::time::{Instant, sleep};
 
-#[path = "limiter.rs"]
-mod limiter;
-pub use limiter::{Limit, Limiter};
+pub use super::limiter::{Limit, Limiter};
 
 /// A service that takes requests up to its limit and refuses others with 429 and an integer `Retry-After`.
 #[derive(Clone)]

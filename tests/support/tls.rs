@@ -2,7 +2,6 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -12,6 +11,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
+
+use super::child;
 
 /// Where the child finds the authority's key.
 const VARIABLE: &str = "STEADFAST_TEST_AUTHORITY";
@@ -32,23 +33,21 @@ impl Authority {
             let key = std::fs::read_to_string(file).expect("the key that the parent wrote");
             return Some(Self::with_key(KeyPair::from_pem(&key).expect("a key")));
         }
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{}", std::process::id()));
+        let name = format!("{}-{}", test.replace("::", "-"), std::process::id());
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let (key_file, certificate_file) = (folder.join("key.pem"), folder.join("authority.pem"));
         let key = KeyPair::generate().expect("a key");
         let certificate = authority().self_signed(&key).expect("a certificate");
         std::fs::create_dir_all(&folder).expect("a folder for the child");
         std::fs::write(&key_file, key.serialize_pem()).expect("a file for the child");
         std::fs::write(&certificate_file, certificate.pem()).expect("a file for the child");
-        let output = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", test, "--nocapture"])
-            .env(VARIABLE, &key_file)
-            .env("SSL_CERT_FILE", &certificate_file)
-            .env_remove("SSL_CERT_DIR")
-            .output()
-            .expect("a child");
+        child::passes(
+            child::command(test)
+                .env(VARIABLE, &key_file)
+                .env("SSL_CERT_FILE", &certificate_file)
+                .env_remove("SSL_CERT_DIR"),
+        );
         let _ = std::fs::remove_dir_all(&folder);
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success() && said.contains("1 passed"), "the child says: {said}");
         None
     }
 

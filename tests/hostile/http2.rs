@@ -1,0 +1,138 @@
+//! Over TLS and HTTP/2 on loopback: streams and connections that break off, frame by frame, and what a caller gets.
+#![cfg(all(target_os = "linux", feature = "rustls"))]
+
+use std::time::Duration;
+
+use steadfast::{Abaco, ApiError, Client, Effect, Fault, RetryPolicy, StopReason, abaco};
+
+use crate::support::child::test_name;
+use crate::support::http2_server::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Http2Server, PUSH_PROMISE, answer_head, frame, go_away, reset,
+};
+use crate::support::tls::Authority;
+
+const EXPIRED: &str = r#"{"message":"La API key ha expirado","code":"API_KEY_EXPIRED"}"#;
+
+fn client(server: &Http2Server) -> Client<Abaco> {
+    Client::builder(abaco::ApiKey::new("abk_x", "canary-0123456789-secret").unwrap())
+        .base_url(server.url())
+        .attempt_timeout(Duration::from_secs(5))
+        .retry(RetryPolicy::new().with_initial_delay(Duration::from_millis(10)))
+        .build()
+        .unwrap()
+}
+
+fn is_reset(error: &ApiError) -> bool {
+    matches!(error, ApiError::Transport(error) if error.fault() == Fault::Reset && error.effect() == Effect::Possible)
+}
+
+fn success(stream: u32) -> Vec<u8> {
+    [answer_head(stream, "200"), frame(DATA, END_STREAM, stream, b"{}")].concat()
+}
+
+#[tokio::test]
+async fn wherever_a_stream_is_reset_the_status_and_the_code_that_came_are_on_the_error() {
+    let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
+    let reasons = [0, 1, 2, 3, 5, 7, 8, 11, 12, 13, 0xffff_ffff];
+    let reason = move |number: usize| reasons[number % reasons.len()];
+    let server = Http2Server::start(&authority, move |number, stream| {
+        let part = frame(DATA, 0, stream, &EXPIRED.as_bytes()[..number]);
+        [answer_head(stream, "401"), part, reset(stream, reason(number))].concat()
+    });
+    let server = server.await;
+    let client = client(&server);
+    let code_ends = EXPIRED.len() - 1;
+    for length in 0..=EXPIRED.len() {
+        let error = client.post("/documents").send().await.unwrap_err();
+        assert!(matches!(error, ApiError::Unauthenticated(_)), "{length}: {error}");
+        assert_eq!((error.status().unwrap().as_u16(), error.request_id()), (401, Some("req-1")), "{length}: {error}");
+        assert_eq!(error.is(abaco::Code::ApiKeyExpired), length >= code_ends, "{length}: {error}");
+        assert_eq!(server.requests(), length + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_is_a_broken_connection_and_only_what_may_be_is_sent_again() {
+    let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
+    for reason in [0, 1, 2, 7, 8, 11, 13] {
+        let server = Http2Server::start(&authority, move |_, stream| reset(stream, reason)).await;
+        let error = client(&server).post("/documents").send().await.unwrap_err();
+        assert!(is_reset(&error) && error.status().is_none(), "{reason}: {error:?}");
+        assert_eq!((server.requests(), error.stop_reason()), (1, Some(StopReason::MayHaveActed)), "{reason}");
+        let error = client(&server).get("/documents").send().await.unwrap_err();
+        assert_eq!(error.stop_reason(), Some(StopReason::AttemptsExhausted), "{reason}: {error}");
+        assert_eq!(server.requests(), 1 + 3, "{reason}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_goes_away_ends_the_call_or_lets_it_finish_and_the_next_gets_another() {
+    let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
+    for reason in [0, 2, 11] {
+        // The stream is beyond the last one that the server will answer.
+        let server = Http2Server::start(&authority, move |number, stream| match number {
+            0 | 1 => go_away(0, reason),
+            _ => success(stream),
+        });
+        let server = server.await;
+        let client = client(&server);
+        let error = client.post("/documents").send().await.unwrap_err();
+        assert!(is_reset(&error), "{reason}: {error:?}");
+        assert_eq!((server.requests(), error.stop_reason()), (1, Some(StopReason::MayHaveActed)), "{reason}");
+        let answer = client.get("/documents").send().await.unwrap();
+        assert_eq!((answer.attempts().len(), server.requests(), server.connections()), (2, 3, 3), "{reason}");
+    }
+    // The stream is the last one, and is answered.
+    let server = Http2Server::start(&authority, |_, stream| [go_away(stream, 0), success(stream)].concat()).await;
+    let client = client(&server);
+    for number in 1..=3 {
+        assert_eq!(client.post("/documents").send().await.unwrap().attempts().len(), 1);
+        assert_eq!((server.requests(), server.connections()), (number, number));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_within_an_answer_loses_nothing_that_came() {
+    let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
+    let part = |stream| [answer_head(stream, "401"), frame(DATA, 0, stream, &EXPIRED.as_bytes()[..60])].concat();
+    let breaks: [fn(u32) -> Vec<u8>; 5] = [
+        |_| go_away(0, 11),
+        |_| frame(DATA, 0, 0, b"on no stream"),
+        |_| vec![0xff; 9],
+        |stream| frame(DATA, 8, stream, &[255, 0]),
+        |stream| frame(DATA, 0, stream, &[b'x'; 16_000]).repeat(1000),
+    ];
+    for (number, end) in breaks.into_iter().enumerate() {
+        let server = Http2Server::start(&authority, move |_, stream| [part(stream), end(stream)].concat()).await;
+        let error = client(&server).post("/documents").send().await.unwrap_err();
+        assert_eq!(error.status().map(|status| status.as_u16()), Some(401), "{number}: {error}");
+        assert!(error.is(abaco::Code::ApiKeyExpired), "{number}: {error}");
+        assert_eq!(server.requests(), 1, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_http2_is_a_broken_connection() {
+    let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
+    let answers: [fn(u32) -> Vec<u8>; 8] = [
+        |_| b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n".to_vec(),
+        |_| vec![0; 100_000],
+        |stream| frame(HEADERS, END_HEADERS, stream, &[0xff; 100]),
+        |stream| frame(HEADERS, END_HEADERS, stream, &[0x08, 3, b'a', b'b', b'c']),
+        |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &[]),
+        |stream| frame(DATA, END_STREAM, stream, b"no head"),
+        |stream| frame(PUSH_PROMISE, END_HEADERS, stream, &[0, 0, 0, 2, 0x82]),
+        // The head never ends: each of its pieces is a field of 16 KiB.
+        |stream| {
+            let field = [&[0, 1, b'x', 0x7f, 0x81, 0x7b][..], &[b'y'; 16_000]].concat();
+            let pieces = frame(CONTINUATION, 0, stream, &field).repeat(1000);
+            [frame(HEADERS, 0, stream, &[0x08, 3, b'2', b'0', b'0']), pieces].concat()
+        },
+    ];
+    for (number, answer) in answers.into_iter().enumerate() {
+        let server = Http2Server::start(&authority, move |_, stream| answer(stream)).await;
+        let error = client(&server).post("/documents").send().await.unwrap_err();
+        assert!(is_reset(&error), "{number}: {error:?}");
+        assert_eq!((server.requests(), error.stop_reason()), (1, Some(StopReason::MayHaveActed)), "{number}");
+    }
+}

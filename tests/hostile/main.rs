@@ -1,0 +1,8 @@
+//! Malformed, truncated and endless responses over real sockets.
+
+mod bodies;
+mod http2;
+mod responses;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,4 @@
+//! The mock services, and the example in the README.
+
+mod mocks;
+mod readme;

@@ -1,0 +1,41 @@
+//! The test that the README shows, run as it stands there.
+
+use serde_json::{Value, json};
+use std::time::Duration;
+use steadfast::testing::MockService;
+use steadfast::{Abaco, abaco};
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limit_is_waited_out() {
+    let service = MockService::<Abaco>::new();
+    service
+        .get("/documents")
+        .fail(abaco::Code::RateLimitExceeded)
+        .retry_after(Duration::from_secs(60))
+        .json(&json!({"documents": []}));
+
+    let answer: Value = service.client().get("/documents").fetch().await.unwrap();
+
+    assert_eq!(answer, json!({"documents": []}));
+    let received = service.received();
+    assert_eq!(received.len(), 2);
+    assert!(received[1].at >= received[0].at + Duration::from_secs(60));
+}
+
+#[test]
+fn it_stands_in_the_readme_and_takes_less_than_100_ms() {
+    let (source, readme) = (include_str!("readme.rs"), include_str!("../../README.md"));
+    let start = source.find("use serde_json").expect("the test");
+    let end = source.find("\n#[test]").expect("the end of the test");
+    assert!(readme.contains(&source[start..end]), "README.md and tests/kit/readme.rs differ");
+
+    // The best of five, since other tests may keep the machine busy.
+    let runs = (0..5).map(|_| {
+        let began = std::time::Instant::now();
+        a_rate_limit_is_waited_out();
+        began.elapsed()
+    });
+    let fastest = runs.min().expect("five times");
+    println!("a minute was waited out in {fastest:?}");
+    assert!(fastest < Duration::from_millis(100), "{fastest:?}");
+}

@@ -1,0 +1,7 @@
+//! The rate limiter and the calls that wait at it.
+
+mod limiter;
+mod waiters;
+
+#[path = "../support/mod.rs"]
+mod support;

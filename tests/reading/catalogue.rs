@@ -1,0 +1,288 @@
+//! Every documented code, from the vendor's page to the retry decision.
+
+use std::path::Path;
+
+use http::{HeaderMap, Method, StatusCode};
+use steadfast::{
+    Abaco, ApiError, CallState, Category, Decision, Effect, ErrorCode, FsmNavigator, Retry, RetryPolicy, Stayforge,
+    StopReason, abaco, fsm_navigator, stayforge,
+};
+
+use crate::support::local_service::{Answer, LocalService, Vendor};
+
+/// What a code must become: wire code, status, category, and whether GET and POST are sent again.
+type Row = (&'static str, u16, Category, bool, bool);
+
+const ABACO: [Row; 14] = [
+    ("TOKEN_MISSING", 401, Category::Unauthenticated, false, false),
+    ("INVALID_API_KEY", 401, Category::Unauthenticated, false, false),
+    ("API_KEY_EXPIRED", 401, Category::Unauthenticated, false, false),
+    ("API_KEY_NO_USER", 401, Category::Unauthenticated, false, false),
+    ("TOKEN_EXPIRED", 401, Category::Unauthenticated, false, false),
+    ("INVALID_TOKEN", 401, Category::Unauthenticated, false, false),
+    ("SESSION_EXPIRED", 401, Category::Unauthenticated, false, false),
+    ("CSRF_ORIGIN", 403, Category::Forbidden, false, false),
+    ("CSRF_NO_ORIGIN", 403, Category::Forbidden, false, false),
+    ("CSRF_API_KEY_ERROR", 403, Category::Unavailable, true, true),
+    ("WEB_SESSION_REQUIRED", 403, Category::Forbidden, false, false),
+    ("API_KEY_MANAGEMENT_FORBIDDEN", 403, Category::Forbidden, false, false),
+    ("API_KEY_DELETE_FORBIDDEN", 403, Category::Forbidden, false, false),
+    ("RATE_LIMIT_EXCEEDED", 429, Category::RateLimited, true, true),
+];
+
+const FSM_NAVIGATOR: [Row; 13] = [
+    ("validation_failed", 400, Category::InvalidRequest, false, false),
+    ("missing_required_field", 400, Category::InvalidRequest, false, false),
+    ("invalid_status_transition", 400, Category::InvalidRequest, false, false),
+    ("meter_not_found", 400, Category::InvalidRequest, false, false),
+    ("unauthorized", 401, Category::Unauthenticated, false, false),
+    ("forbidden", 403, Category::Forbidden, false, false),
+    ("ip_not_allowed", 403, Category::Forbidden, false, false),
+    ("scope_not_authorized", 403, Category::Forbidden, false, false),
+    ("not_found", 404, Category::NotFound, false, false),
+    ("method_not_allowed", 405, Category::InvalidRequest, false, false),
+    ("duplicate_customer", 409, Category::Conflict, false, false),
+    ("rate_limit_exceeded", 429, Category::RateLimited, true, true),
+    ("server_error", 500, Category::Unavailable, true, false),
+];
+
+const STAYFORGE: [Row; 8] = [
+    ("missing_api_key", 401, Category::Unauthenticated, false, false),
+    ("invalid_api_key", 401, Category::Unauthenticated, false, false),
+    ("apikey_verify_error", 403, Category::Unavailable, true, true),
+    ("apikey_not_verified", 403, Category::Forbidden, false, false),
+    ("apikey_insufficient_permissions", 403, Category::Forbidden, false, false),
+    ("ip_range_fetch_error", 403, Category::Unavailable, true, true),
+    ("ip_validation_error", 403, Category::Forbidden, false, false),
+    ("ip_not_allowed", 403, Category::Forbidden, false, false),
+];
+
+#[tokio::test]
+async fn every_documented_code_becomes_its_variant_code_category_and_decision() {
+    served::<Abaco>(&ABACO).await;
+    served::<FsmNavigator>(&FSM_NAVIGATOR).await;
+    served::<Stayforge>(&STAYFORGE).await;
+}
+
+async fn served<V: Vendor>(rows: &[Row]) {
+    let in_table: Vec<_> = V::Code::ALL.iter().map(|code| code.info().code.expect("a code's row has a code")).collect();
+    let expected: Vec<_> = rows.iter().map(|row| row.0).collect();
+    assert_eq!(in_table, expected, "the table of {} is the page's list in the page's order", V::NAME);
+
+    let service = LocalService::<V>::start().await;
+    let answers = rows.iter().map(|row| Answer::error::<V>(row.1, row.0, "what the vendor says"));
+    service.script("GET", "/things", answers).await;
+    let client = service.builder().retry(RetryPolicy::disabled()).build().unwrap();
+
+    for (code, &(wire, status, category, get_again, post_again)) in V::Code::ALL.iter().zip(rows) {
+        let error = client.get("/things").send().await.unwrap_err();
+        assert_eq!(error.code(), Some(wire));
+        assert_eq!(error.status().map(|status| status.as_u16()), Some(status), "{wire}");
+        assert_eq!(error.category(), Some(category), "{wire}");
+        assert_eq!(variant(&error), Some(category), "{wire}");
+        assert!(error.is(*code), "{wire}");
+        assert_eq!(V::Code::ALL.iter().filter(|other| error.is(**other)).count(), 1, "{wire}");
+        assert_eq!(error.rejection().and_then(|rejection| rejection.message.as_deref()), Some("what the vendor says"));
+        assert_eq!(error.help(), Some(code.info().fix), "{wire}");
+        for (method, again) in [(Method::GET, get_again), (Method::POST, post_again)] {
+            let decision = RetryPolicy::new().decide(&error, &CallState::new(&method));
+            assert_eq!(matches!(decision, Decision::Wait { .. }), again, "{method} {wire}: {decision:?}");
+        }
+    }
+    assert_eq!(service.received().await.len(), rows.len());
+}
+
+/// The category that the error's variant stands for.
+fn variant(error: &ApiError) -> Option<Category> {
+    match error {
+        ApiError::InvalidRequest(_) => Some(Category::InvalidRequest),
+        ApiError::Unauthenticated(_) => Some(Category::Unauthenticated),
+        ApiError::Forbidden(_) => Some(Category::Forbidden),
+        ApiError::NotFound(_) => Some(Category::NotFound),
+        ApiError::Conflict(_) => Some(Category::Conflict),
+        ApiError::RateLimited(_) => Some(Category::RateLimited),
+        ApiError::Unavailable(_) => Some(Category::Unavailable),
+        ApiError::Unrecognized(_) => Some(Category::Unrecognized),
+        _ => None,
+    }
+}
+
+#[test]
+fn every_row_says_what_it_means_and_what_to_do() {
+    fn check<C: ErrorCode>() {
+        let rows = C::ALL.iter().map(|code| code.info()).chain(C::ANSWERS).chain(C::NO_ANSWER);
+        for row in rows {
+            assert_eq!(row.service, C::SERVICE);
+            for text in [row.meaning, row.fix] {
+                assert!(text.len() > 10 && text.ends_with('.') && text.trim() == text, "{row:?}");
+            }
+        }
+        for code in C::ALL {
+            assert_eq!(C::from_wire(code.info().code.unwrap()), Some(*code));
+            assert!(code.info().status().is_some());
+        }
+        assert_eq!(C::from_wire("NO_SUCH_CODE"), None);
+    }
+    check::<abaco::Code>();
+    check::<fsm_navigator::Code>();
+    check::<stayforge::Code>();
+}
+
+#[test]
+fn a_code_that_the_page_does_not_call_retryable_is_unstated_not_never() {
+    assert_eq!(abaco::Code::ApiKeyExpired.info().retry, Retry::Unstated);
+    assert_eq!(abaco::Code::CsrfApiKeyError.info().retry, Retry::Backoff);
+    assert_eq!(fsm_navigator::Code::Forbidden.info().retry, Retry::Unstated);
+    assert_eq!(fsm_navigator::Code::ServerError.info().retry, Retry::After(5..=10));
+    assert_eq!(fsm_navigator::Code::ServerError.info().effect, Effect::Possible);
+}
+
+#[test]
+fn documented_answers_without_a_code_have_help() {
+    fn help<V: Vendor>(status: u16) -> Option<&'static str> {
+        let status = StatusCode::from_u16(status).unwrap();
+        ApiError::from_response::<V>(status, &HeaderMap::new(), br#"{"message": "no code"}"#).help()
+    }
+    for status in [400, 403, 404, 500, 502, 503, 504, 521] {
+        assert!(help::<Abaco>(status).is_some(), "{status}");
+    }
+    for status in [400, 401, 403, 404, 405, 409, 429, 500] {
+        assert!(help::<FsmNavigator>(status).is_some(), "{status}");
+    }
+    for status in [401, 403] {
+        assert!(help::<Stayforge>(status).is_some(), "{status}");
+    }
+    assert_eq!(help::<Stayforge>(418), None);
+}
+
+#[tokio::test]
+async fn a_refused_connection_to_abaco_has_the_help_of_its_page() {
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let client = steadfast::Client::<Abaco>::builder(Abaco::key())
+        .base_url(format!("http://127.0.0.1:{port}"))
+        .retry(RetryPolicy::disabled())
+        .build()
+        .unwrap();
+    let error = client.get("/business-partners").send().await.unwrap_err();
+    assert!(matches!(error, ApiError::Transport(_)), "{error}");
+    assert!(error.help().unwrap().contains("https://api.abaco.hn"));
+}
+
+#[test]
+fn the_same_wire_code_of_two_services_is_two_codes() {
+    let status = StatusCode::FORBIDDEN;
+    let ours = ApiError::from_response::<FsmNavigator>(status, &HeaderMap::new(), br#"{"error": "ip_not_allowed"}"#);
+    let theirs = ApiError::from_response::<Stayforge>(status, &HeaderMap::new(), br#"{"code": "ip_not_allowed"}"#);
+    assert_eq!(ours.code(), theirs.code());
+
+    assert!(ours.is(fsm_navigator::Code::IpNotAllowed) && !ours.is(stayforge::Code::IpNotAllowed));
+    assert!(theirs.is(stayforge::Code::IpNotAllowed) && !theirs.is(fsm_navigator::Code::IpNotAllowed));
+    assert_eq!(fsm_navigator::Code::of(&ours), Some(fsm_navigator::Code::IpNotAllowed));
+    assert_eq!(stayforge::Code::of(&ours), None);
+    assert_eq!(fsm_navigator::Code::of(&theirs), None);
+}
+
+#[test]
+fn a_code_that_is_not_listed_falls_back_to_the_status_and_stays_readable() {
+    let body = br#"{"code": "room_on_fire", "message": "leave"}"#;
+    let read = |status| ApiError::from_response::<Stayforge>(status, &HeaderMap::new(), body);
+
+    let error = read(StatusCode::CONFLICT);
+    assert!(matches!(error, ApiError::Conflict(_)));
+    assert_eq!(error.code(), Some("room_on_fire"));
+    assert_eq!(stayforge::Code::of(&error), None);
+    assert!(error.rejection().unwrap().info.is_none());
+
+    assert!(matches!(read(StatusCode::FORBIDDEN), ApiError::Forbidden(_)));
+    assert!(read(StatusCode::FORBIDDEN).rejection().unwrap().info.is_none());
+    assert!(read(StatusCode::BAD_GATEWAY).is_retryable());
+    assert!(!read(StatusCode::NOT_IMPLEMENTED).is_retryable());
+}
+
+#[test]
+fn a_listed_code_under_another_status_keeps_its_meaning_but_proves_nothing() {
+    let body = br#"{"code": "RATE_LIMIT_EXCEEDED"}"#;
+    let error = ApiError::from_response::<Abaco>(StatusCode::SERVICE_UNAVAILABLE, &HeaderMap::new(), body);
+    assert!(matches!(error, ApiError::RateLimited(_)));
+    assert!(error.is(abaco::Code::RateLimitExceeded));
+    assert_eq!(error.status(), Some(StatusCode::SERVICE_UNAVAILABLE));
+    let post = RetryPolicy::new().decide(&error, &CallState::new(&Method::POST));
+    assert_eq!(post, Decision::Stop(StopReason::MayHaveActed));
+
+    let body = br#"{"error": "server_error"}"#;
+    let error = ApiError::from_response::<FsmNavigator>(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), body);
+    let post = RetryPolicy::new().decide(&error, &CallState::new(&Method::POST));
+    assert_eq!(post, Decision::Stop(StopReason::MayHaveActed));
+}
+
+/// The vendors' pages, where the checkout stands beside them.
+fn page(name: &str) -> Option<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vendor-docs").join(name);
+    let text = std::fs::read_to_string(path).ok();
+    if text.is_none() {
+        println!("skipped: the vendor's page {name} is not here");
+    }
+    text
+}
+
+#[test]
+fn the_vendors_pages_hold_no_code_that_the_catalogue_lacks() {
+    if let (Some(errors), Some(authentication)) = (page("abaco-common-errors.txt"), page("abaco-authentication.txt")) {
+        let text = format!("{errors}\n{authentication}");
+        // The last is a code and the word "API", run together.
+        let not_codes = ["CORS_ORIGINS", "YOUR_KEY_ID", "YOUR_SECRET", "API_KEY_DELETE_FORBIDDENAPI"];
+        // In the text of the page's table a code runs into the capital of the sentence beside it.
+        let is_code = |character: char| character.is_ascii_uppercase() || character == '_';
+        let mut codes: Vec<_> = text
+            .split_inclusive(|character: char| !is_code(character))
+            .map(|word| match word.strip_suffix(|character: char| character.is_ascii_lowercase()) {
+                Some(glued) => glued.get(..glued.len().saturating_sub(1)).unwrap_or_default(),
+                None => word.trim_end_matches(|character: char| !is_code(character)),
+            })
+            .filter(|word| word.contains('_') && !not_codes.contains(word))
+            .collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), abaco::Code::ALL.len(), "{codes:?}");
+        for code in codes {
+            assert!(abaco::Code::from_wire(code).is_some(), "{code} is on abaco's pages and not in the catalogue");
+        }
+    }
+    if let Some(text) = page("fsm-navigator-error-codes.txt") {
+        let mut status = 0;
+        let mut found = 0;
+        let mut in_table = false;
+        for line in text.lines() {
+            if let Some((number, _)) = line.split_once(" — ").filter(|(number, _)| number.len() == 3) {
+                status = number.parse().unwrap();
+            }
+            let word = line.split(' ').next().unwrap_or_default();
+            if in_table && !word.is_empty() {
+                let code = fsm_navigator::Code::from_wire(word)
+                    .unwrap_or_else(|| panic!("{word} is on FSM Navigator's page and not in the catalogue"));
+                assert_eq!(code.info().status().unwrap().as_u16(), status, "{word}");
+                found += 1;
+            }
+            in_table = line.starts_with("Error code Description") || (in_table && !word.is_empty());
+        }
+        assert_eq!(found, fsm_navigator::Code::ALL.len());
+    }
+    if let Some(text) = page("stayforge-api-key-error-codes.txt") {
+        let mut found = 0;
+        for line in text.lines() {
+            let cells: Vec<_> = line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+            let [wire, status, _, retryable @ ("Yes" | "No")] = cells[..] else { continue };
+            let code = stayforge::Code::from_wire(wire)
+                .unwrap_or_else(|| panic!("{wire} is on Stayforge's page and not in the catalogue"));
+            let status = StatusCode::from_bytes(status.as_bytes()).unwrap();
+            assert_eq!(code.info().status(), Some(status), "{wire}");
+            assert_eq!(code.info().retry.is_retryable(status), retryable == "Yes", "{wire}");
+            assert_ne!(code.info().retry, Retry::Unstated, "the page states it for {wire}");
+            found += 1;
+        }
+        assert_eq!(found, stayforge::Code::ALL.len());
+    }
+}

@@ -1,0 +1,179 @@
+//! The checks of the fuzz targets, on stable Rust: on the kept inputs, and on what proptest makes of them.
+
+#[path = "../../fuzz/checks/checks.rs"]
+mod checks;
+mod seeds;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+/// Takes an input and panics if something does not hold.
+type Check = fn(&[u8]);
+
+/// The checks, by the names of their fuzz targets.
+const CHECKS: [(&str, Check); 5] = [
+    ("bodies", checks::bodies),
+    ("hints", checks::hints),
+    ("addresses", checks::addresses),
+    ("decisions", checks::decisions),
+    ("pages", checks::pages),
+];
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(name)
+}
+
+/// What the files in a folder hold; nothing if there is no such folder.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let paths = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    paths.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap())).collect()
+}
+
+#[test]
+fn what_holds_for_every_input_holds_for_the_kept_ones() {
+    for (name, check) in CHECKS {
+        let seeds = files(&folder("seeds").join(name));
+        assert!(!seeds.is_empty(), "no seeds for {name}");
+        for (file, input) in seeds.iter().chain(&files(&folder("regressions").join(name))) {
+            println!("{name}/{file}");
+            check(input);
+        }
+    }
+}
+
+#[test]
+fn the_seeds_are_what_the_catalogue_says() {
+    let mut made: BTreeMap<&str, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
+    for seed in seeds::seeds() {
+        made.entry(seed.check).or_default().insert(seed.name, seed.input);
+    }
+    let dictionary = dictionary();
+    if std::env::var_os("UPDATE_SEEDS").is_some() {
+        for (check, inputs) in &made {
+            let folder = folder("seeds").join(check);
+            let _ = std::fs::remove_dir_all(&folder);
+            std::fs::create_dir_all(&folder).unwrap();
+            for (name, input) in inputs {
+                std::fs::write(folder.join(name), input).unwrap();
+            }
+        }
+        std::fs::write(folder("dictionary"), &dictionary).unwrap();
+    }
+    let is_same = CHECKS.iter().all(|(check, _)| made.get(check) == Some(&files(&folder("seeds").join(check))))
+        && std::fs::read_to_string(folder("dictionary")).unwrap_or_default() == dictionary;
+    assert!(is_same, "fuzz/seeds is out of date; UPDATE_SEEDS=1 cargo test --test reading fuzzing makes it anew");
+}
+
+/// The words as libFuzzer reads them.
+fn dictionary() -> String {
+    let mut text =
+        "# Made from the tables of codes; `UPDATE_SEEDS=1 cargo test --test reading fuzzing` makes it anew.\n"
+            .to_owned();
+    for word in seeds::words() {
+        text.push('"');
+        for byte in word {
+            match byte {
+                b'"' | b'\\' => write!(text, "\\{}", char::from(byte)).unwrap(),
+                b' '..=b'~' => text.push(byte.into()),
+                _ => write!(text, "\\x{byte:02x}").unwrap(),
+            }
+        }
+        text.push_str("\"\n");
+    }
+    text
+}
+
+/// One change to an input.
+#[derive(Clone, Debug)]
+enum Change {
+    Insert(Index, Vec<u8>),
+    Remove(Index, Index),
+    Repeat(Index, Index, usize),
+    Replace(Index, u8),
+    Cut(Index),
+}
+
+impl Change {
+    fn make(&self, input: &mut Vec<u8>) {
+        let span = |from: &Index, to: &Index| {
+            let (from, to) = (from.index(input.len() + 1), to.index(input.len() + 1));
+            from.min(to)..from.max(to)
+        };
+        match self {
+            Self::Insert(at, bytes) => {
+                let at = at.index(input.len() + 1);
+                input.splice(at..at, bytes.iter().copied());
+            }
+            Self::Remove(from, to) => drop(input.drain(span(from, to))),
+            Self::Repeat(from, to, times) => {
+                let span = span(from, to);
+                let copies = input[span.clone()].repeat(*times);
+                input.splice(span.end..span.end, copies);
+            }
+            Self::Replace(at, byte) => {
+                if !input.is_empty() {
+                    let at = at.index(input.len());
+                    input[at] = *byte;
+                }
+            }
+            Self::Cut(at) => input.truncate(at.index(input.len() + 1)),
+        }
+    }
+}
+
+/// An input of a check: arbitrary bytes, or one that is kept with a few changes.
+fn input(check: &'static str) -> impl Strategy<Value = Vec<u8>> {
+    let kept: Vec<_> = seeds::seeds().into_iter().filter(|seed| seed.check == check).map(|seed| seed.input).collect();
+    let change = prop_oneof![
+        6 => (any::<Index>(), select(seeds::words())).prop_map(|(at, word)| Change::Insert(at, word)),
+        2 => (any::<Index>(), vec(any::<u8>(), 1..12)).prop_map(|(at, bytes)| Change::Insert(at, bytes)),
+        2 => any::<(Index, Index)>().prop_map(|(from, to)| Change::Remove(from, to)),
+        1 => (any::<Index>(), any::<Index>(), 1_usize..20).prop_map(|(from, to, times)| Change::Repeat(from, to, times)),
+        3 => any::<(Index, u8)>().prop_map(|(at, byte)| Change::Replace(at, byte)),
+        1 => any::<Index>().prop_map(Change::Cut),
+    ];
+    let changed = (select(kept), vec(change, 0..8)).prop_map(|(mut input, changes)| {
+        for change in changes {
+            change.make(&mut input);
+        }
+        // A repetition of a repetition is longer than anything that is of interest.
+        input.truncate(20_000);
+        input
+    });
+    prop_oneof![9 => changed, 1 => vec(any::<u8>(), 0..200)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_a_service_answers_as_an_error_is_read_without_loss(input in input("bodies")) {
+        checks::bodies(&input);
+    }
+
+    #[test]
+    fn every_form_of_a_wait_is_read_and_none_is_unbounded(input in input("hints")) {
+        checks::hints(&input);
+    }
+
+    #[test]
+    fn no_base_url_shows_the_key_and_no_path_leaves_it(input in input("addresses")) {
+        checks::addresses(&input);
+    }
+
+    #[test]
+    fn a_decision_keeps_its_bounds_for_every_policy(input in input("decisions")) {
+        checks::decisions(&input);
+    }
+
+    #[test]
+    fn a_list_of_arbitrary_pages_ends(input in input("pages")) {
+        checks::pages(&input);
+    }
+}

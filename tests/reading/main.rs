@@ -1,0 +1,12 @@
+//! From requests to bytes, and from bytes to errors, retry hints and decisions.
+
+mod catalogue;
+mod deciding;
+mod fuzzing;
+mod interop;
+mod reading;
+mod requests;
+mod retry_after;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,487 @@
+//! What a request looks like when it goes out, and what comes of the answer.
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use steadfast::{
+    Abaco, ApiError, BuildErrorKind, Client, FsmNavigator, Request, RetryBudget, RetryPolicy, Service, Stayforge,
+    SupportsDelete,
+};
+
+use crate::support::local_service::{Answer, LocalService, Vendor};
+use crate::support::scripted_transport;
+use crate::support::scripted_transport::{ScriptedTransport, Step};
+
+fn client<V: Vendor>(transport: &ScriptedTransport) -> Client<V> {
+    Client::builder(V::key()).transport(transport.clone()).build().unwrap()
+}
+
+fn succeeding() -> ScriptedTransport {
+    ScriptedTransport::new((0..50).map(|_| Step::answer(200, &[], "{}")))
+}
+
+async fn address(describe: impl FnOnce(Client<FsmNavigator>) -> Request) -> String {
+    let transport = succeeding();
+    describe(client(&transport)).send().await.unwrap();
+    transport.last().url.to_string()
+}
+
+#[tokio::test]
+async fn a_path_is_added_to_the_base_url() {
+    for (base, path, expected) in [
+        ("https://a.example", "/things", "https://a.example/things"),
+        ("https://a.example/", "/things", "https://a.example/things"),
+        ("https://a.example/api/v1", "/things/", "https://a.example/api/v1/things/"),
+        ("https://a.example/api/v1/", "/things", "https://a.example/api/v1/things"),
+        ("https://a.example/api", "/", "https://a.example/api/"),
+        ("http://127.0.0.1:8080/x", "/things", "http://127.0.0.1:8080/x/things"),
+        ("http://[::1]:1", "/a%2Fb", "http://[::1]:1/a%2Fb"),
+        ("http://localhost", "/å", "http://localhost/%C3%A5"),
+    ] {
+        let transport = succeeding();
+        let client =
+            Client::<Abaco>::builder(Abaco::key()).base_url(base).transport(transport.clone()).build().unwrap();
+        let answer = client.get(path).send().await.unwrap();
+        assert_eq!(transport.last().url.as_str(), expected);
+        assert_eq!(answer.status(), 200);
+    }
+    assert_eq!(address(|client| client.get("/customers")).await, "https://fsmnavigator.com/api/v1/customers");
+}
+
+#[tokio::test]
+async fn a_segment_cannot_change_the_path() {
+    for (id, expected) in [
+        ("a/b", "a%2Fb"),
+        ("../x", "..%2Fx"),
+        ("a?b=c#d", "a%3Fb=c%23d"),
+        ("%2e%2e", "%252e%252e"),
+        ("a b", "a%20b"),
+        ("\\\\evil", "%5C%5Cevil"),
+        ("é@:", "%C3%A9@:"),
+    ] {
+        let address = address(|client| client.get("/assets").segment(id).segment(7).segment("print")).await;
+        assert_eq!(address, format!("https://fsmnavigator.com/api/v1/assets/{expected}/7/print"));
+    }
+    for id in ["", ".", "..", "a\n", "\t", "a\0b"] {
+        let error = client::<Abaco>(&succeeding()).get("/assets").segment(id).send().await.unwrap_err();
+        assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Path), "{error}");
+    }
+    assert_eq!(address(|client| client.get("/").segment(1)).await, "https://fsmnavigator.com/api/v1/1");
+}
+
+#[tokio::test]
+async fn a_path_never_leaves_the_base_url() {
+    let bad = [
+        "",
+        "things",
+        "//evil.example",
+        "///evil.example",
+        "http://evil.example/",
+        "https:evil",
+        "/\\evil.example",
+        "\\\\evil",
+        "/..",
+        "/../x",
+        "/x/..",
+        "/x/../../y",
+        "/.",
+        "/%2e%2e/x",
+        "/.%2E",
+        "/%2E./x",
+        "/a\nb",
+        "/a\r\nb",
+        "/a\tb",
+        "/a\0b",
+        "/a b",
+        "/a#b",
+        "@evil.example/",
+        "?x=1",
+        " /x",
+        "/\u{a0}x",
+        "/x?a=b#c",
+        "/x?a\nb",
+    ];
+    for path in bad {
+        let transport = succeeding();
+        let error = client::<FsmNavigator>(&transport).get(path).send().await.unwrap_err();
+        assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Path), "{path:?}: {error}");
+        assert_eq!(transport.count(), 0);
+    }
+    for odd in ["/x//y", "/@evil.example", "/x:80", "/...", "/..x", "/;x", "/%", "/%zz", "/a'\"<>`{}|^"] {
+        let address = address(|client| client.get(odd)).await;
+        assert!(address.starts_with("https://fsmnavigator.com/api/v1/"), "{odd:?}: {address}");
+    }
+}
+
+#[tokio::test]
+async fn the_query_is_encoded_and_added_up() {
+    #[derive(Serialize)]
+    struct Filter {
+        name: &'static str,
+        page: u32,
+        until: Option<u32>,
+    }
+    let filter = Filter { name: "a&b=c d", page: 2, until: None };
+    assert_eq!(
+        address(|client| client.post("/assets?id=7").query(&[("sub", "meter_reading")]).query(&filter)).await,
+        "https://fsmnavigator.com/api/v1/assets?id=7&sub=meter_reading&name=a%26b%3Dc+d&page=2"
+    );
+    let empty: [(&str, u8); 0] = [];
+    assert_eq!(address(|client| client.get("/a").query(&empty)).await, "https://fsmnavigator.com/api/v1/a");
+
+    for refused in
+        [json!({"a": {"b": 1}}), json!([["a", [1]]]), json!([["a"]]), json!([[null, 1]]), json!("a=1"), json!(7)]
+    {
+        let transport = succeeding();
+        let error = client::<Abaco>(&transport).get("/a").query(&refused).send().await.unwrap_err();
+        assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Query), "{error}");
+        assert_eq!(transport.count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_query_keeps_its_order_and_every_plain_value_as_it_is_written() {
+    #[derive(Serialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Sort {
+        Newest,
+    }
+    #[derive(Serialize)]
+    struct Everything {
+        zone: char,
+        ratio: f32,
+        exact: f64,
+        big: u128,
+        negative: i64,
+        open: bool,
+        sort: Sort,
+        blank: &'static str,
+        quoted: &'static str,
+        nothing: (),
+        some: Option<u8>,
+    }
+    let everything = Everything {
+        zone: 'ñ',
+        ratio: 0.1,
+        exact: 0.25,
+        big: u128::MAX,
+        negative: -7,
+        open: true,
+        sort: Sort::Newest,
+        blank: "",
+        quoted: "\"\\\n",
+        nothing: (),
+        some: Some(1),
+    };
+    let expected = format!(
+        "?zone=%C3%B1&ratio=0.1&exact=0.25&big={}&negative=-7&open=true&sort=newest&blank=&quoted=%22%5C%0A&some=1",
+        u128::MAX
+    );
+    let address = address(|client| client.get("/a").query(&everything).query(&()).query(&[(1, "b"), (1, "a")])).await;
+    assert_eq!(address, format!("https://fsmnavigator.com/api/v1/a{expected}&1=b&1=a"));
+}
+
+#[tokio::test]
+async fn each_service_gets_its_key_in_its_header_marked_sensitive() {
+    async fn header<V: Vendor>(name: &str) -> String {
+        let transport = succeeding();
+        client::<V>(&transport).get("/things").send().await.unwrap();
+        let request = transport.last();
+        assert!(request.headers[name].is_sensitive());
+        assert!(!format!("{request:?}").contains("not-a-real"));
+        request.headers[name].to_str().unwrap().to_owned()
+    }
+    assert_eq!(header::<Abaco>("authorization").await, "Bearer abk_local:not-a-real-secret");
+    assert_eq!(header::<FsmNavigator>("x-api-key").await, "fsm_test_not-a-real-key");
+    assert_eq!(header::<Stayforge>("x-api-key").await, "sk_org_not-a-real.key");
+}
+
+#[tokio::test]
+async fn bodies_go_out_as_json_or_as_they_are() {
+    let transport = succeeding();
+    let client = client::<Abaco>(&transport);
+    client.post("/documents").json(&json!({"total": 1.5})).send().await.unwrap();
+    assert_eq!(transport.last().body, r#"{"total":1.5}"#);
+    assert_eq!(transport.last().headers["content-type"], "application/json");
+
+    client.put("/documents").header("content-type", "text/csv").body("a,b\n").send().await.unwrap();
+    assert_eq!(transport.last().body, "a,b\n");
+    assert_eq!(transport.last().headers["content-type"], "text/csv");
+    assert_eq!(transport.last().method, Method::PUT);
+
+    client.patch("/documents").send().await.unwrap();
+    assert_eq!((transport.last().method, transport.last().body.len()), (Method::PATCH, 0));
+
+    let unwritable = std::collections::HashMap::from([(vec![1], 1)]);
+    let error = client.post("/documents").json(&unwritable).send().await.unwrap_err();
+    assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Body), "{error}");
+}
+
+#[tokio::test]
+async fn services_that_take_delete_have_it() {
+    async fn check<V: Vendor + SupportsDelete>() {
+        let transport = succeeding();
+        client::<V>(&transport).delete("/things").segment(7).send().await.unwrap();
+        assert_eq!(transport.last().method, Method::DELETE);
+    }
+    check::<FsmNavigator>().await;
+    check::<Stayforge>().await;
+}
+
+#[tokio::test]
+async fn headers_that_the_client_answers_for_are_refused() {
+    let transport = succeeding();
+    let client = client::<Stayforge>(&transport);
+    for name in [
+        "Cookie",
+        "connection",
+        "upgrade",
+        "transfer-encoding",
+        "origin",
+        "REFERER",
+        "host",
+        "x-api-key",
+        "authorization",
+        "content-length",
+        "a b",
+        "",
+        "é",
+    ] {
+        let error = client.get("/v1/x").header(name, "canary-value").send().await.unwrap_err();
+        assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Header), "{name}: {error}");
+        assert!(!format!("{error} {error:?}").contains("canary-value"));
+        let error = Client::<Stayforge>::builder(Stayforge::key()).header(name, "canary-value").build().unwrap_err();
+        assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Header), "{name}: {error}");
+    }
+    let error = client.get("/v1/x").header("x-tenant", "a\r\nhost: evil").send().await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("evil"));
+    assert_eq!(transport.count(), 0);
+
+    client.get("/v1/x").header("x-tenant", "seven").send().await.unwrap();
+    assert_eq!(transport.last().headers["x-tenant"], "seven");
+    for absent in ["cookie", "origin", "referer"] {
+        assert!(!transport.last().headers.contains_key(absent));
+    }
+}
+
+#[tokio::test]
+async fn the_clients_own_headers_are_sent_once() {
+    let transport = succeeding();
+    let ours = Client::<Abaco>::builder(Abaco::key()).transport(transport.clone()).build().unwrap();
+    ours.get("/x").send().await.unwrap();
+    let agent = concat!("steadfast/", env!("CARGO_PKG_VERSION"));
+    assert_eq!(transport.last().headers["user-agent"], agent);
+    assert!(transport.last().headers["accept"].to_str().unwrap().starts_with("application/json"));
+
+    let builder = Client::<Abaco>::builder(Abaco::key()).header("user-agent", "mine/1").header("accept", "text/csv");
+    let mine = builder.transport(transport.clone()).build().unwrap();
+    mine.get("/x").send().await.unwrap();
+    for (name, value) in [("user-agent", "mine/1"), ("accept", "text/csv")] {
+        let sent: Vec<_> = transport.last().headers.get_all(name).into_iter().cloned().collect();
+        assert_eq!(sent, [value]);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_too_long_is_not_called_a_connection_fault() {
+    let service = LocalService::<Abaco>::start().await;
+    let request = service.builder().build().unwrap().get("/x").query(&[("q", "x".repeat(70_000))]);
+    let error = request.send().await.unwrap_err();
+    assert!(matches!(error, ApiError::Build(_)), "{error}");
+}
+
+#[tokio::test]
+async fn json_successes_are_decoded_and_others_kept_as_bytes() {
+    #[derive(Deserialize, Debug, PartialEq)]
+    struct Page {
+        total: u32,
+    }
+    let service = LocalService::<Abaco>::start().await;
+    let pdf = b"%PDF-1.7\n\xff\xfe".to_vec();
+    service.script("GET", "/documents", [Answer::json(&json!({"total": 3}))]).await;
+    service.script("POST", "/journal-entries/7/print", [Answer::raw(200, pdf.clone(), "application/pdf")]).await;
+    service.script("PUT", "/nothing", [Answer::status(204), Answer::status(204), Answer::status(200)]).await;
+    let client = service.builder().build().unwrap();
+
+    assert_eq!(client.get("/documents").fetch::<Page>().await.unwrap(), Page { total: 3 });
+    let answer = client.post("/journal-entries").segment(7).segment("print").send().await.unwrap();
+    assert_eq!(answer.body(), &pdf);
+    assert_eq!(answer.headers()["content-type"], "application/pdf");
+    assert!(matches!(answer.text().unwrap_err(), ApiError::Decode(_)));
+
+    client.put("/nothing").fetch::<()>().await.unwrap();
+    assert_eq!(client.put("/nothing").fetch::<Option<Page>>().await.unwrap(), None);
+    let error = client.put("/nothing").fetch::<Page>().await.unwrap_err();
+    assert!(error.to_string().contains("it is empty"), "{error}");
+}
+
+#[tokio::test]
+async fn a_success_that_is_not_what_was_asked_for_says_where() {
+    #[derive(Deserialize, Debug)]
+    #[allow(dead_code)]
+    struct Page {
+        documents: Vec<Document>,
+    }
+    #[derive(Deserialize, Debug)]
+    #[allow(dead_code)]
+    struct Document {
+        total: f64,
+    }
+    let body = r#"{"documents": [{"total": 1}, {"total": "12,50"}]}"#;
+    let transport = ScriptedTransport::new([
+        Step::answer(200, &[], body),
+        Step::answer(200, &[], "<html>maintenance</html>"),
+        Step::answer(200, &[], r#"{"documents": []} {"#),
+        Step::answer(201, &[("x-request-id", "req-1")], "\u{feff}{\"id\": 4711}"),
+        Step::answer(204, &[], " \r\n"),
+    ]);
+    let client = client::<Abaco>(&transport);
+
+    let error = client.post("/documents").fetch::<Page>().await.unwrap_err();
+    let ApiError::Decode(decode) = &error else { panic!("{error}") };
+    assert_eq!(decode.json_path(), "documents[1].total");
+    assert!(decode.expected().ends_with("Page") && decode.snippet().contains("12,50"), "{error}");
+    assert_eq!(error.status().map(|status| status.as_u16()), Some(200));
+    assert_eq!(error.attempts().len(), 1);
+    assert!(std::error::Error::source(&error).is_some());
+    assert_eq!(transport.count(), 1, "it took effect and is not sent again");
+
+    let error = client.get("/documents").fetch::<Page>().await.unwrap_err();
+    assert!(error.to_string().contains("maintenance"), "{error}");
+    let error = client.get("/documents").fetch::<Page>().await.unwrap_err();
+    assert!(error.to_string().contains("more than one JSON value"), "{error}");
+
+    let error = client.post("/documents").fetch::<Page>().await.unwrap_err();
+    let ApiError::Decode(decode) = &error else { panic!("{error}") };
+    assert_eq!((error.request_id(), decode.snippet()), (Some("req-1"), r#"{"id": 4711}"#));
+    assert!(String::from_utf8_lossy(decode.body()).contains("4711"), "what was made can be found");
+    assert!(error.to_string().contains("the request took effect"), "{error}");
+    client.get("/documents").fetch::<()>().await.expect("white space is no content");
+}
+
+#[tokio::test]
+async fn a_body_beyond_max_body_is_an_error_and_not_read() {
+    let service = LocalService::<Abaco>::start().await;
+    let answers = [Answer::raw(200, "x".repeat(1001), "text/plain"), Answer::raw(200, "x".repeat(1000), "text/plain")];
+    service.script("GET", "/export", answers).await;
+    let client = service.builder().max_body(1000).build().unwrap();
+    let error = client.get("/export").send().await.unwrap_err();
+    assert!(matches!(error, ApiError::Decode(_)), "{error}");
+    assert!(error.to_string().contains("max_body"), "{error}");
+    assert_eq!(client.get("/export").send().await.unwrap().body().len(), 1000);
+
+    // Without Content-Length the reading stops at the limit.
+    let endless = steadfast::transport::Body::from_poll(|_| std::task::Poll::Ready(Some(Ok("x".repeat(999).into()))));
+    let endless = Step::Answer(scripted_transport::response(200, &[], endless));
+    let error = self::client::<Abaco>(&ScriptedTransport::new([endless])).get("/export").send().await.unwrap_err();
+    assert!(matches!(error, ApiError::Decode(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_body_that_announces_itself_as_too_long_is_not_read() {
+    let unread = || steadfast::transport::Body::from_poll(|_| panic!("the body was read"));
+    let headers = [("content-length", "99999999"), ("x-request-id", "req-7")];
+    let transport = ScriptedTransport::new([
+        Step::Answer(scripted_transport::response(200, &headers, unread())),
+        Step::answer(204, &headers, ""),
+    ]);
+    let error = client::<Abaco>(&transport).get("/export").send().await.unwrap_err();
+    assert!(matches!(error, ApiError::Decode(_)), "{error}");
+    assert_eq!(error.request_id(), Some("req-7"));
+    client::<Abaco>(&transport).get("/export").send().await.expect("a 204 has no body, whatever it announces");
+}
+
+#[tokio::test]
+async fn an_endless_error_body_is_cut() {
+    let endless = steadfast::transport::Body::from_poll(|_| std::task::Poll::Ready(Some(Ok("x".repeat(999).into()))));
+    let endless = Step::Answer(scripted_transport::response(404, &[], endless));
+    let error = client::<Abaco>(&ScriptedTransport::new([endless])).get("/export").send().await.unwrap_err();
+    assert_eq!(error.rejection().unwrap().body.len(), steadfast::MAX_ERROR_BODY);
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let service = LocalService::<Abaco>::start().await;
+    let moved = Answer::status(302).header("location", "/elsewhere");
+    service.script("GET", "/documents", [moved]).await;
+    let error = service.builder().build().unwrap().get("/documents").send().await.unwrap_err();
+    assert!(matches!(error, ApiError::Unrecognized(_)), "{error}");
+    assert_eq!(service.received().await.len(), 1);
+}
+
+#[test]
+fn base_urls_that_would_show_the_key_are_refused() {
+    let build = |url: &str| Client::<Abaco>::builder(Abaco::key()).base_url(url).transport(succeeding()).build();
+    for url in [
+        "http://api.abaco.hn",
+        "http://192.168.0.1",
+        "http://localhost.evil.example",
+        "http://evil.localhost",
+        "ftp://a.example",
+        "",
+        "api.abaco.hn",
+        "https://",
+        "https://user:hunter22@a.example",
+        "https://hunter22@a.example",
+        "https://a.example?hunter22=1",
+        "https://a.example/#hunter22",
+        "file:///etc/passwd",
+        "data:text/plain,x",
+    ] {
+        let error = build(url).unwrap_err();
+        assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::BaseUrl), "{url}: {error}");
+        assert!(!format!("{error} {error:?}").contains("hunter22"), "{url}");
+    }
+    for url in
+        ["https://a.example", "http://127.0.0.1:1", "http://127.9.9.9", "http://[::1]", "http://localhost:8080/api"]
+    {
+        build(url).unwrap();
+    }
+    let allowed = Client::<Abaco>::builder(Abaco::key()).base_url("http://a.example").danger_allow_http();
+    allowed.transport(succeeding()).build().unwrap();
+}
+
+#[test]
+fn a_base_url_that_no_request_could_be_sent_to_is_refused() {
+    let builder = Client::<Abaco>::builder(Abaco::key()).base_url("https://a\"b.example");
+    let error = builder.transport(succeeding()).build().unwrap_err();
+    assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::BaseUrl), "{error}");
+}
+
+#[test]
+fn limits_that_no_call_could_keep_are_refused() {
+    use std::time::Duration;
+    let builder = || Client::<Abaco>::builder(Abaco::key()).transport(succeeding());
+    for builder in [
+        builder().deadline(Duration::ZERO),
+        builder().attempt_timeout(Duration::ZERO),
+        builder().connect_timeout(Duration::ZERO),
+        builder().attempt_timeout(Duration::from_secs(20)).deadline(Duration::from_secs(10)),
+        builder().connect_timeout(Duration::from_secs(20)).attempt_timeout(Duration::from_secs(10)),
+        builder().connect_timeout(Duration::from_secs(20)).deadline(Duration::from_secs(10)),
+        builder().max_in_flight(0),
+        builder().retry(RetryPolicy::new().with_initial_delay(Duration::from_secs(30))),
+        builder().retry(RetryPolicy::new().with_max_wait(Duration::ZERO)),
+        builder().retry_budget(RetryBudget::new().with_capacity(10)),
+    ] {
+        let error = builder.build().unwrap_err();
+        assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Configuration), "{error}");
+    }
+    for builder in [
+        builder().deadline(Duration::from_secs(5)),
+        builder().attempt_timeout(Duration::MAX).deadline(Duration::from_secs(5)),
+        builder().attempt_timeout(Duration::from_secs(1000)),
+        builder().retry(RetryPolicy::disabled().with_max_wait(Duration::ZERO)),
+        builder().retry_budget(RetryBudget::unlimited()),
+    ] {
+        builder.build().unwrap();
+    }
+}
+
+#[test]
+fn the_documented_base_urls_are_the_defaults() {
+    assert_eq!(Abaco::BASE_URL, "https://api.abaco.hn");
+    assert_eq!(FsmNavigator::BASE_URL, "https://fsmnavigator.com/api/v1");
+    assert_eq!(Stayforge::BASE_URL, "https://api.stayforge.net");
+    assert_eq!((Abaco::ENV, FsmNavigator::ENV, Stayforge::ENV), ("ABACO", "FSM_NAVIGATOR", "STAYFORGE"));
+}

@@ -1,0 +1,13 @@
+//! Whole calls: retries, the retry quota, cancellation, load, events and spans.
+
+mod budget;
+mod cancellation;
+mod invariants;
+mod load;
+mod observation;
+mod retries;
+mod sending_twice;
+mod spans;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,139 @@
+//! The tracing spans of attempts.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use steadfast::transport::{Body, HttpRequest, SendFuture};
+use steadfast::{Abaco, Client, Effect, Fault, Transport, abaco};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+
+use crate::support::child;
+use crate::support::scripted_transport::{ScriptedTransport, Step};
+
+/// The fields of each span, as text.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<BTreeMap<u64, BTreeMap<String, String>>>>);
+
+struct Fields<'a>(&'a mut BTreeMap<String, String>);
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name().to_owned(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.to_owned());
+    }
+}
+
+impl<S: tracing::Subscriber> Layer<S> for Spans {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+        let mut spans = self.0.lock().unwrap();
+        let fields = spans.entry(id.into_u64()).or_default();
+        fields.insert("name".to_owned(), attributes.metadata().name().to_owned());
+        attributes.record(&mut Fields(fields));
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        values.record(&mut Fields(self.0.lock().unwrap().entry(id.into_u64()).or_default()));
+    }
+}
+
+#[test]
+fn each_attempt_has_a_span_with_the_names_of_opentelemetry() {
+    if !child::is_alone(&child::test_name!()) {
+        return;
+    }
+    let spans = Spans::default();
+    let subscriber = tracing_subscriber::registry().with(spans.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let limited = r#"{"message": "m", "code": "RATE_LIMIT_EXCEEDED"}"#;
+            let transport = ScriptedTransport::new([
+                Step::answer(429, &[("retry-after", "10")], limited),
+                Step::answer(503, &[], ""),
+                Step::Break(Fault::Reset, Effect::Possible),
+            ]);
+            let key = abaco::ApiKey::new("abk_test", "canary-0123456789").unwrap();
+            let client = Client::<Abaco>::builder(key).transport(transport).build().unwrap();
+            let request = client.get("/documents").query(&[("q", "canary-query")]).header("x-extra", "canary-header");
+            request.send().await.unwrap_err();
+        });
+    });
+    let spans = spans.0.lock().unwrap();
+    let spans: Vec<_> = spans.values().filter(|fields| fields["name"] == "http.client.request").collect();
+    assert_eq!(spans.len(), 3);
+    for fields in &spans {
+        assert_eq!(fields["http.request.method"], "GET");
+        assert_eq!(fields["server.address"], "api.abaco.hn");
+        assert_eq!(fields["server.port"], "443");
+        assert_eq!(fields["otel.kind"], "client");
+        assert!(!format!("{fields:?}").contains("canary"), "{fields:?}");
+    }
+    let field = |number: usize, name: &str| spans[number].get(name).map(String::as_str);
+    assert_eq!(field(0, "http.request.resend_count"), None, "absent on the first");
+    assert_eq!(field(1, "http.request.resend_count"), Some("1"));
+    assert_eq!(field(2, "http.request.resend_count"), Some("2"));
+    assert_eq!(field(0, "http.response.status_code"), Some("429"));
+    assert_eq!(field(0, "error.type"), Some("429"));
+    assert_eq!(field(2, "http.response.status_code"), None);
+    assert_eq!(field(2, "error.type"), Some("reset"));
+}
+
+/// Notes in which span each step of an exchange happens.
+#[derive(Clone, Default)]
+struct Noting(Arc<Mutex<Vec<Option<&'static str>>>>);
+
+impl Noting {
+    fn note(&self) {
+        self.0.lock().unwrap().push(tracing::Span::current().metadata().map(tracing::Metadata::name));
+    }
+}
+
+impl Transport for Noting {
+    fn send(&self, _: HttpRequest) -> SendFuture<'_> {
+        self.note();
+        Box::pin(async move {
+            self.note();
+            tokio::task::yield_now().await;
+            self.note();
+            let (noting, mut pieces) = (self.clone(), vec![bytes::Bytes::from_static(b"{}")]);
+            let body = Body::from_poll(move |_| {
+                noting.note();
+                Poll::Ready(pieces.pop().map(Ok))
+            });
+            Ok(http::Response::new(body))
+        })
+    }
+}
+
+#[test]
+fn what_happens_in_an_exchange_is_in_its_span_and_what_happens_beside_it_is_not() {
+    if !child::is_alone(&child::test_name!()) {
+        return;
+    }
+    tracing::subscriber::with_default(tracing_subscriber::registry(), || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (within, beside) = (Noting::default(), Noting::default());
+            let key = abaco::ApiKey::new("abk_test", "canary-0123456789").unwrap();
+            let client = Client::<Abaco>::builder(key).transport(within.clone()).build().unwrap();
+            let other = async {
+                for _ in 0..3 {
+                    beside.note();
+                    tokio::task::yield_now().await;
+                }
+            };
+            let (answer, ()) = tokio::join!(client.get("/documents").send(), other);
+            answer.unwrap();
+            assert_eq!(*within.0.lock().unwrap(), [Some("http.client.request"); 5]);
+            assert_eq!(*beside.0.lock().unwrap(), [None; 3]);
+        });
+    });
+}

@@ -1,0 +1,172 @@
+//! Over raw sockets: a key that the service sends back, written in any way and put anywhere, is struck out.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use steadfast::{
+    Abaco, ApiError, Client, FsmNavigator, RetryPolicy, Service, Stayforge, abaco, fsm_navigator, stayforge,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::raw_server::RawServer;
+use crate::support::shown::shown;
+
+/// With the characters that JSON, URLs and Base64 each write in their own way.
+const KEY: &str = "cAnary/key+01\"23\\45?67>>~-_secret";
+
+fn base64(bytes: &[u8], last_two: [u8; 2]) -> String {
+    let alphabet: Vec<u8> = (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(last_two).collect();
+    let sextets = |group: &[u8]| {
+        let bits = (0..3).fold(0_usize, |bits, at| bits << 8 | group.get(at).map_or(0, |byte| usize::from(*byte)));
+        (0..=group.len()).map(move |at| bits >> (18 - 6 * at) & 63).collect::<Vec<_>>()
+    };
+    let text: String = bytes.chunks(3).flat_map(sextets).map(|sextet| char::from(alphabet[sextet])).collect();
+    if last_two == *b"+/" { format!("{text}{}", "=".repeat((4 - text.len() % 4) % 4)) } else { text }
+}
+
+/// Each byte in this notation.
+fn each_byte(write: impl Fn(&mut String, u8)) -> String {
+    KEY.bytes().fold(String::new(), |mut text, byte| {
+        write(&mut text, byte);
+        text
+    })
+}
+
+/// The key in every notation in which services and proxies send things back.
+fn notations() -> Vec<(&'static str, String)> {
+    let json = serde_json::to_string(KEY).unwrap().trim_matches('"').to_owned();
+    let percent = |text: &mut String, byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => text.push(char::from(byte)),
+        _ => write!(text, "%{byte:02X}").unwrap(),
+    };
+    let mut notations = vec![
+        ("plain", KEY.to_owned()),
+        ("JSON", json.clone()),
+        ("JSON with slashes escaped", json.replace('/', "\\/")),
+        ("JSON twice", json.replace('\\', "\\\\").replace('"', "\\\"")),
+        ("\\u00xx", each_byte(|text, byte| write!(text, "\\u{byte:04x}").unwrap())),
+        ("\\u00XX", each_byte(|text, byte| write!(text, "\\u{byte:04X}").unwrap())),
+        ("\\\\u00xx", each_byte(|text, byte| write!(text, "\\\\u{byte:04x}").unwrap())),
+        ("percent where needed", each_byte(percent)),
+        ("percent everywhere", each_byte(|text, byte| write!(text, "%{byte:02x}").unwrap())),
+    ];
+    for (prefix, suffix) in [("", ""), ("a", "bc"), ("ab", ""), ("Bearer abk_x:", "\n"), ("é", ":more")] {
+        let whole = format!("{prefix}{KEY}{suffix}");
+        notations.push(("Base64", base64(whole.as_bytes(), *b"+/")));
+        notations.push(("Base64 for URLs", base64(whole.as_bytes(), *b"-_")));
+        notations.push(("Base64 in a URL", base64(whole.as_bytes(), *b"+/").replace('+', "%2B").replace('/', "%2f")));
+        notations.push(("Base64 in JSON", base64(whole.as_bytes(), *b"+/").replace('/', "\\/")));
+    }
+    notations
+}
+
+/// What would tell of the key, whatever stands around it.
+fn core(notation: &str) -> &str {
+    let (length, ends) = (notation.len(), notation.len() / 4);
+    &notation[ends..length - ends]
+}
+
+fn assert_struck_out(notation: &(&str, String), error: &ApiError) {
+    let body = match error {
+        ApiError::Transport(error) => error.body(),
+        ApiError::Timeout(error) => error.body(),
+        ApiError::Decode(error) => Some(error.body()),
+        other => Some(&other.rejection().unwrap().body),
+    };
+    let body = String::from_utf8_lossy(body.expect("a body"));
+    let (code, id) = (error.code().unwrap_or_default(), error.request_id().unwrap_or_default());
+    let shown = format!("{} {body} {code} {id}", shown(error));
+    // In `Debug`, quotes and backslashes are escaped once more.
+    let debug = format!("{:?}", core(&notation.1));
+    for secret in [core(&notation.1), debug.trim_matches('"'), core(KEY), "cAnary", "_secret"] {
+        assert!(!shown.contains(secret), "{}: {secret} in {shown}", notation.0);
+    }
+    assert!(body.contains("[redacted]"), "{}: {body}", notation.0);
+}
+
+fn client<S: Service>(key: &S::Key, server: &RawServer) -> Client<S> {
+    let builder = Client::<S>::builder(key.clone()).base_url(server.url()).retry(RetryPolicy::disabled());
+    builder.attempt_timeout(Duration::from_secs(5)).build().unwrap()
+}
+
+/// The head and the body of answers that send a key back, which stands for `KEY`.
+const PLACES: [(&str, &str); 7] = [
+    ("400 X", r#"{"message": "ключ KEY ключ", "code": "KEY", "error": "KEY"}"#),
+    ("422 X", r#"{"errors": {"KEY": ["KEY"]}, "details": [[["KEY"]]], "request_id": "KEY"}"#),
+    ("404 X\r\nx-request-id: KEY\r\nretry-after: KEY", "<p>ключKEYключ</p>"),
+    ("302 X\r\nlocation: /?KEY", "\u{1f511}KEY\u{1f511}"),
+    ("200 X\r\nrequest-id: KEY", r#"{"id": "KEY"}"#),
+    ("200 X\r\nx-correlation-id: KEY", r#"["ключ KEY"#),
+    ("200 X\r\nx-request-id: KEY\r\ncontent-length: 9999", r#"["KEY"]"#),
+];
+
+/// The same body in chunks of seven bytes, which cut the key into pieces.
+fn chunked(body: &str) -> Vec<u8> {
+    let mut coded = b"HTTP/1.1 400 X\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+    for chunk in body.as_bytes().chunks(7) {
+        coded.extend_from_slice(&[format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+    }
+    coded.extend_from_slice(b"0\r\n\r\n");
+    coded
+}
+
+/// Every notation in every place, from one server.
+async fn echo_is_struck_out<S: Service>(key: S::Key) {
+    let notations = notations();
+    let mut answers = Vec::new();
+    for (_, text) in &notations {
+        for (head, body) in PLACES {
+            let answer = format!("HTTP/1.1 {head}\r\nconnection: close\r\n\r\n{body}");
+            answers.push(answer.replace("KEY", text).into_bytes());
+        }
+        answers.push(chunked(&format!(r#"{{"code": "ключ {text} ключ"}}"#)));
+    }
+    let count = answers.len();
+    let server = RawServer::serving(move |number| answers[number].clone()).await;
+    let client = client::<S>(&key, &server);
+    for notation in &notations {
+        for _ in 0..=PLACES.len() {
+            let error = client.post("/documents").fetch::<Vec<u32>>().await.unwrap_err();
+            assert_struck_out(notation, &error);
+        }
+    }
+    assert_eq!(server.requests(), count);
+}
+
+#[tokio::test]
+async fn a_key_that_is_sent_back_is_struck_out_in_every_notation_and_place() {
+    echo_is_struck_out::<Abaco>(abaco::ApiKey::new("abk_x", KEY).unwrap()).await;
+    echo_is_struck_out::<FsmNavigator>(fsm_navigator::ApiKey::new(KEY).unwrap()).await;
+    echo_is_struck_out::<Stayforge>(stayforge::ApiKey::new(KEY).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_key_in_a_body_that_stops_coming_is_struck_out_also_where_it_stops() {
+    for length in [4, 12, 20] {
+        let server = RawServer::start(move |mut stream| async move {
+            let head = format!("HTTP/1.1 200 OK\r\nx-request-id: {KEY}\r\n\r\n{KEY} {}", &KEY[..length]);
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let _ = stream.read_u8().await;
+        })
+        .await;
+        let key = stayforge::ApiKey::new(KEY).unwrap();
+        let builder = Client::<Stayforge>::builder(key).base_url(server.url()).retry(RetryPolicy::disabled());
+        let client = builder.attempt_timeout(Duration::from_millis(200)).build().unwrap();
+        let error = client.post("/v1/x").send().await.unwrap_err();
+        let ApiError::Timeout(timeout) = &error else { panic!("{error}") };
+        assert_eq!(timeout.body().unwrap(), "[redacted] [redacted]");
+        assert_struck_out(&("plain", KEY.to_owned()), &error);
+        assert_eq!(server.requests(), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_request_id_of_a_success_is_told_without_the_key() {
+    let head = format!("x-request-id: req-{KEY}\r\ncontent-length: 0\r\nconnection: close\r\n");
+    let server = RawServer::answering(format!("HTTP/1.1 200 OK\r\n{head}\r\n")).await;
+    let key = stayforge::ApiKey::new(KEY).unwrap();
+    let answer = client::<Stayforge>(&key, &server).get("/v1/x").send().await.unwrap();
+    assert_eq!(answer.request_id().as_deref(), Some("req-[redacted]"));
+    assert!(!format!("{answer:?} {answer:#?}").contains("cAnary"));
+    assert_eq!(server.requests(), 1);
+}

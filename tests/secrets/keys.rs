@@ -1,0 +1,199 @@
+//! Keys: what can never be one is refused, and none is ever shown.
+
+use http::StatusCode;
+use secrecy::SecretString;
+use steadfast::{
+    Abaco, ApiError, BuildErrorKind, Client, Credential, FsmNavigator, Stayforge, abaco, fsm_navigator, stayforge,
+};
+
+use crate::support::child;
+use crate::support::scripted_transport::{ScriptedTransport, Step};
+
+const CANARY: &str = "canary-0123456789-secret";
+
+fn refused<T: std::fmt::Debug>(result: Result<T, ApiError>) -> String {
+    let error = result.unwrap_err();
+    assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Key), "{error}");
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains("canary"), "{shown}");
+    error.to_string()
+}
+
+#[test]
+fn what_can_never_be_a_key_is_refused_without_showing_it() {
+    let cases = [
+        ("", "is empty"),
+        (" ", "whitespace at byte 0"),
+        ("canary-key\n", "whitespace at byte 10"),
+        ("canary key", "whitespace at byte 6"),
+        ("canary\u{a0}key", "whitespace at byte 6"),
+        ("canary\0key", "a control character at byte 6"),
+        ("canary\x7f", "a control character at byte 6"),
+        ("canary-kéy", "a character outside ASCII at byte 8"),
+    ];
+    for (key, problem) in cases {
+        for line in [
+            refused(fsm_navigator::ApiKey::new(key)),
+            refused(stayforge::ApiKey::new(key)),
+            refused(abaco::ApiKey::new("abk_x", key)),
+            refused(abaco::ApiKey::new(key, "canary")),
+        ] {
+            assert!(line.contains(problem), "{line}");
+        }
+    }
+}
+
+#[test]
+fn an_abaco_key_needs_its_colon() {
+    let parse = |text: &str| abaco::ApiKey::parse(SecretString::from(text));
+    assert!(refused(parse("canary-without-a-colon")).contains("no `:`"));
+    assert!(refused(parse(":canary")).contains("key id is empty"));
+    assert!(refused(parse("canary:")).contains("secret of the key is empty"));
+    assert!(refused(abaco::ApiKey::new("canary:x", "canary")).contains("holds a `:`"));
+    parse("abk_abc123:base64url_secret").unwrap();
+}
+
+#[test]
+fn a_key_is_not_refused_by_its_prefix() {
+    for key in ["sk_org_a.b", "sk_ten_a.b", "something-new", "x"] {
+        stayforge::ApiKey::new(key).unwrap();
+        fsm_navigator::ApiKey::new(key.to_owned()).unwrap();
+    }
+}
+
+#[test]
+fn a_key_does_not_show_in_debug() {
+    let abaco = abaco::ApiKey::new("abk_x", CANARY).unwrap();
+    let stayforge = stayforge::ApiKey::new(CANARY).unwrap();
+    let builder = Client::<Stayforge>::builder(stayforge.clone()).header("x-extra", "canary-header");
+    let shown = format!("{abaco:?} {stayforge:?} {builder:?}");
+    let client = builder.build();
+    let shown = format!("{shown} {client:?} {:?}", client.as_ref().map(|client| client.get("/v1/x")));
+    assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_key_that_the_service_sends_back_is_struck_out() {
+    let body = format!(r#"{{"code": "E-{CANARY}", "message": "ключ {CANARY} ключ", "details": {{"k": "{CANARY}"}}}}"#);
+    let echo = [("x-request-id", CANARY)];
+    let transport = ScriptedTransport::new([
+        Step::answer(400, &echo, &body),
+        Step::answer(401, &[], &format!("{CANARY}{CANARY}")),
+        Step::answer(200, &[], &body),
+        Step::answer(200, &[], CANARY),
+    ]);
+    let key = abaco::ApiKey::new("abk_x", CANARY).unwrap();
+    let client = Client::<Abaco>::builder(key).transport(transport).build().unwrap();
+
+    let error = client.get("/a").send().await.unwrap_err();
+    assert_eq!(error.rejection().unwrap().message.as_deref(), Some("ключ [redacted] ключ"));
+    let mut shown = format!("{error} {error:?} {:?}", error.rejection().unwrap().body);
+    let error = client.get("/a").send().await.unwrap_err();
+    assert_eq!(error.rejection().unwrap().body, "[redacted][redacted]");
+    assert_eq!(error.status(), Some(StatusCode::UNAUTHORIZED));
+    for _ in 0..2 {
+        let error = client.get("/a").fetch::<Vec<u8>>().await.unwrap_err();
+        shown = format!("{shown} {error} {error:?} {:?}", std::error::Error::source(&error));
+    }
+    assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_key_is_struck_out_however_it_is_written_and_wherever_the_body_is_cut() {
+    let key = r#"canary/01"23\45-secret"#;
+    let escaped = r#"canary\/01\"23\\45\u002dsecret"#;
+    let twice = r#"canary\\\/01\\\"23\\\\45\\u002dsecret"#;
+    let percent = "canary%2f01%2223%5C45-secret";
+    let cut = format!("{}{key}", "x".repeat(steadfast::MAX_ERROR_BODY - 9));
+    let transport = ScriptedTransport::new(
+        [
+            format!(r#"{{"code": "c", "message": "{escaped}", "details": {{"{escaped}": ["{escaped}"]}}}}"#),
+            format!(r#"{{"message": "{twice}"}}"#),
+            format!("ключ {percent} ключ {key}"),
+            cut,
+        ]
+        .map(|body| Step::answer(400, &[("retry-after", "canary%2f01%2223%5C45-secret")], &body)),
+    );
+    let key = stayforge::ApiKey::new(key).unwrap();
+    let client = Client::<Stayforge>::builder(key).transport(transport.clone()).build().unwrap();
+    for _ in 0..4 {
+        let error = client.get("/v1/x").send().await.unwrap_err();
+        let rejection = error.rejection().unwrap();
+        let shown = format!("{error} {error:?} {:?} {}", rejection, String::from_utf8_lossy(&rejection.body));
+        assert!(!shown.contains("canary"), "{}", &shown[..shown.len().min(900)]);
+        assert!(shown.contains("[redacted]"));
+    }
+    assert_eq!(transport.count(), 4);
+}
+
+#[tokio::test]
+async fn a_body_of_backslashes_takes_time_that_grows_with_its_length_and_not_with_its_square() {
+    // The best of three, since other tests may keep the machine busy.
+    async fn time(length: usize) -> std::time::Duration {
+        let body = "\\".repeat(length);
+        let mut best = std::time::Duration::MAX;
+        for _ in 0..3 {
+            let transport = ScriptedTransport::new([Step::answer(404, &[], &body)]);
+            let client = Client::<Stayforge>::builder(stayforge::ApiKey::new(CANARY).unwrap()).transport(transport);
+            let client = client.build().unwrap();
+            let began = std::time::Instant::now();
+            client.get("/v1/x").send().await.unwrap_err();
+            best = best.min(began.elapsed());
+        }
+        best
+    }
+    let (quarter, whole) = (time(steadfast::MAX_ERROR_BODY / 4).await, time(steadfast::MAX_ERROR_BODY).await);
+    println!("{quarter:?} for a quarter, {whole:?} for the whole");
+    assert!(whole < quarter * 9, "four times the length took from {quarter:?} to {whole:?}");
+}
+
+#[tokio::test]
+async fn a_response_shows_neither_headers_nor_body_in_debug() {
+    let transport = ScriptedTransport::new([Step::answer(200, &[("x-echo", CANARY)], CANARY)]);
+    let client = Client::<Stayforge>::builder(stayforge::ApiKey::new(CANARY).unwrap()).transport(transport);
+    let answer = client.build().unwrap().get("/v1/x").send().await.unwrap();
+    assert!(!format!("{answer:?}").contains("canary"));
+}
+
+/// The environment belongs to the whole process, so a child reads it.
+#[test]
+fn a_client_is_made_from_the_environment() {
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    if let Ok(case) = std::env::var("STEADFAST_ENV_CASE") {
+        let shown = match case.as_str() {
+            "abaco" => format!("{:?}", Client::<Abaco>::from_env().map_err(|error| error.to_string())),
+            "fsm" => format!("{:?}", Client::<FsmNavigator>::from_env().map_err(|error| error.to_string())),
+            _ => format!("{:?}", Client::<Stayforge>::from_env().map_err(|error| error.to_string())),
+        };
+        println!("child says {shown}");
+        return;
+    }
+    let local = "http://127.0.0.1:9/base";
+    let cases: [Case<'_>; 8] = [
+        ("abaco", &[], "ABACO_API_KEY is not set"),
+        ("abaco", &[("ABACO_API_KEY", "canary")], "ABACO_API_KEY: the API key has no `:`"),
+        ("abaco", &[("ABACO_API_KEY", "")], "is empty"),
+        ("abaco", &[("ABACO_API_KEY", "abk:canary"), ("ABACO_BASE_URL", local)], local),
+        ("fsm", &[("FSM_NAVIGATOR_API_KEY", "canary"), ("FSM_NAVIGATOR_BASE_URL", local)], local),
+        ("fsm", &[("ABACO_API_KEY", "canary")], "FSM_NAVIGATOR_API_KEY is not set"),
+        ("stayforge", &[("STAYFORGE_API_KEY", "canary\n")], "whitespace at byte 6"),
+        (
+            "stayforge",
+            &[("STAYFORGE_API_KEY", "canary"), ("STAYFORGE_BASE_URL", "http://x.example")],
+            "STAYFORGE_BASE_URL: ",
+        ),
+    ];
+    for (case, variables, expected) in cases {
+        let output = child::command(&child::test_name!())
+            .env("STEADFAST_ENV_CASE", case)
+            .env_remove("ABACO_API_KEY")
+            .env_remove("FSM_NAVIGATOR_API_KEY")
+            .env_remove("STAYFORGE_API_KEY")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(shown.contains("child says") && shown.contains(expected), "{case} {variables:?}: {shown}");
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+}
