@@ -1,12 +1,13 @@
-//! Stand-ins for a service, with which code that uses a client is tested: [`MockService`] in memory and [`MockServer`] on
-//! loopback. Behind the feature `testing`.
+//! Mocks of a service, for tests of code that uses a client: [`MockService`] in memory and [`MockServer`] on loopback.
+//! Available with the feature `testing`.
 //!
-//! Both follow one script: per method and path, or for all requests, the answers in their order. The errors among them
-//! are given by their code and sent as the service would send them: status, form and language.
+//! Both follow a [`Script`]: the responses for each method and path, or for all requests, in order. A documented error is
+//! given by its code, and sent with the status, the format and the language of the service. Responses can also be late,
+//! interrupted, missing or random, and a [`Throttle`] limits the rate of requests.
 //!
-//! # On virtual time
+//! # Virtual time
 //!
-//! With tokio's clock paused (tokio's feature `test-util`) waits take no time, and can be measured exactly:
+//! With tokio's clock paused (tokio's feature `test-util`), waits take no time and can be measured exactly:
 //!
 //! ```
 //! use std::time::Duration;
@@ -33,22 +34,23 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # Verified
+//! # Verification
 //!
-//! When the last handle to a stand-in is dropped, every answer must have been asked for and every request foreseen.
-//! Otherwise the test fails with a panic that shows script and requests side by side. [`Script::verify`] looks earlier.
+//! When the last handle to a mock is dropped, every response must have been used and every request expected. Otherwise the
+//! test fails with a panic that shows the script and the requests. [`Script::verify`] checks this earlier.
 //!
-//! # A service of your own
+//! # Other services
 //!
-//! The stand-ins serve any [`Service`](crate::Service). If its errors are not JSON with `message` and `code`, it says how
-//! they are written, with [`Script::write_errors`].
+//! The mocks work for every [`Service`](crate::Service). For a service whose errors are not JSON with `message` and `code`,
+//! [`Script::write_errors`] sets the format.
 
-mod answer;
 mod received;
 mod route;
 mod script;
+mod scripted_response;
 mod server;
 mod service;
+mod throttle;
 mod writer;
 
 pub use received::Received;
@@ -56,4 +58,5 @@ pub use route::Route;
 pub use script::Script;
 pub use server::MockServer;
 pub use service::MockService;
+pub use throttle::Throttle;
 pub use writer::{DocumentedErrors, ErrorWriter};

@@ -26,13 +26,9 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use service::{Behaviour, Service};
+use steadfast::testing::Throttle;
 use steadfast::{Client, Stayforge, stayforge};
 use tokio::task::JoinSet;
-
-#[path = "../../tests/support/limiter.rs"]
-mod limiter;
-
-use limiter::Limit;
 
 /// Many calls to one service.
 struct Case {
@@ -43,9 +39,9 @@ struct Case {
 }
 
 const WINDOW: Duration = Duration::from_secs(2);
-const FIXED: Behaviour = Behaviour::Limited(Limit::Fixed { requests: 50, window: WINDOW });
-const ROLLING: Behaviour = Behaviour::Limited(Limit::Rolling { requests: 50, window: WINDOW });
-const BUCKET: Behaviour = Behaviour::Limited(Limit::Bucket { per_second: 25.0, burst: 50.0 });
+const FIXED: Behaviour = Behaviour::Limited(Throttle::fixed_window(50, WINDOW));
+const ROLLING: Behaviour = Behaviour::Limited(Throttle::rolling_window(50, WINDOW));
+const BUCKET: Behaviour = Behaviour::Limited(Throttle::token_bucket(25.0, 50));
 
 const CASES: [Case; 7] = [
     Case { name: "fixed window of 50 in 2 s", behaviour: FIXED, calls: 200, at_a_time: 200 },

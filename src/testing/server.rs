@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use url::Url;
 
-use super::script::{Script, Shared};
+use super::script::{Mock, Script, Shared};
 use super::service::{built, key};
 use crate::catalog::Effect;
 use crate::client::{Client, ClientBuilder};
@@ -27,11 +27,11 @@ use crate::error::{ApiError, Fault, TransportError};
 use crate::service::Service;
 use crate::transport::{Body, HttpRequest};
 
-/// A stand-in for the service `S` as a real HTTP/1.1 server on loopback, for code that brings its own HTTP library or
-/// whose way over the network is what is tested.
+/// A mock of the service `S` as a real HTTP/1.1 server on loopback, for code with its own HTTP library and for tests of
+/// the network path.
 ///
-/// It serves until it is dropped; then its script is [verified](Script::verify). What it is to answer is said with the
-/// functions of [`Script`], to which it dereferences.
+/// The functions of [`Script`], to which the mock dereferences, set its responses. It serves until it is dropped; then
+/// its script is [verified](Script::verify).
 ///
 /// ```
 /// use serde_json::json;
@@ -56,29 +56,29 @@ pub struct MockServer<S: Service> {
 }
 
 impl<S: Service> MockServer<S> {
-    /// Begins to listen at a free port of 127.0.0.1.
+    /// Starts a mock on a free port of 127.0.0.1.
     ///
     /// # Panics
     ///
-    /// If no port can be had, or outside of a tokio runtime.
+    /// If no port is available, or outside of a tokio runtime.
     #[expect(clippy::panic, reason = "a test kit fails the test")]
     pub async fn start() -> Self {
-        let script = Script::new("MockServer");
+        let script = Script::new(Mock::Server);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (address, listener) = bound.unwrap_or_else(|error| panic!("no port of 127.0.0.1 could be had: {error}"));
+        let (address, listener) = bound.unwrap_or_else(|error| panic!("no port of 127.0.0.1 is available: {error}"));
         let shared = Arc::clone(script.shared());
         let url = format!("http://{address}{}", shared.base_url().path().trim_end_matches('/'));
         Self { script, url, serving: tokio::spawn(serve(listener, address, shared)) }
     }
 
-    /// The address to give as a base URL: with the path that the service's own has.
+    /// Returns the base URL of the mock, with the path of the service's base URL.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// A client of the stand-in, with every setting at its default.
+    /// Returns a client of the mock with default settings.
     ///
     /// # Panics
     ///
@@ -89,17 +89,17 @@ impl<S: Service> MockServer<S> {
         built(self.builder())
     }
 
-    /// Begins a client of the stand-in, with a made-up key.
+    /// Returns a builder of clients of the mock, with a made-up key.
     ///
     /// # Panics
     ///
-    /// If the service's key type refuses the made-up key. Use [`builder_with`](Self::builder_with) then.
+    /// If the service's key type rejects the made-up key. Use [`builder_with`](Self::builder_with) instead.
     #[track_caller]
     pub fn builder(&self) -> ClientBuilder<S> {
         self.builder_with(key::<S>())
     }
 
-    /// Begins a client of the stand-in with this key.
+    /// Returns a builder of clients of the mock with this key.
     pub fn builder_with(&self, key: S::Key) -> ClientBuilder<S> {
         Client::builder(key).base_url(self.url())
     }
@@ -126,7 +126,7 @@ impl<S: Service> fmt::Debug for MockServer<S> {
     }
 }
 
-/// Takes connections until it is dropped, and its connections with it.
+/// Accepts connections until it is dropped, together with its connections.
 async fn serve<S: Service>(listener: TcpListener, address: SocketAddr, shared: Arc<Shared<S>>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
@@ -135,24 +135,24 @@ async fn serve<S: Service>(listener: TcpListener, address: SocketAddr, shared: A
     }
 }
 
-/// Answers the requests of one connection. An error closes it, which is how an answer is dropped or cut.
+/// Serves the requests of one connection. An error closes the connection, which drops or truncates a response.
 async fn connection<S: Service>(stream: TcpStream, address: SocketAddr, shared: Arc<Shared<S>>) {
-    let answer = service_fn(|request| {
+    let respond = service_fn(|request| {
         let shared = Arc::clone(&shared);
-        async move { Ok::<_, ApiError>(shared.answer(read(request, address).await?).await?.map(Outgoing)) }
+        async move { Ok::<_, ApiError>(shared.respond(read(request, address).await?).await?.map(Outgoing)) }
     });
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), respond).await;
 }
 
-/// What a request shows of its headers in `Debug`; in the others may be a key.
+/// The headers that `Debug` output shows. Any other header may contain a key.
 const SHOWN: [HeaderName; 5] = [ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT];
 
-/// The request, once all of it has come.
+/// Returns the request once it has arrived completely.
 async fn read(request: http::Request<Incoming>, address: SocketAddr) -> Result<HttpRequest, TransportError> {
     let broken =
         |error: Box<dyn StdError + Send + Sync>| TransportError::new(Fault::Reset, Effect::Possible).with_source(error);
     let (head, body) = request.into_parts();
-    // A request may name the whole address (RFC 9112 §3.2.2), or none, as `OPTIONS *` does.
+    // The target of a request may be a whole URL (RFC 9112 §3.2.2), or `*` for `OPTIONS`.
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     let target = if target.starts_with('/') { target } else { "/" };
     let url = Url::parse(&format!("http://{address}{target}")).map_err(|error| broken(error.into()))?;
@@ -164,7 +164,7 @@ async fn read(request: http::Request<Incoming>, address: SocketAddr) -> Result<H
     Ok(HttpRequest { method: head.method, url, headers, body })
 }
 
-/// A scripted body on its way out.
+/// A scripted body that is sent over a socket.
 struct Outgoing(Body);
 
 impl http_body::Body for Outgoing {

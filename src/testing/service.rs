@@ -6,29 +6,30 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::script::{Script, Shared};
+use super::script::{Mock, Script, Shared};
 use crate::client::{Client, ClientBuilder};
 use crate::service::{Credential, Service};
 use crate::transport::{HttpRequest, SendFuture, Transport};
 
-/// A stand-in for the service `S` in memory, as a [`Transport`]. Nothing touches the network, so calls can run on tokio's
+/// A mock of the service `S` in memory, as a [`Transport`]. Nothing touches the network, so calls can run on tokio's
 /// paused clock.
 ///
-/// Clones are handles to the same stand-in; when the last is dropped, the script is [verified](Script::verify). The clients
-/// that it makes are no handles, so one that lives on in another task does not put that off. What it is to answer is said with the functions of [`Script`], to which it dereferences.
+/// The functions of [`Script`], to which the mock dereferences, set its responses. Clones are handles to the same mock.
+/// When the last handle is dropped, the script is [verified](Script::verify). Clients of the mock are not handles, so a
+/// client that lives on in another task does not delay the verification.
 pub struct MockService<S: Service> {
     script: Arc<Script<S>>,
 }
 
 impl<S: Service> MockService<S> {
-    /// A stand-in that expects no request yet.
+    /// Creates a mock that expects no request yet.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "a default stand-in would fail every request")]
+    #[expect(clippy::new_without_default, reason = "a default mock would fail every request")]
     pub fn new() -> Self {
-        Self { script: Arc::new(Script::new("MockService")) }
+        Self { script: Arc::new(Script::new(Mock::Service)) }
     }
 
-    /// A client of the stand-in, with every setting at its default.
+    /// Returns a client of the mock with default settings.
     ///
     /// # Panics
     ///
@@ -39,17 +40,17 @@ impl<S: Service> MockService<S> {
         built(self.builder())
     }
 
-    /// Begins a client of the stand-in. It has the service's own base URL and a made-up key.
+    /// Returns a builder of clients of the mock, with the service's base URL and a made-up key.
     ///
     /// # Panics
     ///
-    /// If the service's key type refuses the made-up key. Use [`builder_with`](Self::builder_with) then.
+    /// If the service's key type rejects the made-up key. Use [`builder_with`](Self::builder_with) instead.
     #[track_caller]
     pub fn builder(&self) -> ClientBuilder<S> {
         self.builder_with(key::<S>())
     }
 
-    /// Begins a client of the stand-in with this key.
+    /// Returns a builder of clients of the mock with this key.
     pub fn builder_with(&self, key: S::Key) -> ClientBuilder<S> {
         Client::builder(key).transport(InMemory(Arc::clone(self.script.shared())))
     }
@@ -57,7 +58,7 @@ impl<S: Service> MockService<S> {
 
 impl<S: Service> Transport for MockService<S> {
     fn send(&self, request: HttpRequest) -> SendFuture<'_> {
-        Box::pin(self.script.shared().answer(request))
+        Box::pin(self.script.shared().respond(request))
     }
 }
 
@@ -81,25 +82,25 @@ impl<S: Service> fmt::Debug for MockService<S> {
     }
 }
 
-/// The stand-in as its clients hold it: a client that is still around does not put the verification off.
+/// The transport of the mock's clients, which does not delay the verification.
 struct InMemory<S: Service>(Arc<Shared<S>>);
 
 impl<S: Service> Transport for InMemory<S> {
     fn send(&self, request: HttpRequest) -> SendFuture<'_> {
-        Box::pin(self.0.answer(request))
+        Box::pin(self.0.respond(request))
     }
 }
 
-/// A made-up key, in a form that all three services take.
+/// Returns a made-up key, in a form that all three services accept.
 #[track_caller]
 #[expect(clippy::panic, reason = "a test kit fails the test")]
 pub(super) fn key<S: Service>() -> S::Key {
     S::Key::parse(SecretString::from("mock-key:not-a-secret"))
-        .unwrap_or_else(|error| panic!("{} takes no made-up key, so give one to `builder_with`: {error}", S::NAME))
+        .unwrap_or_else(|error| panic!("{} rejects the made-up key: {error}; pass a key to `builder_with`", S::NAME))
 }
 
 #[track_caller]
 #[expect(clippy::panic, reason = "a test kit fails the test")]
 pub(super) fn built<S: Service>(builder: ClientBuilder<S>) -> Client<S> {
-    builder.build().unwrap_or_else(|error| panic!("the client of the stand-in could not be made: {error}"))
+    builder.build().unwrap_or_else(|error| panic!("the client of the mock cannot be built: {error}"))
 }

@@ -1,14 +1,11 @@
 //! Lists that come page by page, in each service's documented form, to their very end and no further.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use http::Response;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use steadfast::testing::MockService;
-use steadfast::transport::{Body, HttpRequest, SendFuture};
-use steadfast::{Abaco, ApiError, BuildErrorKind, Client, FsmNavigator, Page, Pages, Service, Stayforge, Transport};
+use steadfast::testing::{MockService, Received};
+use steadfast::transport::Body;
+use steadfast::{Abaco, ApiError, BuildErrorKind, FsmNavigator, Page, Pages, Service, Stayforge};
 use steadfast::{abaco, fsm_navigator};
 
 /// All items that come, and the error that ends the list.
@@ -247,88 +244,80 @@ fn pages_are_a_stream_that_can_be_sent_to_another_thread() {
     assert_eq!(service.received().len(), 0);
 }
 
-/// A well-behaved service with a list of so many items, which tells its counts or does not.
-#[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a habit of its own")]
+/// A service with a list of this many items, and the counts that it reports.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent properties of a service")]
 struct Lister {
     items: u32,
     size: u32,
-    tells_total: bool,
-    tells_pages: bool,
-    tells_size: bool,
-    /// Gives its last page for every later one, as some services do.
+    reports_total: bool,
+    reports_pages: bool,
+    reports_size: bool,
+    /// Returns the last page for every later one, as some services do.
     clamps: bool,
-    /// Answers 404 beyond its last page, if it tells its pages.
-    refuses: bool,
-    requests: Arc<AtomicUsize>,
+    /// Responds with 404 beyond the last page.
+    rejects: bool,
 }
 
-impl Transport for Lister {
-    fn send(&self, request: HttpRequest) -> SendFuture<'_> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        let page = request.url.query_pairs().find(|(name, _)| name == "page").expect("a page").1.parse::<u32>();
+impl Lister {
+    fn respond(self, request: &Received) -> Response<Body> {
+        let (_, page) = request.query.iter().find(|(name, _)| name == "page").expect("a page");
+        let page = page.parse::<u32>().expect("a number");
         let pages = self.items.div_ceil(self.size);
-        let page = page.expect("a number");
-        if self.refuses && page > pages.max(1) {
-            let refusal = Response::builder().status(404).body(Body::from("{}"));
-            return Box::pin(async move { Ok(refusal.expect("a response")) });
+        if self.rejects && page > pages.max(1) {
+            return Response::builder().status(404).body("{}".into()).expect("a response");
         }
         let page = if self.clamps { page.min(pages).max(1) } else { page };
         let first = (page - 1) * self.size + 1;
         let items: Vec<u32> = (first..=self.items).take(self.size as usize).collect();
         let mut body = json!({"documents": items, "page": page});
-        if self.tells_size {
+        if self.reports_size {
             body["limit"] = self.size.into();
         }
-        if self.tells_total {
+        if self.reports_total {
             body["total"] = self.items.into();
         }
-        if self.tells_pages {
+        if self.reports_pages {
             body["total_pages"] = pages.into();
         }
-        Box::pin(async move { Ok(Response::new(Body::from(body.to_string()))) })
+        Response::new(body.to_string().into())
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// Whatever the service tells: every item from the first page on comes once, and at most one request more than there
-    /// are pages is sent.
+    /// Every item from the first page on arrives once, and at most one more request is sent than there are pages.
     #[test]
-    fn every_item_comes_once_whatever_the_service_tells(
+    fn every_item_arrives_once_whatever_counts_the_service_reports(
         items in 0..60_u32,
         size in 1..12_u32,
         first in 1..8_u32,
-        tells_total: bool,
-        tells_pages: bool,
-        tells_size: bool,
+        reports_total: bool,
+        reports_pages: bool,
+        reports_size: bool,
         clamps: bool,
-        refuses: bool,
+        rejects: bool,
     ) {
-        let requests = Arc::new(AtomicUsize::new(0));
         let pages = items.div_ceil(size);
-        // Who refuses a page beyond the last has to say which is the last, and from the first page on or with its size.
-        let refuses = refuses && first <= pages.max(1) && (tells_pages || tells_total && (tells_size || first == 1));
-        let lister = Lister {
-            items,
-            size,
-            tells_total,
-            tells_pages,
-            tells_size,
-            clamps,
-            refuses,
-            requests: Arc::clone(&requests),
-        };
+        // A service can only reject a page beyond the last if it reports which page is the last: by the number of pages,
+        // or by the total together with the size or from the first page on.
+        let reports_last = reports_pages || reports_total && (reports_size || first == 1);
+        let rejects = rejects && first <= pages.max(1) && reports_last;
+        let lister = Lister { items, size, reports_total, reports_pages, reports_size, clamps, rejects };
         prop_assume!(!clamps || first <= pages.max(1));
-        let key = abaco::ApiKey::new("abk_local", "not-a-real-secret").expect("a key");
-        let client = Client::<Abaco>::builder(key).transport(lister).build().expect("a client");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let (came, error) = runtime.block_on(all(client.get("/documents").query(&[("page", first)]).pages()));
-        prop_assert!(error.is_none(), "{error:?}");
-        let expected: Vec<u32> = ((first - 1) * size + 1..=items).collect();
-        prop_assert_eq!(came, expected);
-        let most = (pages + 1).saturating_sub(first - 1).max(1);
-        prop_assert!(requests.load(Ordering::Relaxed) <= most as usize);
+        runtime.block_on(async {
+            let service = MockService::<Abaco>::new();
+            service.any().respond(move |request| lister.respond(request)).always();
+            let list = service.client().get("/documents").query(&[("page", first)]);
+            let (arrived, error) = all(list.pages()).await;
+            prop_assert!(error.is_none(), "{error:?}");
+            let expected: Vec<u32> = ((first - 1) * size + 1..=items).collect();
+            prop_assert_eq!(arrived, expected);
+            let most = (pages + 1).saturating_sub(first - 1).max(1);
+            prop_assert!(service.request_count() <= most as usize);
+            Ok(())
+        })?;
     }
 }

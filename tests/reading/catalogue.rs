@@ -1,16 +1,17 @@
-//! Every documented code, from the vendor's page to the retry decision.
+//! Every documented code, from the vendor's documentation to the retry decision.
 
 use std::path::Path;
 
 use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Value, json};
+use steadfast::testing::MockServer;
 use steadfast::{
-    Abaco, ApiError, CallState, Category, Decision, Effect, ErrorCode, FsmNavigator, Retry, RetryPolicy, Stayforge,
-    StopReason, abaco, fsm_navigator, stayforge,
+    Abaco, ApiError, CallState, Category, Client, Decision, Effect, ErrorCode, FsmNavigator, Retry, RetryPolicy,
+    Service, Stayforge, StopReason, abaco, fsm_navigator, stayforge,
 };
+use tokio::net::TcpSocket;
 
-use crate::support::local_service::{Answer, LocalService, Vendor};
-
-/// What a code must become: wire code, status, category, and whether GET and POST are sent again.
+/// The expectations of a code: wire code, status, category, and whether a GET and a POST are resent.
 type Row = (&'static str, u16, Category, bool, bool);
 
 const ABACO: [Row; 14] = [
@@ -57,42 +58,47 @@ const STAYFORGE: [Row; 8] = [
     ("ip_not_allowed", 403, Category::Forbidden, false, false),
 ];
 
+const MESSAGE: &str = "the service's message";
+
 #[tokio::test]
 async fn every_documented_code_becomes_its_variant_code_category_and_decision() {
-    served::<Abaco>(&ABACO).await;
-    served::<FsmNavigator>(&FSM_NAVIGATOR).await;
-    served::<Stayforge>(&STAYFORGE).await;
+    served::<Abaco>(&ABACO, |code| json!({"message": MESSAGE, "code": code})).await;
+    let fsm_navigator = |code: &str| json!({"success": false, "error": code, "message": MESSAGE});
+    served::<FsmNavigator>(&FSM_NAVIGATOR, fsm_navigator).await;
+    served::<Stayforge>(&STAYFORGE, |code| json!({"message": MESSAGE, "code": code})).await;
 }
 
-async fn served<V: Vendor>(rows: &[Row]) {
-    let in_table: Vec<_> = V::Code::ALL.iter().map(|code| code.info().code.expect("a code's row has a code")).collect();
+/// Sends each row's code in the documented format of errors, which `body` writes, and reads it back.
+async fn served<S: Service>(rows: &[Row], body: impl Fn(&str) -> Value) {
+    let in_table: Vec<_> = S::Code::ALL.iter().map(|code| code.info().code.expect("a code")).collect();
     let expected: Vec<_> = rows.iter().map(|row| row.0).collect();
-    assert_eq!(in_table, expected, "the table of {} is the page's list in the page's order", V::NAME);
+    assert_eq!(in_table, expected, "the table of {} lists the documented codes in the documented order", S::NAME);
 
-    let service = LocalService::<V>::start().await;
-    let answers = rows.iter().map(|row| Answer::error::<V>(row.1, row.0, "what the vendor says"));
-    service.script("GET", "/things", answers).await;
-    let client = service.builder().retry(RetryPolicy::disabled()).build().unwrap();
+    let server = MockServer::<S>::start().await;
+    for row in rows {
+        server.get("/things").raw(row.1, "application/json", body(row.0).to_string());
+    }
+    let client = server.builder().retry(RetryPolicy::disabled()).build().unwrap();
 
-    for (code, &(wire, status, category, get_again, post_again)) in V::Code::ALL.iter().zip(rows) {
+    for (code, &(wire, status, category, get_is_resent, post_is_resent)) in S::Code::ALL.iter().zip(rows) {
         let error = client.get("/things").send().await.unwrap_err();
         assert_eq!(error.code(), Some(wire));
         assert_eq!(error.status().map(|status| status.as_u16()), Some(status), "{wire}");
         assert_eq!(error.category(), Some(category), "{wire}");
         assert_eq!(variant(&error), Some(category), "{wire}");
         assert!(error.is(*code), "{wire}");
-        assert_eq!(V::Code::ALL.iter().filter(|other| error.is(**other)).count(), 1, "{wire}");
-        assert_eq!(error.rejection().and_then(|rejection| rejection.message.as_deref()), Some("what the vendor says"));
+        assert_eq!(S::Code::ALL.iter().filter(|other| error.is(**other)).count(), 1, "{wire}");
+        assert_eq!(error.rejection().and_then(|rejection| rejection.message.as_deref()), Some(MESSAGE));
         assert_eq!(error.help(), Some(code.info().fix), "{wire}");
-        for (method, again) in [(Method::GET, get_again), (Method::POST, post_again)] {
+        for (method, is_resent) in [(Method::GET, get_is_resent), (Method::POST, post_is_resent)] {
             let decision = RetryPolicy::new().decide(&error, &CallState::new(&method));
-            assert_eq!(matches!(decision, Decision::Wait { .. }), again, "{method} {wire}: {decision:?}");
+            assert_eq!(matches!(decision, Decision::Wait { .. }), is_resent, "{method} {wire}: {decision:?}");
         }
     }
-    assert_eq!(service.received().await.len(), rows.len());
+    assert_eq!(server.request_count(), rows.len());
 }
 
-/// The category that the error's variant stands for.
+/// Returns the category of the error's variant.
 fn variant(error: &ApiError) -> Option<Category> {
     match error {
         ApiError::InvalidRequest(_) => Some(Category::InvalidRequest),
@@ -108,7 +114,7 @@ fn variant(error: &ApiError) -> Option<Category> {
 }
 
 #[test]
-fn every_row_says_what_it_means_and_what_to_do() {
+fn every_row_has_a_meaning_and_a_fix() {
     fn check<C: ErrorCode>() {
         let rows = C::ALL.iter().map(|code| code.info()).chain(C::ANSWERS).chain(C::NO_ANSWER);
         for row in rows {
@@ -129,7 +135,7 @@ fn every_row_says_what_it_means_and_what_to_do() {
 }
 
 #[test]
-fn a_code_that_the_page_does_not_call_retryable_is_unstated_not_never() {
+fn a_code_without_a_documented_retry_is_unstated_and_not_never() {
     assert_eq!(abaco::Code::ApiKeyExpired.info().retry, Retry::Unstated);
     assert_eq!(abaco::Code::CsrfApiKeyError.info().retry, Retry::Backoff);
     assert_eq!(fsm_navigator::Code::Forbidden.info().retry, Retry::Unstated);
@@ -138,10 +144,10 @@ fn a_code_that_the_page_does_not_call_retryable_is_unstated_not_never() {
 }
 
 #[test]
-fn documented_answers_without_a_code_have_help() {
-    fn help<V: Vendor>(status: u16) -> Option<&'static str> {
+fn documented_responses_without_a_code_have_help() {
+    fn help<S: Service>(status: u16) -> Option<&'static str> {
         let status = StatusCode::from_u16(status).unwrap();
-        ApiError::from_response::<V>(status, &HeaderMap::new(), br#"{"message": "no code"}"#).help()
+        ApiError::from_response::<S>(status, &HeaderMap::new(), br#"{"message": "no code"}"#).help()
     }
     for status in [400, 403, 404, 500, 502, 503, 504, 521] {
         assert!(help::<Abaco>(status).is_some(), "{status}");
@@ -156,13 +162,13 @@ fn documented_answers_without_a_code_have_help() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_to_abaco_has_the_help_of_its_page() {
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
-    let client = steadfast::Client::<Abaco>::builder(Abaco::key())
-        .base_url(format!("http://127.0.0.1:{port}"))
+async fn a_refused_connection_to_abaco_has_the_documented_help() {
+    // A port that is bound and not listening refuses connections.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let key = abaco::ApiKey::new("abk_local", "not-a-real-secret").unwrap();
+    let client = Client::<Abaco>::builder(key)
+        .base_url(format!("http://{}", socket.local_addr().unwrap()))
         .retry(RetryPolicy::disabled())
         .build()
         .unwrap();
@@ -172,7 +178,7 @@ async fn a_refused_connection_to_abaco_has_the_help_of_its_page() {
 }
 
 #[test]
-fn the_same_wire_code_of_two_services_is_two_codes() {
+fn a_wire_code_that_two_services_share_is_two_codes() {
     let status = StatusCode::FORBIDDEN;
     let ours = ApiError::from_response::<FsmNavigator>(status, &HeaderMap::new(), br#"{"error": "ip_not_allowed"}"#);
     let theirs = ApiError::from_response::<Stayforge>(status, &HeaderMap::new(), br#"{"code": "ip_not_allowed"}"#);
@@ -186,7 +192,7 @@ fn the_same_wire_code_of_two_services_is_two_codes() {
 }
 
 #[test]
-fn a_code_that_is_not_listed_falls_back_to_the_status_and_stays_readable() {
+fn an_unlisted_code_falls_back_to_the_status_and_stays_readable() {
     let body = br#"{"code": "room_on_fire", "message": "leave"}"#;
     let read = |status| ApiError::from_response::<Stayforge>(status, &HeaderMap::new(), body);
 

@@ -1,85 +1,84 @@
-//! What holds for every seed, every policy and every sequence of answers.
+//! Properties that hold for every seed, every policy and every sequence of responses.
 
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, Response};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use steadfast::{
-    Abaco, ApiError, CallState, Client, Decision, Effect, Fault, RetryBudget, RetryPolicy, StopReason, abaco,
-};
+use steadfast::testing::MockService;
+use steadfast::{Abaco, ApiError, CallState, Decision, Fault, RetryBudget, RetryPolicy, StopReason};
 
-use crate::support::scripted_transport::{ScriptedTransport, Step};
+use crate::support::mock::{object, times};
 
-/// One answer of a service.
+/// A response of a service, or a failure without one.
 #[derive(Clone, Debug)]
-enum Answer {
-    Status { status: u16, retry_after: Option<u32>, body_wait: Option<u32> },
+enum Reaction {
+    Response { status: u16, retry_after: Option<u32>, body_wait: Option<u32> },
     Silence,
-    Break(Fault, Effect),
+    Fault(Fault),
 }
 
-impl Answer {
-    fn step(&self) -> Step {
-        match self {
-            Self::Status { status, retry_after, body_wait } => {
-                let retry_after = retry_after.map(|seconds| seconds.to_string());
-                let headers: Vec<_> = retry_after.iter().map(|seconds| ("retry-after", seconds.as_str())).collect();
-                let body = body_wait.map_or("{}".to_owned(), |seconds| format!(r#"{{"retry_after": {seconds}}}"#));
-                Step::answer(*status, &headers, &body)
+impl Reaction {
+    fn add_to(&self, service: &MockService<Abaco>) {
+        match *self {
+            Self::Response { status, retry_after, body_wait } => {
+                service.any().respond(move |_| {
+                    let mut response = Response::builder().status(status);
+                    if let Some(seconds) = retry_after {
+                        response = response.header("retry-after", seconds);
+                    }
+                    let body = body_wait.map_or("{}".to_owned(), |seconds| format!(r#"{{"retry_after": {seconds}}}"#));
+                    response.body(body.into()).unwrap()
+                });
             }
-            Self::Silence => Step::Silence,
-            Self::Break(fault, sent) => Step::Break(*fault, *sent),
+            Self::Silence => _ = service.any().hangs(),
+            Self::Fault(fault) => _ = service.any().fault(fault),
         }
     }
 
-    /// The wait that it asks for.
+    /// Returns the wait that it requests.
     fn hint(&self) -> Duration {
         match self {
-            Self::Status { retry_after, body_wait, .. } => {
+            Self::Response { retry_after, body_wait, .. } => {
                 Duration::from_secs(u64::from((*retry_after).max(*body_wait).unwrap_or(0)))
             }
-            Self::Silence | Self::Break(..) => Duration::ZERO,
+            Self::Silence | Self::Fault(_) => Duration::ZERO,
         }
     }
 
-    /// Whether a request that met it can have acted.
+    /// Returns true if the request may have had an effect.
     fn may_have_acted(&self) -> bool {
         match self {
-            Self::Status { status, .. } => *status != 429,
+            Self::Response { status, .. } => *status != 429,
             Self::Silence => true,
-            Self::Break(_, sent) => *sent == Effect::Possible,
+            Self::Fault(fault) => *fault == Fault::Reset,
         }
     }
 }
 
-fn answer() -> impl Strategy<Value = Answer> {
+fn reaction() -> impl Strategy<Value = Reaction> {
     let status = prop_oneof![Just(429_u16), Just(503), Just(500), Just(200), Just(404), 100_u16..600];
     let hint = || proptest::option::of(prop_oneof![0_u32..200, any::<u32>()]);
     prop_oneof![
-        8 => (status, hint(), hint()).prop_map(|(status, retry_after, body_wait)| Answer::Status {
+        8 => (status, hint(), hint()).prop_map(|(status, retry_after, body_wait)| Reaction::Response {
             status,
             retry_after,
             body_wait,
         }),
-        1 => Just(Answer::Silence),
-        1 => prop_oneof![
-            Just(Answer::Break(Fault::Reset, Effect::Possible)),
-            Just(Answer::Break(Fault::Connect, Effect::None)),
-            Just(Answer::Break(Fault::Tls, Effect::None)),
-        ],
+        1 => Just(Reaction::Silence),
+        1 => prop_oneof![Just(Fault::Reset), Just(Fault::Connect), Just(Fault::Tls)].prop_map(Reaction::Fault),
     ]
 }
 
 fn policy() -> impl Strategy<Value = RetryPolicy> {
     (any::<u64>(), 0_u32..8, 1_u64..5_000, 5_000_u64..100_000, 1_u64..400).prop_map(
-        |(seed, most, base, cap, max_wait)| {
+        |(seed, most, initial, max, max_wait)| {
             RetryPolicy::new()
                 .with_seed(seed)
                 .with_max_attempts(most)
-                .with_initial_delay(Duration::from_millis(base))
-                .with_rate_limit_delay(Duration::from_millis(base * 2))
-                .with_max_delay(Duration::from_millis(cap))
+                .with_initial_delay(Duration::from_millis(initial))
+                .with_rate_limit_delay(Duration::from_millis(initial * 2))
+                .with_max_delay(Duration::from_millis(max))
                 .with_max_wait(Duration::from_secs(max_wait))
         },
     )
@@ -93,27 +92,26 @@ fn run<T>(test: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(test)
 }
 
-fn client(transport: &ScriptedTransport) -> steadfast::ClientBuilder<Abaco> {
-    Client::builder(abaco::ApiKey::new("abk_test", "not-a-real-secret").unwrap()).transport(transport.clone())
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// No request earlier than a hint, no more than the policy allows, none twice that may have acted, no wait past the
-    /// deadline nor above `max_wait`, and every attempt is told.
+    /// No request is sent earlier than a hint allows, more often than the policy allows, or a second time after it may have
+    /// had an effect. No wait exceeds the deadline or `max_wait`, and every attempt is reported.
     #[test]
     fn a_call_keeps_its_promises(
-        answers in vec(answer(), 1..10),
+        reactions in vec(reaction(), 1..10),
         policy in policy(),
         method in method(),
         deadline in 1_u64..2_000,
     ) {
         run(async {
             let deadline = Duration::from_secs(deadline);
-            let answers: Vec<_> = answers.iter().cycle().take(20).cloned().collect();
-            let transport = ScriptedTransport::new(answers.iter().map(Answer::step));
-            let client = client(&transport).deadline(deadline).retry(policy).build().unwrap();
+            let reactions: Vec<_> = reactions.iter().cycle().take(20).cloned().collect();
+            let service = MockService::<Abaco>::new();
+            for reaction in &reactions {
+                reaction.add_to(&service);
+            }
+            let client = service.builder().deadline(deadline).retry(policy).build().unwrap();
             let began = tokio::time::Instant::now();
             let request = match method {
                 Method::GET => client.get("/x"),
@@ -123,22 +121,23 @@ proptest! {
             };
             let result = request.send().await;
             let elapsed = began.elapsed();
-            let times = transport.times();
+            let times = times(&service);
+            service.clear();
             let attempts = match &result {
-                Ok(answer) => answer.attempts(),
+                Ok(response) => response.attempts(),
                 Err(error) => error.attempts(),
             };
 
-            prop_assert_eq!(attempts.len(), times.len(), "every request is told");
+            prop_assert_eq!(attempts.len(), times.len(), "every request is reported");
             prop_assert!(!times.is_empty() && times.len() <= policy.max_attempts() as usize);
             prop_assert!(elapsed <= deadline + Duration::from_millis(1), "{:?} of {:?}", elapsed, deadline);
             for (number, pair) in times.windows(2).enumerate() {
                 let wait = pair[1].saturating_sub(attempts[number].began + attempts[number].took);
-                let (answer, most) = (&answers[number], policy.max_wait() + Duration::from_millis(500 + 2));
-                prop_assert!(wait >= answer.hint(), "{:?} after {:?}", wait, answer);
-                prop_assert!(wait > Duration::ZERO, "at once after {:?}", answer);
-                prop_assert!(wait <= most.max(answer.hint() + Duration::from_secs(11)), "{:?} after {:?}", wait, answer);
-                prop_assert!(method.is_idempotent() || !answer.may_have_acted(), "twice after {:?}", answer);
+                let (reaction, most) = (&reactions[number], policy.max_wait() + Duration::from_millis(500 + 2));
+                prop_assert!(wait >= reaction.hint(), "{:?} after {:?}", wait, reaction);
+                prop_assert!(wait > Duration::ZERO, "at once after {:?}", reaction);
+                prop_assert!(wait <= most.max(reaction.hint() + Duration::from_secs(11)), "{:?} after {:?}", wait, reaction);
+                prop_assert!(method.is_idempotent() || !reaction.may_have_acted(), "twice after {:?}", reaction);
             }
             if let Err(error) = &result {
                 prop_assert!(error.stop_reason().is_some());
@@ -151,17 +150,17 @@ proptest! {
         })?;
     }
 
-    /// The decision never panics, is the same twice, and its wait is within its bounds.
+    /// The decision never panics, equal arguments give equal decisions, and the wait stays within its bounds.
     #[test]
     fn a_decision_keeps_its_bounds(
-        answer in answer(),
+        reaction in reaction(),
         policy in policy(),
         method in method(),
         attempt in any::<u32>(),
         remaining in any::<u64>(),
         seed in any::<u64>(),
     ) {
-        let Answer::Status { status, retry_after, .. } = answer else { return Ok(()) };
+        let Reaction::Response { status, retry_after, .. } = reaction else { return Ok(()) };
         let mut headers = http::HeaderMap::new();
         if let Some(seconds) = retry_after {
             headers.insert("retry-after", seconds.into());
@@ -180,46 +179,47 @@ proptest! {
         }
     }
 
-    /// However calls end or are dropped, the bucket gives out no more than it holds and nothing stays behind.
+    /// Calls that end or are dropped leave the retry quota within its capacity and all permits available.
     #[test]
-    fn the_bucket_never_exceeds_its_capacity_and_nothing_stays_behind(
+    fn the_retry_quota_never_exceeds_its_capacity_and_no_permit_is_lost(
         statuses in vec(prop_oneof![Just(200_u16), Just(500), Just(429), Just(404)], 0..60),
-        patience in vec(1_u64..3_000, 0..20),
+        timeouts in vec(1_u64..3_000, 0..20),
         capacity in 14_u32..100,
     ) {
         run(async {
-            let outage = std::iter::repeat_n(500, 200);
-            let steps = statuses.iter().copied().chain(outage).map(|status| Step::answer(status, &[], "{}"));
-            let transport = ScriptedTransport::new(steps);
+            let service = MockService::<Abaco>::new();
+            for status in &statuses {
+                service.any().json(&object()).status(*status);
+            }
+            service.any().json(&object()).status(500).always();
             let budget = RetryBudget::new().with_capacity(capacity);
-            let client = client(&transport).retry_budget(budget).max_in_flight(3).build().unwrap();
-            let calls: Vec<_> = patience
+            let client = service.builder().retry_budget(budget).max_in_flight(3).build().unwrap();
+            let calls: Vec<_> = timeouts
                 .iter()
-                .map(|patience| {
-                    let (call, patience) = (client.get("/x").send(), Duration::from_millis(*patience));
-                    tokio::spawn(async move { tokio::time::timeout(patience, call).await.is_ok() })
+                .map(|timeout| {
+                    let (call, timeout) = (client.get("/x").send(), Duration::from_millis(*timeout));
+                    tokio::spawn(async move { tokio::time::timeout(timeout, call).await.is_ok() })
                 })
                 .collect();
             for call in calls {
                 call.await.unwrap();
             }
-            while transport.count() < statuses.len() {
+            while service.request_count() < statuses.len() {
                 let _ = client.get("/x").retry(RetryPolicy::disabled()).send().await;
             }
-            let before = transport.count();
+            let before = service.request_count();
             let outage = RetryPolicy::new().with_max_attempts(100);
             let error = client.get("/x").retry(outage).send().await.unwrap_err();
             prop_assert_eq!(error.stop_reason(), Some(StopReason::BudgetEmpty));
-            prop_assert!(transport.count() - before <= 1 + capacity as usize / 14);
+            prop_assert!(service.request_count() - before <= 1 + capacity as usize / 14);
 
-            // All three places at the gate are free: three calls at once are under way at once.
-            let before = transport.count();
-            let three: Vec<_> =
-                (0..3).map(|_| tokio::spawn(client.get("/x").retry(RetryPolicy::disabled()).send())).collect();
-            for call in three {
-                let _ = call.await.unwrap();
-            }
-            prop_assert_eq!(transport.count(), before + 3);
+            // All three permits are available: three requests are in flight at once.
+            service.clear();
+            service.any().hangs().times(3);
+            let three: Vec<_> = (0..3).map(|_| tokio::spawn(client.get("/x").send())).collect();
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            prop_assert_eq!(service.in_flight(), 3);
+            three.iter().for_each(tokio::task::JoinHandle::abort);
             Ok(())
         })?;
     }

@@ -2,6 +2,7 @@
 
 mod budget;
 mod cancellation;
+mod flapping;
 mod invariants;
 mod load;
 mod observation;

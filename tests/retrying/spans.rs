@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
+use steadfast::testing::MockService;
 use steadfast::transport::{Body, HttpRequest, SendFuture};
-use steadfast::{Abaco, Client, Effect, Fault, Transport, abaco};
+use steadfast::{Abaco, Client, Transport, abaco};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use crate::support::child;
-use crate::support::scripted_transport::{ScriptedTransport, Step};
 
 /// The fields of each span, as text.
 #[derive(Clone, Default)]
@@ -45,7 +46,7 @@ impl<S: tracing::Subscriber> Layer<S> for Spans {
 }
 
 #[test]
-fn each_attempt_has_a_span_with_the_names_of_opentelemetry() {
+fn each_attempt_has_a_span_with_the_field_names_of_opentelemetry() {
     if !child::is_alone(&child::test_name!()) {
         return;
     }
@@ -54,14 +55,11 @@ fn each_attempt_has_a_span_with_the_names_of_opentelemetry() {
     tracing::subscriber::with_default(subscriber, || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let limited = r#"{"message": "m", "code": "RATE_LIMIT_EXCEEDED"}"#;
-            let transport = ScriptedTransport::new([
-                Step::answer(429, &[("retry-after", "10")], limited),
-                Step::answer(503, &[], ""),
-                Step::Break(Fault::Reset, Effect::Possible),
-            ]);
+            let service = MockService::<Abaco>::new();
+            let limited = service.any().fail(abaco::Code::RateLimitExceeded).retry_after(Duration::from_secs(10));
+            limited.empty(503).dropped();
             let key = abaco::ApiKey::new("abk_test", "canary-0123456789").unwrap();
-            let client = Client::<Abaco>::builder(key).transport(transport).build().unwrap();
+            let client = service.builder_with(key).build().unwrap();
             let request = client.get("/documents").query(&[("q", "canary-query")]).header("x-extra", "canary-header");
             request.send().await.unwrap_err();
         });
@@ -86,7 +84,7 @@ fn each_attempt_has_a_span_with_the_names_of_opentelemetry() {
     assert_eq!(field(2, "error.type"), Some("reset"));
 }
 
-/// Notes in which span each step of an exchange happens.
+/// A transport that records the span in which each step of an exchange runs.
 #[derive(Clone, Default)]
 struct Noting(Arc<Mutex<Vec<Option<&'static str>>>>);
 
@@ -114,7 +112,7 @@ impl Transport for Noting {
 }
 
 #[test]
-fn what_happens_in_an_exchange_is_in_its_span_and_what_happens_beside_it_is_not() {
+fn an_exchange_runs_in_its_span_and_other_tasks_do_not() {
     if !child::is_alone(&child::test_name!()) {
         return;
     }

@@ -2,12 +2,12 @@
 
 use http::StatusCode;
 use secrecy::SecretString;
+use steadfast::testing::MockService;
 use steadfast::{
     Abaco, ApiError, BuildErrorKind, Client, Credential, FsmNavigator, Stayforge, abaco, fsm_navigator, stayforge,
 };
 
 use crate::support::child;
-use crate::support::scripted_transport::{ScriptedTransport, Step};
 
 const CANARY: &str = "canary-0123456789-secret";
 
@@ -75,15 +75,16 @@ fn a_key_does_not_show_in_debug() {
 #[tokio::test]
 async fn a_key_that_the_service_sends_back_is_struck_out() {
     let body = format!(r#"{{"code": "E-{CANARY}", "message": "ключ {CANARY} ключ", "details": {{"k": "{CANARY}"}}}}"#);
-    let echo = [("x-request-id", CANARY)];
-    let transport = ScriptedTransport::new([
-        Step::answer(400, &echo, &body),
-        Step::answer(401, &[], &format!("{CANARY}{CANARY}")),
-        Step::answer(200, &[], &body),
-        Step::answer(200, &[], CANARY),
-    ]);
+    let service = MockService::<Abaco>::new();
+    service
+        .any()
+        .raw(400, "application/json", body.clone())
+        .header("x-request-id", CANARY)
+        .raw(401, "text/plain", CANARY.repeat(2))
+        .raw(200, "application/json", body)
+        .raw(200, "text/plain", CANARY);
     let key = abaco::ApiKey::new("abk_x", CANARY).unwrap();
-    let client = Client::<Abaco>::builder(key).transport(transport).build().unwrap();
+    let client = service.builder_with(key).build().unwrap();
 
     let error = client.get("/a").send().await.unwrap_err();
     assert_eq!(error.rejection().unwrap().message.as_deref(), Some("ключ [redacted] ключ"));
@@ -105,17 +106,17 @@ async fn a_key_is_struck_out_however_it_is_written_and_wherever_the_body_is_cut(
     let twice = r#"canary\\\/01\\\"23\\\\45\\u002dsecret"#;
     let percent = "canary%2f01%2223%5C45-secret";
     let cut = format!("{}{key}", "x".repeat(steadfast::MAX_ERROR_BODY - 9));
-    let transport = ScriptedTransport::new(
-        [
-            format!(r#"{{"code": "c", "message": "{escaped}", "details": {{"{escaped}": ["{escaped}"]}}}}"#),
-            format!(r#"{{"message": "{twice}"}}"#),
-            format!("ключ {percent} ключ {key}"),
-            cut,
-        ]
-        .map(|body| Step::answer(400, &[("retry-after", "canary%2f01%2223%5C45-secret")], &body)),
-    );
+    let service = MockService::<Stayforge>::new();
+    for body in [
+        format!(r#"{{"code": "c", "message": "{escaped}", "details": {{"{escaped}": ["{escaped}"]}}}}"#),
+        format!(r#"{{"message": "{twice}"}}"#),
+        format!("ключ {percent} ключ {key}"),
+        cut,
+    ] {
+        service.any().raw(400, "text/plain", body).header("retry-after", percent);
+    }
     let key = stayforge::ApiKey::new(key).unwrap();
-    let client = Client::<Stayforge>::builder(key).transport(transport.clone()).build().unwrap();
+    let client = service.builder_with(key).build().unwrap();
     for _ in 0..4 {
         let error = client.get("/v1/x").send().await.unwrap_err();
         let rejection = error.rejection().unwrap();
@@ -123,7 +124,7 @@ async fn a_key_is_struck_out_however_it_is_written_and_wherever_the_body_is_cut(
         assert!(!shown.contains("canary"), "{}", &shown[..shown.len().min(900)]);
         assert!(shown.contains("[redacted]"));
     }
-    assert_eq!(transport.count(), 4);
+    assert_eq!(service.request_count(), 4);
 }
 
 #[tokio::test]
@@ -133,9 +134,9 @@ async fn a_body_of_backslashes_takes_time_that_grows_with_its_length_and_not_wit
         let body = "\\".repeat(length);
         let mut best = std::time::Duration::MAX;
         for _ in 0..3 {
-            let transport = ScriptedTransport::new([Step::answer(404, &[], &body)]);
-            let client = Client::<Stayforge>::builder(stayforge::ApiKey::new(CANARY).unwrap()).transport(transport);
-            let client = client.build().unwrap();
+            let service = MockService::<Stayforge>::new();
+            service.any().raw(404, "text/plain", body.clone());
+            let client = service.builder_with(stayforge::ApiKey::new(CANARY).unwrap()).build().unwrap();
             let began = std::time::Instant::now();
             client.get("/v1/x").send().await.unwrap_err();
             best = best.min(began.elapsed());
@@ -149,10 +150,11 @@ async fn a_body_of_backslashes_takes_time_that_grows_with_its_length_and_not_wit
 
 #[tokio::test]
 async fn a_response_shows_neither_headers_nor_body_in_debug() {
-    let transport = ScriptedTransport::new([Step::answer(200, &[("x-echo", CANARY)], CANARY)]);
-    let client = Client::<Stayforge>::builder(stayforge::ApiKey::new(CANARY).unwrap()).transport(transport);
-    let answer = client.build().unwrap().get("/v1/x").send().await.unwrap();
-    assert!(!format!("{answer:?}").contains("canary"));
+    let service = MockService::<Stayforge>::new();
+    service.any().raw(200, "text/plain", CANARY).header("x-echo", CANARY);
+    let client = service.builder_with(stayforge::ApiKey::new(CANARY).unwrap()).build().unwrap();
+    let response = client.get("/v1/x").send().await.unwrap();
+    assert!(!format!("{response:?}").contains("canary"));
 }
 
 /// The environment belongs to the whole process, so a child reads it.
