@@ -157,3 +157,133 @@ pub(crate) fn add_query(url: &mut Url, pairs: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{add_path, add_query, add_segment, base, showable, take_page};
+    use crate::error::BuildError;
+    use url::Url;
+
+    /// Applies `change` to a URL. The result is the changed URL, or the first words of the error.
+    fn changed<T>(url: &str, change: impl FnOnce(&mut Url) -> Result<T, Box<BuildError>>) -> String {
+        match base(url, false).and_then(|mut url| change(&mut url).map(|_| url)) {
+            Ok(url) => url.into(),
+            Err(error) => format!("error: {error}"),
+        }
+    }
+
+    #[test]
+    fn a_base_url_is_https_or_loopback() {
+        for (url, is_accepted) in [
+            ("https://a.example", true),
+            ("https://a.example/api/v1/", true),
+            ("http://127.0.0.1:8080", true),
+            ("http://127.9.9.9", true),
+            ("http://[::1]", true),
+            ("http://localhost:1/x", true),
+            ("http://a.example", false),
+            ("http://127.0.0.1.example", false),
+            ("http://localhost.example", false),
+            ("http://[::ffff:127.0.0.1]", false),
+            ("https://user@a.example", false),
+            ("https://:word@a.example", false),
+            ("https://a.example?a=b", false),
+            ("https://a.example#a", false),
+            ("https://a\"b.example", false),
+            ("ftp://a.example", false),
+            ("a.example", false),
+            ("", false),
+        ] {
+            assert_eq!(base(url, false).is_ok(), is_accepted, "{url}");
+        }
+        assert!(base("http://a.example", true).is_ok());
+        assert!(base("ftp://a.example", true).is_err());
+    }
+
+    #[test]
+    fn a_path_is_added_below_the_base_url() {
+        for (url, path, expected) in [
+            ("https://a.example", "/", "https://a.example/"),
+            ("https://a.example/", "/b", "https://a.example/b"),
+            ("https://a.example/v1", "/b/", "https://a.example/v1/b/"),
+            ("https://a.example/v1/", "/b-c_d/7", "https://a.example/v1/b-c_d/7"),
+            ("https://a.example/v1", "/b?c=1&d=%20", "https://a.example/v1/b?c=1&d=%20"),
+            ("https://a.example/v1", "/b//c", "https://a.example/v1/b//c"),
+            ("https://a.example/v1", "/...", "https://a.example/v1/..."),
+            ("https://a.example/v1", "/%2f", "https://a.example/v1/%2f"),
+        ] {
+            assert_eq!(changed(url, |url| add_path(url, path)), expected, "{path:?}");
+        }
+        for path in
+            ["", "b", "//b", "http://b", "/..", "/b/../c", "/%2e%2E/b", "/.", "/b c", "/b\n", "/b\\c", "/b#c", "/b?c d"]
+        {
+            let result = changed("https://a.example/v1", |url| add_path(url, path));
+            assert!(result.starts_with("error: "), "{path:?} became {result}");
+        }
+    }
+
+    #[test]
+    fn a_segment_is_encoded() {
+        for (segment, expected) in [
+            ("7", "https://a.example/v1/7"),
+            ("a/b", "https://a.example/v1/a%2Fb"),
+            ("a?b#c", "https://a.example/v1/a%3Fb%23c"),
+            ("../b", "https://a.example/v1/..%2Fb"),
+            ("%2e", "https://a.example/v1/%252e"),
+        ] {
+            assert_eq!(changed("https://a.example/v1/", |url| add_segment(url, segment)), expected);
+        }
+        for segment in ["", ".", "..", "a\n", "\0"] {
+            let result = changed("https://a.example/v1", |url| add_segment(url, segment));
+            assert!(result.starts_with("error: "), "{segment:?} became {result}");
+        }
+    }
+
+    #[test]
+    fn queries_are_joined_and_the_page_is_taken_out() {
+        for (query, page, rest) in [
+            ("", Ok(None), ""),
+            ("a=1", Ok(None), "?a=1"),
+            ("page=7", Ok(Some(7)), ""),
+            ("a=1&page=7&b=2", Ok(Some(7)), "?a=1&b=2"),
+            ("page=1&page=2", Ok(Some(2)), ""),
+            ("p%61ge=3", Ok(Some(3)), ""),
+            ("pages=3", Ok(None), "?pages=3"),
+            ("page=", Err(()), ""),
+            ("page=x", Err(()), ""),
+            ("page=-1", Err(()), ""),
+            ("page=99999999999999999999", Err(()), ""),
+        ] {
+            let mut found = Ok(None);
+            let url = changed("https://a.example/b", |url| {
+                add_query(url, query);
+                found = take_page(url).map_err(|_| ());
+                Ok(())
+            });
+            assert_eq!((found, url), (page, format!("https://a.example/b{rest}")), "{query:?}");
+        }
+        let joined = changed("https://a.example", |url| {
+            add_query(url, "a=1");
+            add_query(url, "");
+            add_query(url, "b=2");
+            Ok(())
+        });
+        assert_eq!(joined, "https://a.example/?a=1&b=2");
+    }
+
+    #[test]
+    fn the_shown_part_of_a_rejected_path_has_no_query_and_no_password() {
+        for (path, shown) in [
+            ("/a/b", "/a/b"),
+            ("/a?token=1", "/a"),
+            ("/a#token", "/a"),
+            ("/a@b", "/a@b"),
+            ("https://user:word@a.example/b?c", "a.example/b"),
+            ("//user:word@a.example", "a.example"),
+            ("user@a.example", "a.example"),
+            ("", ""),
+        ] {
+            assert_eq!(showable(path), shown);
+        }
+    }
+}

@@ -142,3 +142,57 @@ fn written(text: &[u8], backslashes: usize, byte: u8) -> Option<usize> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use secrecy::SecretString;
+
+    use super::Secret;
+
+    fn redacted(secret: &str, body: &str) -> String {
+        let clean = Secret(SecretString::from(secret)).redact(Bytes::copy_from_slice(body.as_bytes()));
+        String::from_utf8_lossy(&clean).into_owned()
+    }
+
+    #[test]
+    fn a_secret_is_redacted_in_every_spelling() {
+        let secret = "key/\"01\\?>";
+        for (body, expected) in [
+            ("", ""),
+            ("no secret", "no secret"),
+            ("key/\"01\\?>", "[redacted]"),
+            ("a key/\"01\\?> b", "a [redacted] b"),
+            ("key/\"01\\?>key/\"01\\?>", "[redacted][redacted]"),
+            ("key/\"01\\?", "[redacted]"),
+            ("key/", "[redacted]"),
+            ("key", "key"),
+            ("key/ and more", "key/ and more"),
+            ("key/\\\"01\\\\?>", "[redacted]"),
+            ("key\\/\\\"01\\\\?>", "[redacted]"),
+            ("key\\\\\\/\\\\\\\"01\\\\\\\\?>", "[redacted]"),
+            ("\\u006bey/\\u002201\\u005c?\\u003E", "[redacted]"),
+            ("key%2f%2201%5C%3f%3E", "[redacted]"),
+            ("%6B%65%79%2F%22%30%31%5C%3F%3E", "[redacted]"),
+            // In Base64, alone and after one and two other bytes. A character shared with other bytes stays.
+            ("a2V5LyIwMVw/Pg==", "[redacted]g=="),
+            ("a2V5LyIwMVw_Pg==", "[redacted]g=="),
+            ("eGtleS8iMDFcPz4=", "eG[redacted]4="),
+            ("eHhrZXkvIjAxXD8+", "eHh[redacted]"),
+        ] {
+            let found = redacted(secret, body);
+            assert!(found == expected, "{body:?} became {found:?}, not {expected:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_of_less_than_eight_bytes_is_not_searched_for() {
+        assert_eq!(redacted("1234567", "1234567"), "1234567");
+        assert_eq!(redacted("12345678", "12345678"), "[redacted]");
+    }
+
+    #[test]
+    fn the_debug_output_of_a_secret_does_not_show_it() {
+        assert_eq!(format!("{:?}", Secret(SecretString::from("not-a-real-secret"))), "[redacted]");
+    }
+}
