@@ -1,7 +1,5 @@
 //! Every documented code, from the vendor's documentation to the retry decision.
 
-use std::path::Path;
-
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use steadfast::testing::MockServer;
@@ -222,73 +220,4 @@ fn a_listed_code_under_another_status_keeps_its_meaning_but_proves_nothing() {
     let error = ApiError::from_response::<FsmNavigator>(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), body);
     let post = RetryPolicy::new().decide(&error, &CallState::new(&Method::POST));
     assert_eq!(post, Decision::Stop(StopReason::MayHaveActed));
-}
-
-/// The vendors' pages, where the checkout stands beside them.
-fn page(name: &str) -> Option<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vendor-docs").join(name);
-    let text = std::fs::read_to_string(path).ok();
-    if text.is_none() {
-        println!("skipped: the vendor's page {name} is not here");
-    }
-    text
-}
-
-#[test]
-fn the_vendors_pages_hold_no_code_that_the_catalogue_lacks() {
-    if let (Some(errors), Some(authentication)) = (page("abaco-common-errors.txt"), page("abaco-authentication.txt")) {
-        let text = format!("{errors}\n{authentication}");
-        // The last is a code and the word "API", run together.
-        let not_codes = ["CORS_ORIGINS", "YOUR_KEY_ID", "YOUR_SECRET", "API_KEY_DELETE_FORBIDDENAPI"];
-        // In the text of the page's table a code runs into the capital of the sentence beside it.
-        let is_code = |character: char| character.is_ascii_uppercase() || character == '_';
-        let mut codes: Vec<_> = text
-            .split_inclusive(|character: char| !is_code(character))
-            .map(|word| match word.strip_suffix(|character: char| character.is_ascii_lowercase()) {
-                Some(glued) => glued.get(..glued.len().saturating_sub(1)).unwrap_or_default(),
-                None => word.trim_end_matches(|character: char| !is_code(character)),
-            })
-            .filter(|word| word.contains('_') && !not_codes.contains(word))
-            .collect();
-        codes.sort_unstable();
-        codes.dedup();
-        assert_eq!(codes.len(), abaco::Code::ALL.len(), "{codes:?}");
-        for code in codes {
-            assert!(abaco::Code::from_wire(code).is_some(), "{code} is on abaco's pages and not in the catalogue");
-        }
-    }
-    if let Some(text) = page("fsm-navigator-error-codes.txt") {
-        let mut status = 0;
-        let mut found = 0;
-        let mut in_table = false;
-        for line in text.lines() {
-            if let Some((number, _)) = line.split_once(" — ").filter(|(number, _)| number.len() == 3) {
-                status = number.parse().unwrap();
-            }
-            let word = line.split(' ').next().unwrap_or_default();
-            if in_table && !word.is_empty() {
-                let code = fsm_navigator::Code::from_wire(word)
-                    .unwrap_or_else(|| panic!("{word} is on FSM Navigator's page and not in the catalogue"));
-                assert_eq!(code.info().status().unwrap().as_u16(), status, "{word}");
-                found += 1;
-            }
-            in_table = line.starts_with("Error code Description") || (in_table && !word.is_empty());
-        }
-        assert_eq!(found, fsm_navigator::Code::ALL.len());
-    }
-    if let Some(text) = page("stayforge-api-key-error-codes.txt") {
-        let mut found = 0;
-        for line in text.lines() {
-            let cells: Vec<_> = line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
-            let [wire, status, _, retryable @ ("Yes" | "No")] = cells[..] else { continue };
-            let code = stayforge::Code::from_wire(wire)
-                .unwrap_or_else(|| panic!("{wire} is on Stayforge's page and not in the catalogue"));
-            let status = StatusCode::from_bytes(status.as_bytes()).unwrap();
-            assert_eq!(code.info().status(), Some(status), "{wire}");
-            assert_eq!(code.info().retry.is_retryable(status), retryable == "Yes", "{wire}");
-            assert_ne!(code.info().retry, Retry::Unstated, "the page states it for {wire}");
-            found += 1;
-        }
-        assert_eq!(found, stayforge::Code::ALL.len());
-    }
 }

@@ -7,6 +7,7 @@ mod interop;
 mod reading;
 mod requests;
 mod retry_after;
+mod vendor_docs;
 
 #[path = "../support/mod.rs"]
 mod support;
