@@ -1,9 +1,9 @@
 //! Mocks of a service, for tests of code that uses a client: [`MockService`] in memory and [`MockServer`] on loopback.
 //! Available with the feature `testing`.
 //!
-//! Both follow a [`Script`]: the responses for each method and path, or for all requests, in order. A documented error is
-//! given by its code, and sent with the status, the format and the language of the service. Responses can also be late,
-//! interrupted, missing or random, and a [`Throttle`] limits the rate of requests.
+//! Both follow a [`Script`]: the responses for each method and path, or for all requests, in order. A documented error
+//! is given by its code, and sent with the status, the format and the language of the service. Responses can also be
+//! late, interrupted, missing or random, and a [`Throttle`] limits the rate of requests.
 //!
 //! # Virtual time
 //!
@@ -36,13 +36,13 @@
 //!
 //! # Verification
 //!
-//! When the last handle to a mock is dropped, every response must have been used and every request expected. Otherwise the
-//! test fails with a panic that shows the script and the requests. [`Script::verify`] checks this earlier.
+//! When the last handle to a mock is dropped, every response must have been used and every request expected. Otherwise
+//! the test fails with a panic that shows the script and the requests. [`Script::verify`] checks this earlier.
 //!
 //! # Other services
 //!
-//! The mocks work for every [`Service`](crate::Service). For a service whose errors are not JSON with `message` and `code`,
-//! [`Script::write_errors`] sets the format.
+//! The mocks work for every [`Service`](crate::Service). For a service whose errors are not JSON with `message` and
+//! `code`, [`Script::write_errors`] sets the format.
 
 mod received;
 mod route;

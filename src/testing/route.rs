@@ -136,15 +136,16 @@ impl<S: Service> Route<'_, S> {
         self.add(Content::Computed(Arc::new(compute)))
     }
 
-    /// Adds a connection that breaks before any response, the same as [`fault(Fault::Reset)`](Self::fault). The request may
-    /// have had an effect.
+    /// Adds a connection that breaks before any response, the same as [`fault(Fault::Reset)`](Self::fault). The request
+    /// may have had an effect.
     #[track_caller]
     pub fn dropped(self) -> Self {
         self.add(Content::Fault(Fault::Reset))
     }
 
-    /// Adds a connection fault. The effect of the request is [`Possible`](crate::Effect::Possible) for [`Fault::Reset`],
-    /// and [`None`](crate::Effect::None) for the others, which occur before a request is sent.
+    /// Adds a connection fault. The effect of the request is [`Possible`](crate::Effect::Possible) for
+    /// [`Fault::Reset`]. It is [`None`](crate::Effect::None) for the other faults, which occur before a request is
+    /// sent.
     ///
     /// ```
     /// use steadfast::testing::MockService;
@@ -163,8 +164,8 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the mock is a [`MockServer`](super::MockServer) and the fault is not `Reset`: a server that receives a request
-    /// can only break the connection.
+    /// If the mock is a [`MockServer`](super::MockServer) and the fault is not `Reset`. A server that receives a
+    /// request can only break the connection.
     #[track_caller]
     pub fn fault(self, fault: Fault) -> Self {
         assert!(

@@ -25,8 +25,8 @@ use crate::transport::{Body, HttpRequest};
 /// The script of a mock, and the requests that the mock received. [`MockService`](super::MockService) and
 /// [`MockServer`](super::MockServer) dereference to it.
 ///
-/// A request receives the next response that is left for its method and path; if there is none, the next of
-/// [`any`](Self::any). An unexpected request, for which no response is left, receives status 418 and fails the test.
+/// A request receives the next response that is left for its method and path. If there is none, it receives the next
+/// response of [`any`](Self::any). If there is none either, it receives status 418 and fails the test.
 pub struct Script<S: Service> {
     shared: Arc<Shared<S>>,
 }
@@ -107,8 +107,8 @@ impl<S: Service> Script<S> {
         self.on(Method::DELETE, path)
     }
 
-    /// Returns the route of requests with this method and path. The path is the one given to the client, without a query:
-    /// [`received`](Self::received) reports the queries.
+    /// Returns the route of requests with this method and path. The path is the one given to the client, without a
+    /// query. [`received`](Self::received) reports the queries.
     ///
     /// # Panics
     ///
@@ -310,8 +310,8 @@ impl<S: Service> Script<S> {
         state.trim();
     }
 
-    /// Checks now that every response was used and every request expected. Otherwise this happens when the last handle to
-    /// the mock is dropped.
+    /// Checks now that every response was used and every request expected. Otherwise this happens when the last handle
+    /// to the mock is dropped.
     ///
     /// # Panics
     ///

@@ -48,7 +48,8 @@ enum Rule {
 }
 
 impl Throttle {
-    /// Returns a limit of this many requests per window. The windows follow each other, starting with the first request.
+    /// Returns a limit of this many requests per window. The windows follow each other, starting with the first
+    /// request.
     ///
     /// # Panics
     ///

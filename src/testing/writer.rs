@@ -10,8 +10,8 @@ use crate::service::{Service, abaco, fsm_navigator};
 
 /// A writer of a service's error bodies: the counterpart of [`Service::read_error`].
 ///
-/// Any function from a code and a wait to bytes is one. [`Script::write_errors`](super::Script::write_errors) sets it for a
-/// service whose errors are not JSON with the members `message` and `code`, which is the default.
+/// Any function from a code and a wait to bytes is one. [`Script::write_errors`](super::Script::write_errors) sets it
+/// for a service whose errors are not JSON with the members `message` and `code`, which is the default.
 ///
 /// ```
 /// use steadfast::testing::{DocumentedErrors, ErrorWriter};

@@ -1,13 +1,13 @@
-//! What must not compile, and what the compiler then says.
+//! Code that must not compile, and the compiler's message about it.
 //!
-//! The compiler is run on the crate as it was built for this test, so nothing is built anew, and only the words that the
-//! crate itself puts into the message are compared, so that every compiler version passes.
+//! The tests run the compiler on the crate as it was built for them, so nothing is built a second time. They compare
+//! only the words that come from the crate, so that every version of the compiler passes.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 #[test]
-fn delete_on_abaco_does_not_compile_and_the_message_says_why() {
+fn delete_on_abaco_does_not_compile_and_the_message_gives_the_reason() {
     let program = |service: &str| {
         format!(
             "pub fn remove(client: &steadfast::Client<steadfast::{service}>) {{
@@ -29,7 +29,7 @@ fn delete_on_abaco_does_not_compile_and_the_message_says_why() {
     }
 }
 
-/// Compiles a library that uses this crate; the error is what the compiler said.
+/// Compiles a library that uses this crate. The error is the output of the compiler.
 fn compile(program: &str) -> Result<(), String> {
     let test = std::env::current_exe().unwrap();
     let libraries = test.parent().unwrap();

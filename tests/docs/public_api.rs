@@ -1,13 +1,13 @@
-//! The public API takes no type of other crates but those of a short list.
+//! The public API contains types of other crates only if a short list allows it.
 //!
-//! It is read from rustdoc's JSON, whose path the variable `RUSTDOC_JSON` gives; `.ci/run` makes it.
+//! The test reads rustdoc's JSON. The variable `RUSTDOC_JSON` contains its path, and `.ci/run` generates it.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The crates whose types and traits stand in the public API: everywhere, or in a few places only. A method of an impl is
-/// an item of its own.
+/// The crates whose types and traits may appear in the public API: everywhere, or only in the listed places. A method
+/// of an impl is an item of its own.
 const ALLOWED: [(&str, Option<&[&str]>); 13] = [
     ("alloc", None),
     ("backoff", Some(&["into_backoff"])),
@@ -25,14 +25,14 @@ const ALLOWED: [(&str, Option<&[&str]>); 13] = [
 ];
 
 #[test]
-#[ignore = "reads rustdoc's JSON, which .ci/run makes"]
-fn the_public_api_takes_no_foreign_type_beyond_the_list() {
+#[ignore = "reads rustdoc's JSON, which .ci/run generates"]
+fn the_public_api_contains_no_foreign_type_beyond_the_list() {
     let path = std::env::var("RUSTDOC_JSON").expect("RUSTDOC_JSON holds the path of rustdoc's JSON");
     let json: Value = serde_json::from_slice(&std::fs::read(path).expect("the file")).expect("JSON");
     let mut uses = BTreeMap::<String, Vec<String>>::new();
     for item in json["index"].as_object().expect("items").values() {
         let (kind, inner) = item["inner"].as_object().and_then(|inner| inner.iter().next()).expect("a kind");
-        // What every type has by rules of the language or of other crates is not of our making.
+        // Impls that the language or another crate provides for every type are not part of our API.
         if item["crate_id"] != 0 || inner["is_synthetic"] == true || !inner["blanket_impl"].is_null() {
             continue;
         }
@@ -52,11 +52,11 @@ fn the_public_api_takes_no_foreign_type_beyond_the_list() {
         }
     }
     for (name, _) in ALLOWED {
-        assert!(uses.contains_key(name), "{name} is on the list and not in the API; was the JSON read rightly?");
+        assert!(uses.contains_key(name), "{name} is on the list and not in the API; was the JSON read correctly?");
     }
 }
 
-/// Notes every type and trait of another crate that `part` names.
+/// Collects the types and traits of other crates that `part` names.
 fn collect(json: &Value, part: &Value, place: &str, uses: &mut BTreeMap<String, Vec<String>>) {
     match part {
         Value::Object(members) => {
@@ -72,7 +72,7 @@ fn collect(json: &Value, part: &Value, place: &str, uses: &mut BTreeMap<String, 
     }
 }
 
-/// The crate and the path of an item of another crate.
+/// Returns the crate and the path of an item of another crate.
 fn name(json: &Value, id: &Value) -> Option<(String, String)> {
     let item = &json["paths"][id.to_string()];
     let from = item["crate_id"].as_u64().filter(|from| *from != 0)?;

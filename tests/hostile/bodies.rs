@@ -1,4 +1,4 @@
-//! Over raw sockets: answers whose coding, length or moment is wrong, and what of them a caller gets.
+//! Over raw sockets: responses with a wrong coding, a wrong length, or at a wrong time.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::support::raw_server::{RawServer, drain};
 
 const EXPIRED: &str = r#"{"message":"La API key ha expirado","code":"API_KEY_EXPIRED"}"#;
 
-/// No single call here may take longer, however busy the machine is; each limit that is tested is far shorter.
+/// The longest time of a single call on a busy machine. Each limit under test is far shorter.
 const BOUND: Duration = Duration::from_secs(10);
 
 fn builder(server: &RawServer) -> ClientBuilder<Abaco> {
@@ -19,13 +19,13 @@ fn builder(server: &RawServer) -> ClientBuilder<Abaco> {
         .retry(RetryPolicy::new().with_initial_delay(Duration::from_millis(10)))
 }
 
-/// What a POST gets that is answered with these bytes and then with the end of the connection.
-async fn answered(bytes: impl Into<Vec<u8>>) -> Result<steadfast::Response, ApiError> {
-    let server = RawServer::answering(bytes).await;
+/// Returns the result of a POST whose response consists of these bytes and the end of the connection.
+async fn post(bytes: impl Into<Vec<u8>>) -> Result<steadfast::Response, ApiError> {
+    let server = RawServer::responding(bytes).await;
     let began = Instant::now();
     let result = builder(&server).build().unwrap().post("/documents").send().await;
     assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
-    assert_eq!(server.requests(), 1, "a POST that may have acted is sent once: {result:?}");
+    assert_eq!(server.requests(), 1, "a POST that may have had an effect is sent once: {result:?}");
     result
 }
 
@@ -34,7 +34,7 @@ fn status(error: &ApiError) -> Option<u16> {
 }
 
 #[tokio::test]
-async fn a_broken_chunked_coding_loses_nothing_that_came_before() {
+async fn the_part_before_a_broken_chunk_is_kept() {
     let first = format!("{:x}\r\n{EXPIRED}\r\n", EXPIRED.len());
     for rest in [
         "",
@@ -47,11 +47,11 @@ async fn a_broken_chunked_coding_loses_nothing_that_came_before() {
         "fffffffffffffffff\r\nabc",
         "0\r\nno colon\r\n\r\n",
     ] {
-        let error = answered(format!("HTTP/1.1 401 Unauthorized\r\ntransfer-encoding: chunked\r\n\r\n{first}{rest}"));
+        let error = post(format!("HTTP/1.1 401 Unauthorized\r\ntransfer-encoding: chunked\r\n\r\n{first}{rest}"));
         let error = error.await.unwrap_err();
         assert!(error.is(abaco::Code::ApiKeyExpired), "{rest:?}: {error}");
 
-        let error = answered(format!("HTTP/1.1 201 Created\r\ntransfer-encoding: chunked\r\n\r\n{first}{rest}"));
+        let error = post(format!("HTTP/1.1 201 Created\r\ntransfer-encoding: chunked\r\n\r\n{first}{rest}"));
         let error = error.await.unwrap_err();
         let ApiError::Transport(transport) = &error else { panic!("{rest:?}: {error}") };
         assert_eq!((transport.fault(), status(&error)), (Fault::Reset, Some(201)), "{rest:?}");
@@ -61,21 +61,21 @@ async fn a_broken_chunked_coding_loses_nothing_that_came_before() {
 }
 
 #[tokio::test]
-async fn chunks_without_number_and_size_are_cut_as_any_body() {
+async fn a_body_of_countless_or_huge_chunks_is_cut() {
     let tiny = "9\r\n         \r\n".repeat(MAX_ERROR_BODY / 9 + 1);
     let head = "HTTP/1.1 401 Unauthorized\r\ntransfer-encoding: chunked\r\n\r\n";
-    let error = answered(format!("{head}{:x}\r\n{EXPIRED}\r\n{tiny}", EXPIRED.len())).await.unwrap_err();
+    let error = post(format!("{head}{:x}\r\n{EXPIRED}\r\n{tiny}", EXPIRED.len())).await.unwrap_err();
     assert!(error.is(abaco::Code::ApiKeyExpired), "{error}");
     assert_eq!(error.rejection().unwrap().body.len(), MAX_ERROR_BODY);
 
-    let error = answered(format!("{head}fffffffffffff\r\n{EXPIRED}")).await.unwrap_err();
+    let error = post(format!("{head}fffffffffffff\r\n{EXPIRED}")).await.unwrap_err();
     assert!(error.is(abaco::Code::ApiKeyExpired), "{error}");
 
     let extension = format!("1;{}\r\n ", "x".repeat(1024 * 1024));
-    let error = answered(format!("{head}{extension}")).await.unwrap_err();
+    let error = post(format!("{head}{extension}")).await.unwrap_err();
     assert_eq!(status(&error), Some(401), "{error}");
     let trailers = "x: y\r\n".repeat(100_000);
-    let error = answered(format!("{head}{:x}\r\n{EXPIRED}\r\n0\r\n{trailers}\r\n", EXPIRED.len())).await.unwrap_err();
+    let error = post(format!("{head}{:x}\r\n{EXPIRED}\r\n0\r\n{trailers}\r\n", EXPIRED.len())).await.unwrap_err();
     assert!(error.is(abaco::Code::ApiKeyExpired), "{error}");
 }
 
@@ -83,54 +83,54 @@ async fn chunks_without_number_and_size_are_cut_as_any_body() {
 async fn a_body_with_both_framings_is_read_by_one_of_them() {
     let framings = "content-length: 3\r\ntransfer-encoding: chunked\r\n";
     let body = format!("{:x}\r\n{EXPIRED}\r\n0\r\n\r\n", EXPIRED.len());
-    let result = answered(format!("HTTP/1.1 401 Unauthorized\r\n{framings}\r\n{body}")).await;
+    let result = post(format!("HTTP/1.1 401 Unauthorized\r\n{framings}\r\n{body}")).await;
     assert!(result.unwrap_err().is(abaco::Code::ApiKeyExpired));
 }
 
 #[tokio::test]
-async fn interim_answers_come_before_the_answer_and_are_not_it() {
+async fn interim_responses_are_ignored() {
     let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nx: y\r\n\r\nHTTP/1.1 103 Early Hints\r\n\
                    link: </x>\r\n\r\nHTTP/1.1 199 Other\r\n\r\n";
-    let answer = format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: {}\r\n\r\n{EXPIRED}", EXPIRED.len());
+    let response = format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: {}\r\n\r\n{EXPIRED}", EXPIRED.len());
     for times in [1, 100] {
-        let error = answered(format!("{}{answer}", interim.repeat(times))).await.unwrap_err();
+        let error = post(format!("{}{response}", interim.repeat(times))).await.unwrap_err();
         assert!(error.is(abaco::Code::ApiKeyExpired), "{error}");
     }
-    let error = answered(interim).await.unwrap_err();
+    let error = post(interim).await.unwrap_err();
     assert!(matches!(&error, ApiError::Transport(transport) if transport.fault() == Fault::Reset), "{error}");
-    assert_eq!(status(&error), None, "no final answer came");
+    assert_eq!(status(&error), None, "no final response arrived");
 }
 
 #[tokio::test]
-async fn a_204_has_no_body_whatever_it_says() {
+async fn a_204_has_no_body_whatever_its_headers() {
     for head in ["content-length: 9\r\n", "transfer-encoding: chunked\r\n", "content-length: 99999999999\r\n", ""] {
-        let answer = answered(format!("HTTP/1.1 204 No Content\r\n{head}\r\n9\r\n{{\"id\": 7}}")).await.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.body().len()), (204, 0), "{head}");
-        answer.json::<()>().expect("nothing is `()`");
+        let response = post(format!("HTTP/1.1 204 No Content\r\n{head}\r\n9\r\n{{\"id\": 7}}")).await.unwrap();
+        assert_eq!((response.status().as_u16(), response.body().len()), (204, 0), "{head}");
+        response.json::<()>().expect("nothing is `()`");
     }
 }
 
 #[tokio::test]
-async fn a_coding_that_was_not_asked_for_is_left_as_it_came() {
+async fn a_content_coding_that_was_not_requested_is_not_decoded() {
     for coding in ["gzip", "br", "zstd", "deflate", "nonsense"] {
         let head = format!("content-encoding: {coding}\r\ncontent-length: {}\r\n\r\n", EXPIRED.len());
-        let error = answered(format!("HTTP/1.1 401 Unauthorized\r\n{head}{EXPIRED}")).await.unwrap_err();
+        let error = post(format!("HTTP/1.1 401 Unauthorized\r\n{head}{EXPIRED}")).await.unwrap_err();
         assert!(error.is(abaco::Code::ApiKeyExpired), "{coding}: {error}");
         let mut junk = format!("HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\n\r\n").into_bytes();
         junk.extend_from_slice(b"\x1f\x8b\x08\x00\xff\xff junk");
-        let answer = answered(junk).await.unwrap();
-        assert_eq!(answer.body().as_ref(), b"\x1f\x8b\x08\x00\xff\xff junk");
-        assert!(matches!(answer.json::<Vec<u8>>().unwrap_err(), ApiError::Decode(_)));
+        let response = post(junk).await.unwrap();
+        assert_eq!(response.body().as_ref(), b"\x1f\x8b\x08\x00\xff\xff junk");
+        assert!(matches!(response.json::<Vec<u8>>().unwrap_err(), ApiError::Decode(_)));
     }
 }
 
 #[tokio::test]
-async fn an_answer_before_the_request_is_read_is_taken_although_the_body_cannot_be_sent() {
-    let answer = format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: {}\r\n\r\n{EXPIRED}", EXPIRED.len());
+async fn a_response_before_the_request_body_was_read_is_used() {
+    let response = format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: {}\r\n\r\n{EXPIRED}", EXPIRED.len());
     let server = RawServer::start(move |mut stream| {
-        let answer = answer.clone();
+        let response = response.clone();
         async move {
-            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.write_all(response.as_bytes()).await.unwrap();
             drain(stream).await;
         }
     })
@@ -142,15 +142,15 @@ async fn an_answer_before_the_request_is_read_is_taken_although_the_body_cannot_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_whose_server_resets_the_unread_request_ends_the_call_at_once() {
-    let answer = format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: {}\r\n\r\n{EXPIRED}", EXPIRED.len());
+async fn a_response_followed_by_a_reset_of_the_unread_request_ends_the_call_at_once() {
+    let response = format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: {}\r\n\r\n{EXPIRED}", EXPIRED.len());
     let server = RawServer::start(move |mut stream| {
-        let answer = answer.clone();
+        let response = response.clone();
         async move {
             let mut some = vec![0; 1024];
             let _ = stream.read(&mut some).await;
-            let _ = stream.write_all(answer.as_bytes()).await;
-            // What was sent and not read makes the system reset the connection as it is closed.
+            let _ = stream.write_all(response.as_bytes()).await;
+            // Because of the unread bytes, the system resets the connection when it is closed.
         }
     })
     .await;
@@ -158,7 +158,7 @@ async fn an_answer_whose_server_resets_the_unread_request_ends_the_call_at_once(
     for _ in 0..20 {
         let error = client.post("/documents").body(vec![b'x'; 8 * 1024 * 1024]).send().await.unwrap_err();
         assert!(error.elapsed() < BOUND, "{error}");
-        // The reset may overtake the answer; then the failed write is all that the client ever sees.
+        // The reset may overtake the response. Then the client observes only the failed write.
         let is_overtaken = matches!(&error, ApiError::Transport(transport) if transport.fault() == Fault::Reset);
         assert!(is_overtaken || error.is(abaco::Code::ApiKeyExpired), "{error}");
         assert_eq!((error.attempts().len(), error.stop_reason().is_some()), (1, true), "{error}");

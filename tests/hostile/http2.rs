@@ -1,4 +1,4 @@
-//! Over TLS and HTTP/2 on loopback: streams and connections that break off, frame by frame, and what a caller gets.
+//! Over TLS and HTTP/2 on loopback: streams and connections that end after any frame.
 #![cfg(all(target_os = "linux", feature = "rustls"))]
 
 use std::time::Duration;
@@ -7,7 +7,8 @@ use steadfast::{Abaco, ApiError, Client, Effect, Fault, RetryPolicy, StopReason,
 
 use crate::support::child::test_name;
 use crate::support::http2_server::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Http2Server, PUSH_PROMISE, answer_head, frame, go_away, reset,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Http2Server, PUSH_PROMISE, frame, go_away, reset,
+    response_head,
 };
 use crate::support::tls::Authority;
 
@@ -27,17 +28,17 @@ fn is_reset(error: &ApiError) -> bool {
 }
 
 fn success(stream: u32) -> Vec<u8> {
-    [answer_head(stream, "200"), frame(DATA, END_STREAM, stream, b"{}")].concat()
+    [response_head(stream, "200"), frame(DATA, END_STREAM, stream, b"{}")].concat()
 }
 
 #[tokio::test]
-async fn wherever_a_stream_is_reset_the_status_and_the_code_that_came_are_on_the_error() {
+async fn a_reset_stream_keeps_the_status_and_the_code_that_arrived() {
     let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
     let reasons = [0, 1, 2, 3, 5, 7, 8, 11, 12, 13, 0xffff_ffff];
     let reason = move |number: usize| reasons[number % reasons.len()];
     let server = Http2Server::start(&authority, move |number, stream| {
         let part = frame(DATA, 0, stream, &EXPIRED.as_bytes()[..number]);
-        [answer_head(stream, "401"), part, reset(stream, reason(number))].concat()
+        [response_head(stream, "401"), part, reset(stream, reason(number))].concat()
     });
     let server = server.await;
     let client = client(&server);
@@ -52,7 +53,7 @@ async fn wherever_a_stream_is_reset_the_status_and_the_code_that_came_are_on_the
 }
 
 #[tokio::test]
-async fn a_stream_that_is_refused_is_a_broken_connection_and_only_what_may_be_is_sent_again() {
+async fn a_refused_stream_is_a_broken_connection_and_only_a_get_is_resent() {
     let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
     for reason in [0, 1, 2, 7, 8, 11, 13] {
         let server = Http2Server::start(&authority, move |_, stream| reset(stream, reason)).await;
@@ -66,10 +67,10 @@ async fn a_stream_that_is_refused_is_a_broken_connection_and_only_what_may_be_is
 }
 
 #[tokio::test]
-async fn a_connection_that_goes_away_ends_the_call_or_lets_it_finish_and_the_next_gets_another() {
+async fn after_goaway_the_call_ends_or_finishes_and_the_next_call_uses_another_connection() {
     let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
     for reason in [0, 2, 11] {
-        // The stream is beyond the last one that the server will answer.
+        // The stream is beyond the last one that the server processes.
         let server = Http2Server::start(&authority, move |number, stream| match number {
             0 | 1 => go_away(0, reason),
             _ => success(stream),
@@ -79,10 +80,10 @@ async fn a_connection_that_goes_away_ends_the_call_or_lets_it_finish_and_the_nex
         let error = client.post("/documents").send().await.unwrap_err();
         assert!(is_reset(&error), "{reason}: {error:?}");
         assert_eq!((server.requests(), error.stop_reason()), (1, Some(StopReason::MayHaveActed)), "{reason}");
-        let answer = client.get("/documents").send().await.unwrap();
-        assert_eq!((answer.attempts().len(), server.requests(), server.connections()), (2, 3, 3), "{reason}");
+        let response = client.get("/documents").send().await.unwrap();
+        assert_eq!((response.attempts().len(), server.requests(), server.connections()), (2, 3, 3), "{reason}");
     }
-    // The stream is the last one, and is answered.
+    // The stream is the last one that the server processes.
     let server = Http2Server::start(&authority, |_, stream| [go_away(stream, 0), success(stream)].concat()).await;
     let client = client(&server);
     for number in 1..=3 {
@@ -92,9 +93,9 @@ async fn a_connection_that_goes_away_ends_the_call_or_lets_it_finish_and_the_nex
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_within_an_answer_loses_nothing_that_came() {
+async fn a_connection_that_breaks_within_a_response_keeps_the_part_that_arrived() {
     let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
-    let part = |stream| [answer_head(stream, "401"), frame(DATA, 0, stream, &EXPIRED.as_bytes()[..60])].concat();
+    let part = |stream| [response_head(stream, "401"), frame(DATA, 0, stream, &EXPIRED.as_bytes()[..60])].concat();
     let breaks: [fn(u32) -> Vec<u8>; 5] = [
         |_| go_away(0, 11),
         |_| frame(DATA, 0, 0, b"on no stream"),
@@ -112,9 +113,9 @@ async fn a_connection_that_breaks_within_an_answer_loses_nothing_that_came() {
 }
 
 #[tokio::test]
-async fn what_is_not_http2_is_a_broken_connection() {
+async fn invalid_http2_is_a_broken_connection() {
     let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
-    let answers: [fn(u32) -> Vec<u8>; 8] = [
+    let responses: [fn(u32) -> Vec<u8>; 8] = [
         |_| b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n".to_vec(),
         |_| vec![0; 100_000],
         |stream| frame(HEADERS, END_HEADERS, stream, &[0xff; 100]),
@@ -122,15 +123,15 @@ async fn what_is_not_http2_is_a_broken_connection() {
         |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &[]),
         |stream| frame(DATA, END_STREAM, stream, b"no head"),
         |stream| frame(PUSH_PROMISE, END_HEADERS, stream, &[0, 0, 0, 2, 0x82]),
-        // The head never ends: each of its pieces is a field of 16 KiB.
+        // The head never ends. Each frame continues it with a field of 16 KiB.
         |stream| {
             let field = [&[0, 1, b'x', 0x7f, 0x81, 0x7b][..], &[b'y'; 16_000]].concat();
             let pieces = frame(CONTINUATION, 0, stream, &field).repeat(1000);
             [frame(HEADERS, 0, stream, &[0x08, 3, b'2', b'0', b'0']), pieces].concat()
         },
     ];
-    for (number, answer) in answers.into_iter().enumerate() {
-        let server = Http2Server::start(&authority, move |_, stream| answer(stream)).await;
+    for (number, response) in responses.into_iter().enumerate() {
+        let server = Http2Server::start(&authority, move |_, stream| response(stream)).await;
         let error = client(&server).post("/documents").send().await.unwrap_err();
         assert!(is_reset(&error), "{number}: {error:?}");
         assert_eq!((server.requests(), error.stop_reason()), (1, Some(StopReason::MayHaveActed)), "{number}");

@@ -1,4 +1,4 @@
-//! Over raw sockets: answers that break the rules of HTTP end soon, and with all that their bytes allow to be known.
+//! Over raw sockets: responses that violate HTTP end the call soon, and the error keeps every readable part.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use crate::support::raw_server::{RawServer, drain, trickle, write_endlessly};
 
 const EXPIRED: &str = r#"{"message":"La API key ha expirado","code":"API_KEY_EXPIRED"}"#;
 
-/// No single call here may take longer, however busy the machine is; each limit that is tested is far shorter.
+/// The longest time of a single call on a busy machine. Each limit under test is far shorter.
 const BOUND: Duration = Duration::from_secs(10);
 
 fn builder(server: &RawServer) -> ClientBuilder<Abaco> {
@@ -21,18 +21,18 @@ fn builder(server: &RawServer) -> ClientBuilder<Abaco> {
         .retry(RetryPolicy::new().with_initial_delay(Duration::from_millis(10)))
 }
 
-async fn post(server: &RawServer) -> Result<steadfast::Response, ApiError> {
+async fn post_to(server: &RawServer) -> Result<steadfast::Response, ApiError> {
     let began = Instant::now();
     let result = builder(server).build().unwrap().post("/documents").send().await;
     assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
     result
 }
 
-/// What a POST gets that is answered with these bytes and then with the end of the connection.
-async fn answered(bytes: impl Into<Vec<u8>>) -> Result<steadfast::Response, ApiError> {
-    let server = RawServer::answering(bytes).await;
-    let result = post(&server).await;
-    assert_eq!(server.requests(), 1, "a POST that may have acted is sent once: {result:?}");
+/// Returns the result of a POST whose response consists of these bytes and the end of the connection.
+async fn post(bytes: impl Into<Vec<u8>>) -> Result<steadfast::Response, ApiError> {
+    let server = RawServer::responding(bytes).await;
+    let result = post_to(&server).await;
+    assert_eq!(server.requests(), 1, "a POST that may have had an effect is sent once: {result:?}");
     result
 }
 
@@ -45,7 +45,7 @@ fn is_reset(error: &ApiError) -> bool {
 }
 
 #[tokio::test]
-async fn wherever_an_error_answer_breaks_off_the_status_and_the_code_that_came_are_on_the_error() {
+async fn an_error_response_that_is_cut_anywhere_keeps_the_status_and_the_code_that_arrived() {
     let chunked =
         format!("{:x}\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n", 30, &EXPIRED[..30], EXPIRED.len() - 30, &EXPIRED[30..]);
     let head = "HTTP/1.1 401 Unauthorized\r\nx-request-id: req-1\r\n";
@@ -56,7 +56,7 @@ async fn wherever_an_error_answer_breaks_off_the_status_and_the_code_that_came_a
     ];
     for (head, body) in framings {
         let whole = format!("{head}{body}");
-        // The body is JSON up to and with the code's last quote.
+        // The code is complete with its closing quote.
         let code_ends = whole.find(r#"API_KEY_EXPIRED""#).unwrap() + r#"API_KEY_EXPIRED""#.len();
         let bytes = whole.clone().into_bytes();
         let server = RawServer::serving(move |number| bytes[..number].to_vec()).await;
@@ -77,7 +77,7 @@ async fn wherever_an_error_answer_breaks_off_the_status_and_the_code_that_came_a
     }
 }
 
-/// A server whose answer has no end, and how many bytes of it the connection took.
+/// Starts a server whose response has no end. Also returns the number of bytes that the connection accepted.
 async fn endless(head: String, byte: u8) -> (RawServer, Arc<AtomicUsize>) {
     let taken = Arc::new(AtomicUsize::new(0));
     let (count, head) = (Arc::clone(&taken), Arc::new(head));
@@ -89,14 +89,14 @@ async fn endless(head: String, byte: u8) -> (RawServer, Arc<AtomicUsize>) {
     (server, taken)
 }
 
-/// More than the buffers of a connection hold besides what the client reads.
+/// An upper bound of the bytes in the buffers of a connection.
 const BUFFERS: usize = 32 * 1024 * 1024;
 
 #[tokio::test]
-async fn an_endless_error_body_is_cut_and_its_code_stays() {
+async fn an_endless_error_body_is_cut_and_its_code_is_kept() {
     let head = format!("HTTP/1.1 401 Unauthorized\r\n\r\n{}", &EXPIRED[..EXPIRED.len() - 1]);
     let (server, taken) = endless(head, b' ').await;
-    let error = post(&server).await.unwrap_err();
+    let error = post_to(&server).await.unwrap_err();
     assert!(error.is(abaco::Code::ApiKeyExpired), "{error}");
     assert_eq!(error.rejection().unwrap().body.len(), MAX_ERROR_BODY);
     assert_eq!(server.requests(), 1);
@@ -118,7 +118,7 @@ async fn an_endless_success_body_ends_at_max_body() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_byte_by_byte_is_read_as_any_other() {
+async fn a_response_that_arrives_byte_by_byte_is_read() {
     let server = RawServer::start(|mut stream| async move {
         stream.set_nodelay(true).unwrap();
         let head = format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: {}\r\n\r\n", EXPIRED.len());
@@ -129,13 +129,13 @@ async fn an_answer_that_comes_byte_by_byte_is_read_as_any_other() {
         drain(stream).await;
     })
     .await;
-    let error = post(&server).await.unwrap_err();
+    let error = post_to(&server).await.unwrap_err();
     assert!(error.is(abaco::Code::ApiKeyExpired), "{error}");
     assert_eq!(server.requests(), 1);
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_ends_with_the_attempt_and_keeps_what_came() {
+async fn a_slow_body_ends_with_the_attempt_and_the_part_that_arrived_is_kept() {
     for (line, expected) in [("401 Unauthorized", 401), ("200 OK", 200)] {
         let server = RawServer::start(move |stream| async move {
             let head = format!("HTTP/1.1 {line}\r\nx-request-id: req-1\r\n\r\n{}", &EXPIRED[..EXPIRED.len() - 1]);
@@ -157,7 +157,7 @@ async fn a_body_that_trickles_ends_with_the_attempt_and_keeps_what_came() {
 }
 
 #[tokio::test]
-async fn a_head_that_trickles_ends_with_the_attempt() {
+async fn a_slow_head_ends_with_the_attempt() {
     let server = RawServer::start(|stream| async move {
         trickle(stream, "HTTP/1.1 200 OK\r\nx: ", b'y').await;
     })
@@ -169,30 +169,30 @@ async fn a_head_that_trickles_ends_with_the_attempt() {
 }
 
 #[tokio::test]
-async fn a_content_length_that_is_not_the_bodys_length_loses_nothing_that_came() {
+async fn a_wrong_content_length_loses_no_part_that_arrived() {
     let long = format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: 5000\r\n\r\n{EXPIRED}");
-    let error = answered(long).await.unwrap_err();
+    let error = post(long).await.unwrap_err();
     assert!(error.is(abaco::Code::ApiKeyExpired), "{error}");
     assert_eq!(error.rejection().unwrap().body, EXPIRED);
 
     let short = format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: 10\r\n\r\n{EXPIRED}");
-    let error = answered(short).await.unwrap_err();
-    assert_eq!((status(&error), error.code()), (Some(401), None), "what is beyond belongs to no answer");
+    let error = post(short).await.unwrap_err();
+    assert_eq!((status(&error), error.code()), (Some(401), None), "bytes beyond the length belong to no response");
     assert_eq!(error.rejection().unwrap().body, &EXPIRED[..10]);
 
     let long = "HTTP/1.1 200 OK\r\nx-request-id: req-1\r\ncontent-length: 5000\r\n\r\n{\"id\": 7}";
-    let error = answered(long).await.unwrap_err();
+    let error = post(long).await.unwrap_err();
     let ApiError::Transport(transport) = &error else { panic!("{error}") };
     assert_eq!((status(&error), error.request_id()), (Some(200), Some("req-1")));
     assert_eq!(transport.body().unwrap(), "{\"id\": 7}");
 
-    let short = answered("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}{\"more\": 1}").await.unwrap();
+    let short = post("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}{\"more\": 1}").await.unwrap();
     assert_eq!(short.body(), "{}");
 }
 
 #[tokio::test]
-async fn what_is_beyond_an_answer_is_not_taken_for_the_next_one() {
-    let server = RawServer::answering(
+async fn bytes_after_a_response_are_not_used_as_the_next_one() {
+    let server = RawServer::responding(
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged",
     )
     .await;
@@ -200,13 +200,13 @@ async fn what_is_beyond_an_answer_is_not_taken_for_the_next_one() {
     for _ in 0..2 {
         assert_eq!(client.get("/documents").send().await.unwrap().body(), "{}");
     }
-    assert_eq!((server.requests(), server.connections()), (2, 2), "the connection was not used again");
+    assert_eq!((server.requests(), server.connections()), (2, 2), "the connection was not reused");
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_a_broken_connection() {
+async fn invalid_http_is_a_broken_connection() {
     let hundred_thousand_lines = "x: y\r\n".repeat(100_000);
-    for answer in [
+    for response in [
         "garbage\r\nHTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n",
         "\0\u{1}\u{2}",
         "<html>HTTP/0.9 has no head</html>\r\n",
@@ -223,22 +223,26 @@ async fn what_is_not_http_is_a_broken_connection() {
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         &hundred_thousand_lines,
     ] {
-        let error = answered(answer).await.unwrap_err();
-        assert!(is_reset(&error) || status(&error) == Some(101), "{:?}: {error:?}", &answer[..answer.len().min(60)]);
+        let error = post(response).await.unwrap_err();
+        assert!(
+            is_reset(&error) || status(&error) == Some(101),
+            "{:?}: {error:?}",
+            &response[..response.len().min(60)]
+        );
     }
 }
 
 #[tokio::test]
-async fn headers_beyond_all_bounds_end_the_call() {
+async fn excessive_headers_end_the_call() {
     let many = "x-many: y\r\n".repeat(10_000);
     let long = format!("x-long: {}\r\n", "y".repeat(1024 * 1024));
     for headers in [many, long] {
         let head = format!("HTTP/1.1 401 Unauthorized\r\n{headers}content-length: {}\r\n\r\n", EXPIRED.len());
-        let error = answered(format!("{head}{EXPIRED}")).await.unwrap_err();
+        let error = post(format!("{head}{EXPIRED}")).await.unwrap_err();
         assert!(is_reset(&error), "{error:?}");
     }
     let (server, taken) = endless("HTTP/1.1 200 OK\r\nx: ".to_owned(), b'y').await;
-    assert!(is_reset(&post(&server).await.unwrap_err()));
+    assert!(is_reset(&post_to(&server).await.unwrap_err()));
     assert_eq!(server.requests(), 1);
     assert!(taken.load(Ordering::SeqCst) < BUFFERS, "{taken:?}");
 }

@@ -1,4 +1,4 @@
-//! The test that the README shows, run as it stands there.
+//! The test in the README, word for word.
 
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -23,13 +23,13 @@ async fn a_rate_limit_is_waited_out() {
 }
 
 #[test]
-fn it_stands_in_the_readme_and_takes_less_than_100_ms() {
+fn the_test_in_the_readme_is_this_one_and_takes_less_than_100_ms() {
     let (source, readme) = (include_str!("readme.rs"), include_str!("../../README.md"));
     let start = source.find("use serde_json").expect("the test");
     let end = source.find("\n#[test]").expect("the end of the test");
-    assert!(readme.contains(&source[start..end]), "README.md and tests/kit/readme.rs differ");
+    assert!(readme.contains(&source[start..end]), "README.md and tests/kit/readme.rs differ; change both");
 
-    // The best of five, since other tests may keep the machine busy.
+    // The best of five, because other tests run at the same time.
     let runs = (0..5).map(|_| {
         let began = std::time::Instant::now();
         a_rate_limit_is_waited_out();

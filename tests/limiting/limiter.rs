@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 use crate::support::mock::{last, object, times};
 
-/// A service with a rate limit. It counts the requests that are sent before the wait of a throttling response has passed.
+/// A service with a rate limit. It counts the requests that are sent before the wait of a throttling response has
+/// passed.
 #[derive(Clone)]
 struct Limited {
     service: MockService<Abaco>,

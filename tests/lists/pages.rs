@@ -1,4 +1,4 @@
-//! Lists that come page by page, in each service's documented form, to their very end and no further.
+//! Lists that are read page by page, in the documented format of each service.
 
 use http::Response;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use steadfast::transport::Body;
 use steadfast::{Abaco, ApiError, BuildErrorKind, FsmNavigator, Page, Pages, Service, Stayforge};
 use steadfast::{abaco, fsm_navigator};
 
-/// All items that come, and the error that ends the list.
+/// Returns all items, and the error that ends the list, if there is one.
 async fn all(mut pages: Pages<u32>) -> (Vec<u32>, Option<ApiError>) {
     let mut items = Vec::new();
     while let Some(page) = pages.next().await {
@@ -24,8 +24,8 @@ async fn all(mut pages: Pages<u32>) -> (Vec<u32>, Option<ApiError>) {
     (items, None)
 }
 
-/// The page numbers that the stand-in was asked for.
-fn asked<S: Service>(service: &MockService<S>) -> Vec<String> {
+/// Returns the page numbers of the requests.
+fn requested<S: Service>(service: &MockService<S>) -> Vec<String> {
     let pages = |query: &[(String, String)]| {
         let pages: Vec<_> = query.iter().filter(|(name, _)| name == "page").map(|(_, page)| page.clone()).collect();
         pages.join("+")
@@ -47,7 +47,7 @@ async fn a_list_keyed_by_its_resource_ends_with_its_total_and_each_page_is_retri
     let (items, error) = all(pages).await;
     assert_eq!(items, [1, 2, 3, 4, 5]);
     assert!(error.is_none(), "{error:?}");
-    assert_eq!(asked(&service), ["1", "2", "2", "3", "3"]);
+    assert_eq!(requested(&service), ["1", "2", "2", "3", "3"]);
     assert!(service.received().iter().all(|received| received.query.contains(&("limit".to_owned(), "2".to_owned()))));
 }
 
@@ -60,16 +60,16 @@ async fn a_list_in_data_ends_with_its_total_pages() {
     };
     service.get("/customers").json(&page(&[1, 2], 1)).json(&page(&[3], 2));
     let mut pages = service.client().get("/customers").pages::<u32>();
-    assert_eq!(service.received().len(), 0, "nothing is asked for in advance");
+    assert_eq!(service.received().len(), 0, "no page is requested in advance");
     let first = pages.next().await.expect("a page").expect("a success");
     assert_eq!((first.number, first.total, first.total_pages), (1, Some(3), Some(2)));
-    assert_eq!(service.received().len(), 1, "nor is the second page");
+    assert_eq!(service.received().len(), 1, "the second page is not requested yet");
     assert_eq!(all(pages).await.0, [3]);
     assert_eq!(service.received().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_is_the_only_one_is_found_and_its_pagination_read() {
+async fn a_list_under_another_name_is_found_if_it_is_the_only_one() {
     let service = MockService::<Stayforge>::new();
     let page = |items: &[u32], page: u32| json!({"branches": items, "pagination": {"page": page, "total": 4}});
     service.get("/v1/hotels/7/sites").json(&page(&[1, 2], 1)).json(&page(&[3, 4], 2));
@@ -79,7 +79,7 @@ async fn a_list_that_is_the_only_one_is_found_and_its_pagination_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_without_any_count_ends_at_its_empty_page() {
+async fn a_list_without_counts_ends_at_its_empty_page() {
     for end in [json!([]), json!(null), json!({"data": []}), json!({"data": null})] {
         let service = MockService::<FsmNavigator>::new();
         service.get("/assets").json(&[1, 2]).json(&[3]).json(&end);
@@ -95,7 +95,7 @@ async fn a_list_without_any_count_ends_at_its_empty_page() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_goes_on_from_the_page_at_which_an_error_ended_it() {
+async fn a_list_can_be_resumed_at_the_page_after_an_error() {
     let service = MockService::<Abaco>::new();
     let page = |items: &[u32], page: u32| json!({"documents": items, "total": 5, "page": page, "limit": 2});
     service.get("/documents").json(&page(&[1, 2], 1)).fail(abaco::Code::ApiKeyExpired);
@@ -109,20 +109,20 @@ async fn a_list_goes_on_from_the_page_at_which_an_error_ended_it() {
     service.get("/documents").json(&page(&[3, 4], 2)).json(&page(&[5], 3));
     let rest = client.get("/documents?page=1&limit=2").query(&[("page", first.number + 1)]).pages();
     assert_eq!(all(rest).await.0, [3, 4, 5]);
-    assert_eq!(asked(&service), ["1", "2", "2", "3"]);
+    assert_eq!(requested(&service), ["1", "2", "2", "3"]);
     assert_eq!(service.received().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_repeats_a_page_never_makes_a_loop() {
-    // It does not know of pages and says nothing of more: the list is whole.
+async fn a_repeated_page_never_causes_a_loop() {
+    // The service has no pages and reports no more items, so the list is complete.
     let service = MockService::<Abaco>::new();
     service.get("/documents").json(&json!({"documents": [1, 2]})).always();
     let (items, error) = all(service.client().get("/documents").pages()).await;
     assert_eq!((items, error.is_none()), (vec![1, 2], true));
     assert_eq!(service.received().len(), 2);
 
-    // It gives its last page for every later one.
+    // The service returns its last page for every later one.
     let service = MockService::<Abaco>::new();
     service.get("/documents").json(&json!({"documents": [1], "page": 1}));
     service.get("/documents").json(&json!({"documents": [2], "page": 2})).times(2);
@@ -130,7 +130,8 @@ async fn a_service_that_repeats_a_page_never_makes_a_loop() {
     assert_eq!((items, error.is_none()), (vec![1, 2], true));
     assert_eq!(service.received().len(), 3);
 
-    // It contradicts itself: the same items under another number, or other items under the same. No item is lost silently.
+    // The service contradicts itself: the same items under another number, or other items under the same number. No
+    // item is lost silently.
     for second in [json!({"documents": [1], "page": 2}), json!({"documents": [2], "page": 1})] {
         let service = MockService::<Abaco>::new();
         service.get("/documents").json(&json!({"documents": [1], "page": 1})).json(&second);
@@ -140,14 +141,14 @@ async fn a_service_that_repeats_a_page_never_makes_a_loop() {
         assert_eq!(service.received().len(), 2);
     }
 
-    // It says that more should follow: then part of the list is missing, and the caller is told.
+    // The counts say that more items should follow, so part of the list is missing, and the list ends with an error.
     for counts in [json!({"total": 9}), json!({"total_pages": 5})] {
         let service = MockService::<FsmNavigator>::new();
         let page = |items: &[u32]| json!({"data": items, "pagination": counts});
         service.get("/assets").json(&page(&[1, 2])).json(&page(&[3, 4])).json(&page(&[1, 2])).always();
         let (items, error) = all(service.client().get("/assets").pages()).await;
         assert_eq!(items, [1, 2, 3, 4]);
-        let error = error.expect("more should have come");
+        let error = error.expect("more items should follow");
         assert!(matches!(error, ApiError::Decode(_)), "{error}");
         assert!(error.to_string().contains("what came as page 3 seems to be a page that came before"), "{error}");
         assert_eq!(service.received().len(), 3);
@@ -160,7 +161,7 @@ async fn a_list_that_begins_with_page_0_ends_with_its_last_page() {
     let page = |items: &[u32], page: u32| json!({"data": items, "pagination": {"page": page, "total_pages": 2}});
     service.get("/v1/cards/").json(&page(&[1, 2], 0)).json(&page(&[3], 1));
     assert_eq!(all(service.client().get("/v1/cards/?page=0").pages()).await.0, [1, 2, 3]);
-    assert_eq!(asked(&service), ["0", "1"]);
+    assert_eq!(requested(&service), ["0", "1"]);
     assert_eq!(service.received().len(), 2);
 }
 
@@ -176,7 +177,7 @@ async fn counts_that_contradict_the_pages_do_not_cut_the_list_short() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_read_says_where() {
+async fn an_unreadable_page_reports_the_place() {
     let service = MockService::<Abaco>::new();
     let client = service.client();
     for (body, said) in [
@@ -196,7 +197,7 @@ async fn what_cannot_be_read_says_where() {
     service.get("/documents").raw(200, "application/json", "{\"documents\": [1, 2");
     let (_, error) = all(client.get("/documents").pages()).await;
     assert!(error.expect("no page").to_string().contains("EOF while parsing a list"));
-    // A name that cannot be read may be any, and what follows it the list.
+    // The list could be under the unreadable name.
     service.get("/documents").raw(200, "application/json", r#"{"warnings": [1], "\ud800": 0, "documents": [2]}"#);
     let (items, error) = all(client.get("/documents").pages()).await;
     assert!(items.is_empty() && error.expect("no page").to_string().contains("nor an object that holds one"));
@@ -204,7 +205,7 @@ async fn what_cannot_be_read_says_where() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_cannot_be_made_says_so_and_sends_nothing() {
+async fn an_invalid_request_is_reported_and_not_sent() {
     let service = MockService::<Abaco>::new();
     let client = service.client();
     for (request, kind, said) in [
@@ -222,7 +223,7 @@ async fn a_request_that_cannot_be_made_says_so_and_sends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_was_not_waited_for_comes_with_the_next_question() {
+async fn a_page_whose_future_was_dropped_is_returned_next_time() {
     let service = MockService::<FsmNavigator>::new();
     service
         .get("/assets")
@@ -230,8 +231,8 @@ async fn a_page_that_was_not_waited_for_comes_with_the_next_question() {
         .retry_after(std::time::Duration::from_secs(60))
         .json(&json!({"data": [1], "pagination": {"total": 1}}));
     let mut pages = service.client().get("/assets").pages::<u32>();
-    let given_up = tokio::time::timeout(std::time::Duration::from_secs(1), pages.next()).await;
-    assert!(given_up.is_err());
+    let dropped = tokio::time::timeout(std::time::Duration::from_secs(1), pages.next()).await;
+    assert!(dropped.is_err());
     assert_eq!(pages.next().await.expect("a page").expect("a success").items, [1]);
     assert_eq!(service.received().len(), 2);
 }
@@ -287,7 +288,8 @@ impl Lister {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// Every item from the first page on arrives once, and at most one more request is sent than there are pages.
+    /// Every item from the first page on arrives once, and the number of requests exceeds the number of pages by at
+    /// most one.
     #[test]
     fn every_item_arrives_once_whatever_counts_the_service_reports(
         items in 0..60_u32,
@@ -300,8 +302,8 @@ proptest! {
         rejects: bool,
     ) {
         let pages = items.div_ceil(size);
-        // A service can only reject a page beyond the last if it reports which page is the last: by the number of pages,
-        // or by the total together with the size or from the first page on.
+        // A service can only reject a page beyond the last if it reports the last page: by the number of pages, or by
+        // the total together with the size or from the first page on.
         let reports_last = reports_pages || reports_total && (reports_size || first == 1);
         let rejects = rejects && first <= pages.max(1) && reports_last;
         let lister = Lister { items, size, reports_total, reports_pages, reports_size, clamps, rejects };

@@ -1,4 +1,4 @@
-//! The decision: pure, and the same for the same arguments.
+//! The retry decision.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use steadfast::{
     WaitSource,
 };
 
-fn answer(status: u16) -> ApiError {
+fn error_of(status: u16) -> ApiError {
     ApiError::from_response::<Abaco>(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), b"")
 }
 
@@ -17,22 +17,22 @@ fn decide(error: &ApiError, method: &Method) -> Decision {
 }
 
 #[test]
-fn what_is_retried_follows_from_status_and_method() {
+fn the_decision_follows_from_status_and_method() {
     let idempotent = [Method::GET, Method::HEAD, Method::PUT, Method::DELETE];
     for status in 300..600 {
-        // abaco's pages say that every 5xx may be retried; else the status decides.
-        let promising = matches!(status, 408 | 429 | 500..);
+        // abaco documents that every 5xx is retryable. Otherwise the status decides.
+        let retryable = matches!(status, 408 | 429 | 500..);
         for method in &idempotent {
-            let waits = matches!(decide(&answer(status), method), Decision::Wait { .. });
-            assert_eq!(waits, promising, "{method} {status}");
+            let waits = matches!(decide(&error_of(status), method), Decision::Wait { .. });
+            assert_eq!(waits, retryable, "{method} {status}");
         }
         for method in [Method::POST, Method::PATCH] {
             let expected = match status {
                 429 => None,
-                _ if promising => Some(StopReason::MayHaveActed),
+                _ if retryable => Some(StopReason::MayHaveActed),
                 _ => Some(StopReason::NotRetryable),
             };
-            match (decide(&answer(status), &method), expected) {
+            match (decide(&error_of(status), &method), expected) {
                 (Decision::Wait { .. }, None) => {}
                 (Decision::Stop(reason), Some(expected)) => assert_eq!(reason, expected, "{method} {status}"),
                 (decision, _) => panic!("{method} {status}: {decision:?}"),
@@ -42,7 +42,7 @@ fn what_is_retried_follows_from_status_and_method() {
 }
 
 #[test]
-fn connection_faults_are_retried_where_nothing_was_sent_or_the_method_allows() {
+fn connection_faults_are_retried_if_nothing_was_sent_or_the_method_is_idempotent() {
     for (fault, sent, get, post) in [
         (Fault::Dns, Effect::None, true, true),
         (Fault::Connect, Effect::None, true, true),
@@ -61,35 +61,35 @@ fn connection_faults_are_retried_where_nothing_was_sent_or_the_method_allows() {
 }
 
 #[test]
-fn the_reasons_to_stop() {
+fn each_reason_to_stop_is_reported() {
     let policy = RetryPolicy::new();
     let mut state = CallState::new(&Method::GET);
     let stop = Decision::Stop;
 
     state.attempt = 3;
-    assert_eq!(policy.decide(&answer(503), &state), stop(StopReason::AttemptsExhausted));
+    assert_eq!(policy.decide(&error_of(503), &state), stop(StopReason::AttemptsExhausted));
     state.attempt = u32::MAX;
-    assert_eq!(policy.decide(&answer(503), &state), stop(StopReason::AttemptsExhausted));
+    assert_eq!(policy.decide(&error_of(503), &state), stop(StopReason::AttemptsExhausted));
     state.attempt = 1;
-    assert_eq!(RetryPolicy::disabled().decide(&answer(503), &state), stop(StopReason::Disabled));
-    assert_eq!(policy.with_max_attempts(0).decide(&answer(503), &state), stop(StopReason::Disabled));
+    assert_eq!(RetryPolicy::disabled().decide(&error_of(503), &state), stop(StopReason::Disabled));
+    assert_eq!(policy.with_max_attempts(0).decide(&error_of(503), &state), stop(StopReason::Disabled));
     state.replayable = false;
-    assert_eq!(policy.decide(&answer(503), &state), stop(StopReason::BodyNotReplayable));
+    assert_eq!(policy.decide(&error_of(503), &state), stop(StopReason::BodyNotReplayable));
     state.replayable = true;
     state.remaining = Duration::from_millis(10);
-    assert_eq!(policy.decide(&answer(503), &state), stop(StopReason::DeadlineWouldPass));
+    assert_eq!(policy.decide(&error_of(503), &state), stop(StopReason::DeadlineWouldPass));
     state.remaining = Duration::ZERO;
-    assert_eq!(policy.decide(&answer(503), &state), stop(StopReason::DeadlineWouldPass));
-    assert_eq!(policy.decide(&answer(404), &state), stop(StopReason::NotRetryable));
+    assert_eq!(policy.decide(&error_of(503), &state), stop(StopReason::DeadlineWouldPass));
+    assert_eq!(policy.decide(&error_of(404), &state), stop(StopReason::NotRetryable));
 }
 
 #[test]
-fn backoff_grows_to_its_cap_is_never_immediate_and_never_overflows() {
+fn backoff_grows_to_its_maximum_and_is_never_immediate() {
     let policy = RetryPolicy::new().with_max_attempts(u32::MAX);
     let wait = |policy: RetryPolicy, status, attempt, seed| {
         let mut state = CallState::new(&Method::GET);
         (state.attempt, state.seed) = (attempt, seed);
-        match policy.decide(&answer(status), &state) {
+        match policy.decide(&error_of(status), &state) {
             Decision::Wait { delay, source: WaitSource::Backoff } => delay,
             other => panic!("{other:?}"),
         }
@@ -106,10 +106,10 @@ fn backoff_grows_to_its_cap_is_never_immediate_and_never_overflows() {
     assert!(limited.iter().all(|wait| (Duration::from_millis(100)..=Duration::from_secs(1)).contains(wait)));
     assert!(limited.iter().max().unwrap() > &Duration::from_millis(500), "a rate limit waits longer than a fault");
 
-    for (base, cap) in
+    for (initial, max) in
         [(Duration::MAX, Duration::MAX), (Duration::ZERO, Duration::ZERO), (Duration::MAX, Duration::ZERO)]
     {
-        let policy = policy.with_initial_delay(base).with_max_delay(cap).with_max_wait(Duration::from_secs(5));
+        let policy = policy.with_initial_delay(initial).with_max_delay(max).with_max_wait(Duration::from_secs(5));
         assert!(wait(policy, 503, 50, 1) <= Duration::from_secs(5));
     }
 }
@@ -127,6 +127,6 @@ fn limits_of_duration_max_mean_no_limit() {
         panic!()
     };
     assert!(delay >= Duration::from_secs(86_400));
-    let Decision::Wait { delay, .. } = policy.decide(&answer(503), &CallState::new(&Method::GET)) else { panic!() };
+    let Decision::Wait { delay, .. } = policy.decide(&error_of(503), &CallState::new(&Method::GET)) else { panic!() };
     assert!(delay >= Duration::from_secs(86_400), "the backoff has no bound either: {delay:?}");
 }

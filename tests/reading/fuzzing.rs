@@ -1,4 +1,5 @@
-//! The checks of the fuzz targets, on stable Rust: on the kept inputs, and on what proptest makes of them.
+//! The checks of the fuzz targets on stable Rust, with the stored inputs and with inputs that proptest derives from
+//! them.
 
 #[path = "../../fuzz/checks/checks.rs"]
 mod checks;
@@ -12,10 +13,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// Takes an input and panics if something does not hold.
+/// A function that panics if an input violates a property.
 type Check = fn(&[u8]);
 
-/// The checks, by the names of their fuzz targets.
+/// The checks and the names of their fuzz targets.
 const CHECKS: [(&str, Check); 5] = [
     ("bodies", checks::bodies),
     ("hints", checks::hints),
@@ -28,7 +29,7 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(name)
 }
 
-/// What the files in a folder hold; nothing if there is no such folder.
+/// Returns the contents of the files in a folder, which need not exist.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     let paths = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
@@ -36,7 +37,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn what_holds_for_every_input_holds_for_the_kept_ones() {
+fn the_stored_inputs_violate_no_property() {
     for (name, check) in CHECKS {
         let seeds = files(&folder("seeds").join(name));
         assert!(!seeds.is_empty(), "no seeds for {name}");
@@ -48,7 +49,7 @@ fn what_holds_for_every_input_holds_for_the_kept_ones() {
 }
 
 #[test]
-fn the_seeds_are_what_the_catalogue_says() {
+fn the_seeds_are_up_to_date() {
     let mut made: BTreeMap<&str, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
     for seed in seeds::seeds() {
         made.entry(seed.check).or_default().insert(seed.name, seed.input);
@@ -67,14 +68,13 @@ fn the_seeds_are_what_the_catalogue_says() {
     }
     let is_same = CHECKS.iter().all(|(check, _)| made.get(check) == Some(&files(&folder("seeds").join(check))))
         && std::fs::read_to_string(folder("dictionary")).unwrap_or_default() == dictionary;
-    assert!(is_same, "fuzz/seeds is out of date; UPDATE_SEEDS=1 cargo test --test reading fuzzing makes it anew");
+    assert!(is_same, "fuzz/seeds is out of date; run UPDATE_SEEDS=1 cargo test --test reading fuzzing");
 }
 
-/// The words as libFuzzer reads them.
+/// Returns the words in the format of libFuzzer.
 fn dictionary() -> String {
     let mut text =
-        "# Made from the tables of codes; `UPDATE_SEEDS=1 cargo test --test reading fuzzing` makes it anew.\n"
-            .to_owned();
+        "# Generated from the tables of codes by `UPDATE_SEEDS=1 cargo test --test reading fuzzing`.\n".to_owned();
     for word in seeds::words() {
         text.push('"');
         for byte in word {
@@ -89,7 +89,7 @@ fn dictionary() -> String {
     text
 }
 
-/// One change to an input.
+/// A change to an input.
 #[derive(Clone, Debug)]
 enum Change {
     Insert(Index, Vec<u8>),
@@ -127,9 +127,9 @@ impl Change {
     }
 }
 
-/// An input of a check: arbitrary bytes, or one that is kept with a few changes.
+/// Returns inputs of a check: stored inputs with a few changes, and arbitrary bytes.
 fn input(check: &'static str) -> impl Strategy<Value = Vec<u8>> {
-    let kept: Vec<_> = seeds::seeds().into_iter().filter(|seed| seed.check == check).map(|seed| seed.input).collect();
+    let stored: Vec<_> = seeds::seeds().into_iter().filter(|seed| seed.check == check).map(|seed| seed.input).collect();
     let change = prop_oneof![
         6 => (any::<Index>(), select(seeds::words())).prop_map(|(at, word)| Change::Insert(at, word)),
         2 => (any::<Index>(), vec(any::<u8>(), 1..12)).prop_map(|(at, bytes)| Change::Insert(at, bytes)),
@@ -138,11 +138,11 @@ fn input(check: &'static str) -> impl Strategy<Value = Vec<u8>> {
         3 => any::<(Index, u8)>().prop_map(|(at, byte)| Change::Replace(at, byte)),
         1 => any::<Index>().prop_map(Change::Cut),
     ];
-    let changed = (select(kept), vec(change, 0..8)).prop_map(|(mut input, changes)| {
+    let changed = (select(stored), vec(change, 0..8)).prop_map(|(mut input, changes)| {
         for change in changes {
             change.make(&mut input);
         }
-        // A repetition of a repetition is longer than anything that is of interest.
+        // Nested repetitions are longer than any input of interest.
         input.truncate(20_000);
         input
     });
@@ -153,17 +153,17 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_a_service_answers_as_an_error_is_read_without_loss(input in input("bodies")) {
+    fn every_error_response_is_read_without_loss(input in input("bodies")) {
         checks::bodies(&input);
     }
 
     #[test]
-    fn every_form_of_a_wait_is_read_and_none_is_unbounded(input in input("hints")) {
+    fn every_form_of_a_hint_is_read_and_no_wait_is_unbounded(input in input("hints")) {
         checks::hints(&input);
     }
 
     #[test]
-    fn no_base_url_shows_the_key_and_no_path_leaves_it(input in input("addresses")) {
+    fn no_base_url_exposes_the_key_and_no_path_leaves_the_base_url(input in input("addresses")) {
         checks::addresses(&input);
     }
 

@@ -1,4 +1,4 @@
-//! Errors and clients among the crates that people use beside this one.
+//! Errors and clients together with other crates.
 
 use std::error::Error;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const _: () = {
     travels_between_threads::<ApiError>();
 };
 
-/// What `GET /documents` ends with after these answers, tried once.
+/// Returns the error of a single attempt of `GET /documents`.
 #[cfg(any(feature = "backoff", feature = "miette", feature = "serde"))]
 async fn error_of(script: impl FnOnce(&MockService<Abaco>)) -> ApiError {
     let service = MockService::<Abaco>::new();
@@ -23,7 +23,7 @@ async fn error_of(script: impl FnOnce(&MockService<Abaco>)) -> ApiError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_mark_turns_an_error_into_anyhows_and_a_box_and_nothing_is_lost() {
+async fn an_error_converts_into_anyhow_and_a_box_without_loss() {
     async fn with_anyhow(service: &MockService<Abaco>) -> anyhow::Result<Value> {
         use anyhow::Context;
         service.client().get("/documents").fetch().await.context("reading the documents")
@@ -43,7 +43,7 @@ async fn a_question_mark_turns_an_error_into_anyhows_and_a_box_and_nothing_is_lo
 
 #[cfg(feature = "miette")]
 #[tokio::test(start_paused = true)]
-async fn a_diagnostic_has_code_help_and_the_address_of_the_vendors_page() {
+async fn a_diagnostic_has_a_code_a_help_text_and_the_address_of_the_documentation() {
     use miette::Diagnostic;
 
     let shown = |part: Option<Box<dyn std::fmt::Display + '_>>| part.map(|part| part.to_string());
@@ -55,7 +55,7 @@ async fn a_diagnostic_has_code_help_and_the_address_of_the_vendors_page() {
     }
     let error = error_of(|service| _ = service.any().raw(418, "text/plain", "short and stout")).await;
     assert_eq!(shown(Diagnostic::code(&error)).as_deref(), Some("abaco::invalid_request"));
-    assert!(shown(Diagnostic::url(&error)).is_none(), "no row speaks of it");
+    assert!(shown(Diagnostic::url(&error)).is_none(), "no row describes it");
     let error = error_of(|service| _ = service.any().dropped()).await;
     assert_eq!(shown(Diagnostic::code(&error)).as_deref(), Some("abaco::transport"));
     assert!(shown(Diagnostic::help(&error)).is_some_and(|help| help.contains("port 443")));
@@ -66,7 +66,7 @@ async fn a_diagnostic_has_code_help_and_the_address_of_the_vendors_page() {
 
 #[cfg(feature = "backoff")]
 #[tokio::test(start_paused = true)]
-async fn backoff_repeats_what_is_safe_and_promising_and_waits_as_long_as_asked() {
+async fn backoff_retries_what_is_safe_and_retryable_and_keeps_the_hint() {
     use backoff::Error::{Permanent, Transient};
 
     let minute = Duration::from_secs(60);
@@ -79,17 +79,17 @@ async fn backoff_repeats_what_is_safe_and_promising_and_waits_as_long_as_asked()
     let error = error_of(|service| _ = service.any().fail(abaco::Code::ApiKeyExpired)).await;
     assert!(matches!(error.into_backoff(), Permanent(error) if error.is(abaco::Code::ApiKeyExpired)));
 
-    // A POST that may have been carried out is never repeated, whoever runs the loop.
+    // A POST that may have had an effect is not resent by another retry loop either.
     let service = MockService::<Abaco>::new();
     service.post("/documents").html(502);
-    let error = service.client().post("/documents").send().await.expect_err("a page of a proxy");
+    let error = service.client().post("/documents").send().await.expect_err("an error of a proxy");
     assert!(matches!(error.into_backoff(), Permanent(_)));
     assert_eq!(service.received().len(), 1);
 }
 
 #[cfg(feature = "serde")]
 #[tokio::test(start_paused = true)]
-async fn a_record_for_logs_says_what_happened_and_holds_neither_key_nor_query_nor_body() {
+async fn a_record_for_logs_contains_no_key_query_header_or_body() {
     let service = MockService::<Stayforge>::new();
     let fields = json!({"code": "validation", "message": "no", "errors": {"room": "is taken"}, "rest": "in-the-body"});
     service.post("/v1/cards").fail(stayforge::Code::ApikeyVerifyError).raw(422, "application/json", fields.to_string());
@@ -131,7 +131,7 @@ async fn a_record_for_logs_says_what_happened_and_holds_neither_key_nor_query_no
 }
 
 #[tokio::test]
-async fn a_reqwest_builder_of_the_callers_is_used_and_the_safety_settings_stand() {
+async fn a_reqwest_builder_of_the_caller_is_used_with_the_safety_settings_of_the_client() {
     let server = MockServer::<Abaco>::start().await;
     server.get("/documents").empty(302).header("location", "/elsewhere").header("set-cookie", "accessToken=1");
     server.get("/documents").json(&json!([])).delay(Duration::from_millis(100));
@@ -158,7 +158,7 @@ async fn a_reqwest_builder_of_the_callers_is_used_and_the_safety_settings_stand(
 }
 
 #[test]
-fn a_reqwest_builder_that_would_break_a_promise_is_refused() {
+fn a_reqwest_builder_that_would_break_a_promise_is_rejected() {
     let with_header = |name: HeaderName| {
         let headers = HeaderMap::from_iter([(name, HeaderValue::from_static("https://evil.example"))]);
         reqwest::Client::builder().default_headers(headers)
@@ -173,7 +173,7 @@ fn a_reqwest_builder_that_would_break_a_promise_is_refused() {
         (with_header(HeaderName::from_static("x-api-key")), "the default header x-api-key"),
     ] {
         let key = stayforge::ApiKey::new("sk_org_the-key").expect("a key");
-        let error = Client::<Stayforge>::builder(key).reqwest(builder).build().expect_err("it is refused");
+        let error = Client::<Stayforge>::builder(key).reqwest(builder).build().expect_err("an invalid builder");
         assert!(matches!(&error, ApiError::Build(error) if error.kind() == BuildErrorKind::Configuration), "{error}");
         assert!(error.to_string().contains(said), "{error}");
         assert!(!error.to_string().contains("evil"), "{error}");

@@ -1,4 +1,4 @@
-//! Whatever a server sends is read without loss and without panic.
+//! Error responses are read without loss and without a panic, whatever a server sends.
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
@@ -10,7 +10,7 @@ use steadfast::{
 fn read<S: Service>(status: u16, body: impl AsRef<[u8]>) -> Rejection {
     let status = StatusCode::from_u16(status).unwrap();
     let error = ApiError::from_response::<S>(status, &HeaderMap::new(), body.as_ref());
-    let rejection = error.rejection().expect("an answer").clone();
+    let rejection = error.rejection().expect("a response").clone();
     assert_eq!(rejection.status, status);
     assert_eq!(rejection.body, body.as_ref()[..body.as_ref().len().min(MAX_ERROR_BODY)]);
     let line = error.to_string();
@@ -29,7 +29,7 @@ fn both_fields_may_be_missing() {
 }
 
 #[test]
-fn an_ill_typed_field_spoils_no_other() {
+fn a_field_of_the_wrong_type_does_not_affect_the_others() {
     let rejection = read::<Abaco>(400, r#"{"code": 1042, "message": null, "details": {"a": 1}}"#);
     assert_eq!(rejection.code.as_deref(), Some("1042"));
     assert_eq!(rejection.message, None);
@@ -43,7 +43,7 @@ fn an_ill_typed_field_spoils_no_other() {
 }
 
 #[test]
-fn a_body_that_is_no_object_is_kept() {
+fn a_body_that_is_not_an_object_is_kept() {
     assert_eq!(read::<Abaco>(400, "[1, 2]").details, Some(json!([1, 2])));
     assert_eq!(read::<Abaco>(400, r#""just text""#).message.as_deref(), Some("just text"));
     assert_eq!(read::<Abaco>(400, "null").details, None);
@@ -51,7 +51,7 @@ fn a_body_that_is_no_object_is_kept() {
 }
 
 #[test]
-fn the_html_of_a_proxy_is_no_message_and_a_short_text_is() {
+fn a_short_text_is_a_message_and_html_is_not() {
     let html = "<html><head><title>502 Bad Gateway</title></head>\n<body>nginx</body></html>";
     let rejection = read::<Abaco>(502, html);
     assert_eq!((rejection.code, rejection.message), (None, None));
@@ -62,21 +62,21 @@ fn the_html_of_a_proxy_is_no_message_and_a_short_text_is() {
 }
 
 #[test]
-fn a_truncated_object_yields_the_members_that_came_whole() {
+fn the_complete_members_of_a_truncated_object_are_read() {
     let whole = r#"{"code":"API_KEY_EXPIRED","message":"La API key ha expirado","details":{"since":[1,2]}}"#;
     for length in 0..whole.len() {
         let Some(part) = whole.get(..length) else { continue };
         let rejection = read::<Abaco>(401, part);
-        let code_is_whole = length >= r#"{"code":"API_KEY_EXPIRED""#.len();
-        assert_eq!(rejection.code.is_some(), code_is_whole, "{part}");
-        assert_eq!(rejection.info == Some(abaco::Code::ApiKeyExpired.info()), code_is_whole, "{part}");
+        let code_is_complete = length >= r#"{"code":"API_KEY_EXPIRED""#.len();
+        assert_eq!(rejection.code.is_some(), code_is_complete, "{part}");
+        assert_eq!(rejection.info == Some(abaco::Code::ApiKeyExpired.info()), code_is_complete, "{part}");
     }
     let trailing = format!("{whole} and more");
     assert_eq!(read::<Abaco>(401, trailing).details, Some(json!({"since": [1, 2]})));
 }
 
 #[test]
-fn the_content_type_does_not_matter() {
+fn the_content_type_is_ignored() {
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("text/html"));
     let body = br#"{"error": "not_found"}"#;
@@ -85,7 +85,7 @@ fn the_content_type_does_not_matter() {
 }
 
 #[test]
-fn invalid_utf8_and_a_byte_order_mark_are_no_obstacle() {
+fn invalid_utf8_and_a_byte_order_mark_are_tolerated() {
     let latin1 = b"{\"code\": \"API_KEY_EXPIRED\", \"message\": \"expir\xf3\"}";
     let rejection = read::<Abaco>(401, latin1);
     assert_eq!(rejection.code.as_deref(), Some("API_KEY_EXPIRED"));
@@ -97,7 +97,7 @@ fn invalid_utf8_and_a_byte_order_mark_are_no_obstacle() {
 }
 
 #[test]
-fn ten_thousand_levels_of_nesting_cost_nothing_but_the_details() {
+fn ten_thousand_levels_of_nesting_lose_only_the_details() {
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let body = format!(r#"{{"details": {deep}, "code": "API_KEY_EXPIRED", "message": "m"}}"#);
     let rejection = read::<Abaco>(401, body);
@@ -109,7 +109,7 @@ fn ten_thousand_levels_of_nesting_cost_nothing_but_the_details() {
 }
 
 #[test]
-fn of_a_repeated_member_the_last_that_can_be_read_counts() {
+fn the_last_readable_value_of_a_repeated_member_is_used() {
     let rejection = read::<Abaco>(401, r#"{"code": "A", "code": "API_KEY_EXPIRED", "code": {}, "message": "m"}"#);
     assert_eq!(rejection.code.as_deref(), Some("API_KEY_EXPIRED"));
 }
@@ -146,7 +146,7 @@ fn hints_and_details_inside_an_error_object_are_found() {
 }
 
 #[test]
-fn what_cannot_be_read_as_a_part_of_the_error_stays_in_the_details() {
+fn unreadable_members_stay_in_the_details() {
     let rejection = read::<Abaco>(400, r#"{"code": {"a": 1}, "message": {"email": ["bad"]}, "retry_after": "soon"}"#);
     assert_eq!(
         rejection.details,
@@ -163,7 +163,7 @@ fn a_tree_that_would_take_too_much_memory_is_not_built() {
 }
 
 #[test]
-fn messages_about_fields_are_found_in_the_usual_shapes() {
+fn messages_about_fields_are_found_in_the_usual_formats() {
     let cases = [
         (r#"{"errors": {"email": ["is taken", "is odd"]}}"#, vec![("email", "is taken"), ("email", "is odd")]),
         (r#"{"errors": {"email": "is taken"}}"#, vec![("email", "is taken")]),
@@ -199,14 +199,14 @@ fn messages_about_fields_are_found_in_the_usual_shapes() {
 }
 
 #[test]
-fn free_details_of_a_refusal_are_not_taken_for_fields() {
+fn free_details_are_not_read_as_fields() {
     let rejection = read::<Stayforge>(403, r#"{"code": "ip_not_allowed", "details": {"client_ip": "203.0.113.7"}}"#);
     assert!(rejection.fields.is_empty());
     assert_eq!(rejection.details, Some(json!({"client_ip": "203.0.113.7"})));
 }
 
 #[test]
-fn fields_are_bounded_however_many_the_body_has() {
+fn the_number_of_fields_is_bounded() {
     let long = "x".repeat(100_000);
     let body = format!(r#"{{"errors": {{"{long}": [{}"no"]}}, "code": "C"}}"#, r#""no","#.repeat(20_000));
     assert_eq!(read::<Abaco>(400, &body).fields.len(), 0);
@@ -215,7 +215,7 @@ fn fields_are_bounded_however_many_the_body_has() {
 }
 
 #[test]
-fn a_huge_body_is_cut_and_its_code_stays() {
+fn a_huge_body_is_cut_and_its_code_is_kept() {
     let body = format!(r#"{{"code": "API_KEY_EXPIRED", "message": "{}"}}"#, "x".repeat(MAX_ERROR_BODY));
     let rejection = read::<Abaco>(401, &body);
     assert_eq!(rejection.code.as_deref(), Some("API_KEY_EXPIRED"));
@@ -248,14 +248,14 @@ fn every_status_is_read() {
 }
 
 #[test]
-fn the_line_of_an_error_tells_what_came_and_keeps_to_one_line() {
+fn an_error_with_a_message_of_two_lines_is_shown_in_one_line() {
     let body = "{\"code\": \"API_KEY_EXPIRED\", \"message\": \"La API key\\nha expirado\"}";
     let error = ApiError::from_response::<Abaco>(StatusCode::UNAUTHORIZED, &HeaderMap::new(), body.as_bytes());
     assert_eq!(error.to_string(), "abaco: 401 Unauthorized, API_KEY_EXPIRED: La API key ha expirado");
 }
 
 #[test]
-fn a_line_has_no_full_stop_in_its_midst_and_no_empty_service() {
+fn the_line_of_an_error_has_no_full_stop_within_it_and_no_empty_service() {
     let body = br#"{"message": "Falta algo.", "code": "x"}"#;
     let error = ApiError::from_response::<Abaco>(StatusCode::BAD_REQUEST, &HeaderMap::new(), body);
     assert_eq!(error.to_string(), "abaco: 400 Bad Request, x: Falta algo");

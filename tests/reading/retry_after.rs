@@ -1,11 +1,11 @@
-//! The waits that services ask for, in every form, and what is made of malformed ones.
+//! Retry hints in every form, including malformed ones.
 
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use steadfast::{Abaco, ApiError, CallState, Decision, FsmNavigator, RetryPolicy, StopReason, WaitSource};
 
-/// The `Date` of the answers here: Sun, 06 Nov 1994 08:49:37 GMT, so that no local clock matters.
+/// The `Date` of the responses, which makes the tests independent of the local clock.
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 fn limited(headers: &[(&str, &[u8])], body: &str) -> ApiError {
@@ -22,7 +22,7 @@ fn after(values: &[&str]) -> Option<Duration> {
     limited(&headers, "{}").retry_after()
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "it is what the cases compare with")]
+#[allow(clippy::unnecessary_wraps, reason = "the cases compare with it")]
 const fn seconds(seconds: u64) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
@@ -41,7 +41,7 @@ fn retry_after_is_read_in_all_its_forms() {
         (&["Sun Nov  6 08:49:47 1994"], seconds(10)),
         (&["Sun, 06 Nov 1994 08:49:60 GMT"], seconds(23)),
         (&["Sun, 06 Nov 1994 08:49:27 GMT"], seconds(0)),
-        // Of several the longest that is valid.
+        // The longest of several valid values is used.
         (&["3", "9", "5"], seconds(9)),
         (&["x", "4"], seconds(4)),
         (&[], None),
@@ -60,7 +60,7 @@ fn a_year_of_two_digits_is_at_most_fifty_years_ahead() {
 }
 
 #[test]
-fn a_malformed_retry_after_counts_as_absent() {
+fn a_malformed_retry_after_is_ignored() {
     let malformed = [
         "",
         " ",
@@ -102,7 +102,7 @@ fn a_malformed_retry_after_counts_as_absent() {
 }
 
 #[test]
-fn a_date_is_measured_against_the_answers_own_date_unless_it_has_an_age() {
+fn a_date_is_compared_with_the_date_of_the_response_unless_it_has_an_age() {
     let future = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
     let future = future.as_bytes();
     let without_date = limited(&[("retry-after", future)], "{}").retry_after().unwrap();
@@ -116,7 +116,7 @@ fn a_date_is_measured_against_the_answers_own_date_unless_it_has_an_age() {
 }
 
 #[test]
-fn the_longest_of_all_hints_wins() {
+fn the_longest_hint_is_used() {
     let date = ("date", DATE.as_bytes());
     let reset = 784_111_777 + 30; // DATE + 30 s
     let reset = reset.to_string();
@@ -130,7 +130,7 @@ fn the_longest_of_all_hints_wins() {
 }
 
 #[test]
-fn the_bodys_retry_after_is_read_and_a_malformed_one_counts_as_absent() {
+fn retry_after_in_the_body_is_read_and_a_malformed_one_is_ignored() {
     let body = |value: &str| limited(&[], &format!(r#"{{"error": "rate_limit_exceeded", "retry_after": {value}}}"#));
     let cases = [
         ("60", seconds(60)),
@@ -152,7 +152,7 @@ fn the_bodys_retry_after_is_read_and_a_malformed_one_counts_as_absent() {
 }
 
 #[test]
-fn the_reset_of_a_window_asks_for_a_wait_only_in_a_refusal() {
+fn the_reset_of_a_window_is_a_hint_only_in_a_throttling_response() {
     let mut headers = HeaderMap::new();
     headers.insert("date", HeaderValue::from_static(DATE));
     headers.insert("x-ratelimit-reset", HeaderValue::from_static("784111877"));
@@ -163,20 +163,20 @@ fn the_reset_of_a_window_asks_for_a_wait_only_in_a_refusal() {
 }
 
 #[test]
-fn a_wait_longer_than_max_wait_stops_the_call_and_says_when_to_come_back() {
+fn a_wait_longer_than_max_wait_stops_the_call_with_the_time_to_retry() {
     let before = SystemTime::now();
     for value in ["86400", "99999999999999999999"] {
         let error = limited(&[("retry-after", value.as_bytes())], "{}");
         let decision = RetryPolicy::new().decide(&error, &CallState::new(&Method::GET));
         assert_eq!(decision, Decision::Stop(StopReason::WaitTooLong), "{value}");
         assert!(error.retry_at().unwrap() >= before + Duration::from_secs(86_400), "{value}");
-        // The end of the year 9999: a time that any HTTP date can name.
+        // The end of the year 9999, the latest time that an HTTP date can express.
         assert!(httpdate::fmt_http_date(error.retry_at().unwrap()).ends_with("GMT"));
     }
 }
 
 #[test]
-fn no_wait_is_earlier_than_the_hint_nor_much_later() {
+fn a_wait_is_at_least_the_hint_and_hardly_longer() {
     let mut waits = Vec::new();
     for seed in 0..2000 {
         let mut state = CallState::new(&Method::POST);
@@ -189,11 +189,11 @@ fn no_wait_is_earlier_than_the_hint_nor_much_later() {
     }
     waits.sort_unstable();
     waits.dedup();
-    assert!(waits.len() > 1000, "callers that were told the same moment come apart");
+    assert!(waits.len() > 1000, "calls with the same hint are spread");
 }
 
 #[test]
-fn the_documented_range_is_kept() {
+fn a_documented_wait_is_kept() {
     let error = ApiError::from_response::<FsmNavigator>(
         StatusCode::INTERNAL_SERVER_ERROR,
         &HeaderMap::new(),
@@ -219,7 +219,7 @@ fn the_documented_range_is_kept() {
 }
 
 #[test]
-fn a_hint_of_another_service_counts_too() {
+fn a_hint_is_used_although_the_service_documents_none() {
     let mut headers = HeaderMap::new();
     headers.insert("retry-after", HeaderValue::from_static("2"));
     let error = ApiError::from_response::<Abaco>(StatusCode::SERVICE_UNAVAILABLE, &headers, b"<html>");

@@ -95,8 +95,8 @@ fn run<T>(test: impl Future<Output = T>) -> T {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// No request is sent earlier than a hint allows, more often than the policy allows, or a second time after it may have
-    /// had an effect. No wait exceeds the deadline or `max_wait`, and every attempt is reported.
+    /// No request is sent earlier than a hint allows, more often than the policy allows, or a second time after it may
+    /// have had an effect. No wait exceeds the deadline or `max_wait`, and every attempt is reported.
     #[test]
     fn a_call_keeps_its_promises(
         reactions in vec(reaction(), 1..10),

@@ -106,14 +106,14 @@ async fn a_post_whose_response_is_cut_short_is_sent_once_and_keeps_the_status() 
 #[tokio::test]
 async fn an_error_response_that_is_cut_short_keeps_status_and_code() {
     let head = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 100\r\n\r\n{\"code\":\"API_KEY_EXPIRED\",\"mess";
-    let server = RawServer::answering(head).await;
+    let server = RawServer::responding(head).await;
     let error = client(server.url()).get("/documents").send().await.unwrap_err();
     assert!(error.is(abaco::Code::ApiKeyExpired), "{error}");
 }
 
 #[tokio::test]
 async fn garbage_instead_of_a_response_is_a_transport_error() {
-    let server = RawServer::answering(*b"\x00\x01garbage\r\n\r\n").await;
+    let server = RawServer::responding(*b"\x00\x01garbage\r\n\r\n").await;
     let error = client(server.url()).post("/documents").send().await.unwrap_err();
     assert!(matches!(&error, ApiError::Transport(_)), "{error}");
     assert_eq!(server.requests(), 1);
@@ -163,8 +163,8 @@ async fn a_key_on_plain_http_passes_no_proxy_and_a_rejecting_proxy_is_a_connect_
         println!("the child's error: {error}");
         return;
     }
-    let proxy = RawServer::answering("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n").await;
-    let direct = RawServer::answering("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+    let proxy = RawServer::responding("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n").await;
+    let direct = RawServer::responding("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
     let test = child::test_name!();
     let child = |url: &str| {
         let mut command = tokio::process::Command::from(child::command(&test));

@@ -128,8 +128,8 @@ fn an_exchange_runs_in_its_span_and_other_tasks_do_not() {
                     tokio::task::yield_now().await;
                 }
             };
-            let (answer, ()) = tokio::join!(client.get("/documents").send(), other);
-            answer.unwrap();
+            let (response, ()) = tokio::join!(client.get("/documents").send(), other);
+            response.unwrap();
             assert_eq!(*within.0.lock().unwrap(), [Some("http.client.request"); 5]);
             assert_eq!(*beside.0.lock().unwrap(), [None; 3]);
         });

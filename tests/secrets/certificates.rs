@@ -1,4 +1,4 @@
-//! Over TLS on loopback: whom the client takes for the service, and that no redirect changes the origin.
+//! Over TLS on loopback: certificates, and redirects between HTTP and HTTPS.
 #![cfg(all(target_os = "linux", any(feature = "rustls", feature = "native-tls")))]
 
 use std::error::Error;
@@ -13,9 +13,9 @@ use crate::support::tls::{Authority, handshake};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-async fn server(acceptor: TlsAcceptor, answer: impl Into<Vec<u8>>) -> RawServer {
-    let answer = answer.into();
-    RawServer::behind(handshake(acceptor), move |stream| write_and_close(stream, answer.clone())).await
+async fn server(acceptor: TlsAcceptor, response: impl Into<Vec<u8>>) -> RawServer {
+    let response = response.into();
+    RawServer::behind(handshake(acceptor), move |stream| write_and_close(stream, response.clone())).await
 }
 
 async fn call(host: &str, server: &RawServer) -> Result<steadfast::Response, ApiError> {
@@ -24,28 +24,28 @@ async fn call(host: &str, server: &RawServer) -> Result<steadfast::Response, Api
     Client::<Abaco>::builder(key).base_url(base_url).build().unwrap().get("/documents").send().await
 }
 
-/// The connection was made once and ended over the certificate, before a request.
-async fn is_refused_over_the_certificate(host: &str, acceptor: TlsAcceptor) {
+/// Checks that the only connection ends because of the certificate, before a request.
+async fn is_rejected_for_its_certificate(host: &str, acceptor: TlsAcceptor) {
     let server = server(acceptor, OK).await;
     let error = call(host, &server).await.unwrap_err();
     let ApiError::Transport(transport) = &error else { panic!("{error}") };
     assert_eq!((transport.fault(), transport.effect()), (Fault::Tls, Effect::None), "{error:?}");
     assert_eq!(error.stop_reason(), Some(StopReason::NotRetryable));
-    let mut said = error.to_string();
+    let mut shown = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        said = format!("{said}: {cause}");
+        shown = format!("{shown}: {cause}");
         source = cause.source();
     }
-    assert!(said.to_lowercase().contains("certificate"), "{said}");
+    assert!(shown.to_lowercase().contains("certificate"), "{shown}");
     assert_eq!((server.connections(), server.requests()), (1, 0));
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_ends_the_call_before_the_key_is_sent() {
-    is_refused_over_the_certificate("127.0.0.1", tls::self_signed("127.0.0.1")).await;
+async fn a_certificate_of_an_unknown_issuer_ends_the_call_before_the_key_is_sent() {
+    is_rejected_for_its_certificate("127.0.0.1", tls::self_signed("127.0.0.1")).await;
     let stranger = Authority::untrusted();
-    is_refused_over_the_certificate("localhost", stranger.acceptor("localhost", 2000..2100, &[])).await;
+    is_rejected_for_its_certificate("localhost", stranger.acceptor("localhost", 2000..2100, &[])).await;
 }
 
 #[tokio::test]
@@ -53,44 +53,44 @@ async fn a_certificate_for_another_name_ends_the_call_before_the_key_is_sent() {
     let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
     let others = [("127.0.0.1", "localhost"), ("localhost", "127.0.0.1"), ("localhost", "*.localhost")];
     for (host, name) in others {
-        is_refused_over_the_certificate(host, authority.acceptor(name, 2000..2100, &[])).await;
+        is_rejected_for_its_certificate(host, authority.acceptor(name, 2000..2100, &[])).await;
     }
     let server = server(authority.acceptor("localhost", 2000..2100, &[]), OK).await;
-    call("localhost", &server).await.expect("the right name is taken, so it was the name");
+    call("localhost", &server).await.expect("the right name is accepted, so the name was the reason");
     assert_eq!(server.requests(), 1);
 }
 
 #[tokio::test]
-async fn a_certificate_out_of_its_time_ends_the_call_before_the_key_is_sent() {
+async fn a_certificate_outside_its_validity_ends_the_call_before_the_key_is_sent() {
     let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
     for years in [2000..2001, 2090..2100] {
-        is_refused_over_the_certificate("127.0.0.1", authority.acceptor("127.0.0.1", years, &[])).await;
+        is_rejected_for_its_certificate("127.0.0.1", authority.acceptor("127.0.0.1", years, &[])).await;
     }
     let server = server(authority.acceptor("127.0.0.1", 2000..2100, &[]), OK).await;
-    call("127.0.0.1", &server).await.expect("in its time it is taken, so it was the time");
+    call("127.0.0.1", &server).await.expect("a valid period is accepted, so the period was the reason");
     assert_eq!(server.requests(), 1);
 }
 
 #[tokio::test]
-async fn a_redirect_between_http_and_https_brings_nothing_there() {
+async fn a_redirect_between_http_and_https_is_not_followed() {
     let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
     let acceptor = || authority.acceptor("127.0.0.1", 2000..2100, &[]);
     for status in [300, 301, 302, 303, 304, 305, 307, 308] {
-        let (plain, secure) = (RawServer::answering(OK).await, server(acceptor(), OK).await);
+        let (plain, secure) = (RawServer::responding(OK).await, server(acceptor(), OK).await);
         let urls = [plain.url(), secure.url().replace("http:", "https:")];
         for url in &urls {
-            let answer = format!(
+            let response = format!(
                 "HTTP/1.1 {status} Elsewhere\r\nlocation: {url}/documents\r\nstrict-transport-security: max-age=9\r\n\
                  alt-svc: h2=\"{}\"\r\ncontent-length: 0\r\n\r\n",
                 url.trim_start_matches("https://")
             );
-            let here = server(acceptor(), answer.clone()).await;
+            let here = server(acceptor(), response.clone()).await;
             let error = call("127.0.0.1", &here).await.unwrap_err();
             assert!(matches!(error, ApiError::Unrecognized(_)), "{status} {url}: {error}");
             assert_eq!(error.status().map(|status| status.as_u16()), Some(status));
             assert_eq!((here.connections(), here.requests()), (1, 1));
 
-            let here = RawServer::answering(answer).await;
+            let here = RawServer::responding(response).await;
             let key = abaco::ApiKey::new("abk_x", "canary-0123456789-secret").unwrap();
             let client = Client::<Abaco>::builder(key).base_url(here.url()).build().unwrap();
             let error = client.get("/documents").send().await.unwrap_err();

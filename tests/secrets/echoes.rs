@@ -1,4 +1,4 @@
-//! Over raw sockets: a key that the service sends back, written in any way and put anywhere, is struck out.
+//! Over raw sockets: an echoed key is redacted in every notation and in every part of a response.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use steadfast::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::support::error_text::error_text;
 use crate::support::raw_server::RawServer;
-use crate::support::shown::shown;
 
-/// With the characters that JSON, URLs and Base64 each write in their own way.
+/// A key with characters that JSON, URLs and Base64 write in different ways.
 const KEY: &str = "cAnary/key+01\"23\\45?67>>~-_secret";
 
 fn base64(bytes: &[u8], last_two: [u8; 2]) -> String {
@@ -24,7 +24,7 @@ fn base64(bytes: &[u8], last_two: [u8; 2]) -> String {
     if last_two == *b"+/" { format!("{text}{}", "=".repeat((4 - text.len() % 4) % 4)) } else { text }
 }
 
-/// Each byte in this notation.
+/// Writes each byte in a notation.
 fn each_byte(write: impl Fn(&mut String, u8)) -> String {
     KEY.bytes().fold(String::new(), |mut text, byte| {
         write(&mut text, byte);
@@ -32,7 +32,7 @@ fn each_byte(write: impl Fn(&mut String, u8)) -> String {
     })
 }
 
-/// The key in every notation in which services and proxies send things back.
+/// Returns the key in every notation in which services and proxies echo input.
 fn notations() -> Vec<(&'static str, String)> {
     let json = serde_json::to_string(KEY).unwrap().trim_matches('"').to_owned();
     let percent = |text: &mut String, byte: u8| match byte {
@@ -47,8 +47,8 @@ fn notations() -> Vec<(&'static str, String)> {
         ("\\u00xx", each_byte(|text, byte| write!(text, "\\u{byte:04x}").unwrap())),
         ("\\u00XX", each_byte(|text, byte| write!(text, "\\u{byte:04X}").unwrap())),
         ("\\\\u00xx", each_byte(|text, byte| write!(text, "\\\\u{byte:04x}").unwrap())),
-        ("percent where needed", each_byte(percent)),
-        ("percent everywhere", each_byte(|text, byte| write!(text, "%{byte:02x}").unwrap())),
+        ("percent-encoded if needed", each_byte(percent)),
+        ("percent-encoded throughout", each_byte(|text, byte| write!(text, "%{byte:02x}").unwrap())),
     ];
     for (prefix, suffix) in [("", ""), ("a", "bc"), ("ab", ""), ("Bearer abk_x:", "\n"), ("é", ":more")] {
         let whole = format!("{prefix}{KEY}{suffix}");
@@ -60,13 +60,13 @@ fn notations() -> Vec<(&'static str, String)> {
     notations
 }
 
-/// What would tell of the key, whatever stands around it.
+/// Returns the part of a notation that reveals the key in any context.
 fn core(notation: &str) -> &str {
     let (length, ends) = (notation.len(), notation.len() / 4);
     &notation[ends..length - ends]
 }
 
-fn assert_struck_out(notation: &(&str, String), error: &ApiError) {
+fn assert_redacted(notation: &(&str, String), error: &ApiError) {
     let body = match error {
         ApiError::Transport(error) => error.body(),
         ApiError::Timeout(error) => error.body(),
@@ -75,7 +75,7 @@ fn assert_struck_out(notation: &(&str, String), error: &ApiError) {
     };
     let body = String::from_utf8_lossy(body.expect("a body"));
     let (code, id) = (error.code().unwrap_or_default(), error.request_id().unwrap_or_default());
-    let shown = format!("{} {body} {code} {id}", shown(error));
+    let shown = format!("{} {body} {code} {id}", error_text(error));
     // In `Debug`, quotes and backslashes are escaped once more.
     let debug = format!("{:?}", core(&notation.1));
     for secret in [core(&notation.1), debug.trim_matches('"'), core(KEY), "cAnary", "_secret"] {
@@ -89,7 +89,7 @@ fn client<S: Service>(key: &S::Key, server: &RawServer) -> Client<S> {
     builder.attempt_timeout(Duration::from_secs(5)).build().unwrap()
 }
 
-/// The head and the body of answers that send a key back, which stands for `KEY`.
+/// Heads and bodies of responses that echo a key in place of `KEY`.
 const PLACES: [(&str, &str); 7] = [
     ("400 X", r#"{"message": "ключ KEY ключ", "code": "KEY", "error": "KEY"}"#),
     ("422 X", r#"{"errors": {"KEY": ["KEY"]}, "details": [[["KEY"]]], "request_id": "KEY"}"#),
@@ -100,7 +100,7 @@ const PLACES: [(&str, &str); 7] = [
     ("200 X\r\nx-request-id: KEY\r\ncontent-length: 9999", r#"["KEY"]"#),
 ];
 
-/// The same body in chunks of seven bytes, which cut the key into pieces.
+/// Returns the body in chunks of seven bytes, which split the key.
 fn chunked(body: &str) -> Vec<u8> {
     let mut coded = b"HTTP/1.1 400 X\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
     for chunk in body.as_bytes().chunks(7) {
@@ -110,38 +110,38 @@ fn chunked(body: &str) -> Vec<u8> {
     coded
 }
 
-/// Every notation in every place, from one server.
-async fn echo_is_struck_out<S: Service>(key: S::Key) {
+/// Echoes every notation in every place, from one server.
+async fn echo_is_redacted<S: Service>(key: S::Key) {
     let notations = notations();
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for (_, text) in &notations {
         for (head, body) in PLACES {
-            let answer = format!("HTTP/1.1 {head}\r\nconnection: close\r\n\r\n{body}");
-            answers.push(answer.replace("KEY", text).into_bytes());
+            let response = format!("HTTP/1.1 {head}\r\nconnection: close\r\n\r\n{body}");
+            responses.push(response.replace("KEY", text).into_bytes());
         }
-        answers.push(chunked(&format!(r#"{{"code": "ключ {text} ключ"}}"#)));
+        responses.push(chunked(&format!(r#"{{"code": "ключ {text} ключ"}}"#)));
     }
-    let count = answers.len();
-    let server = RawServer::serving(move |number| answers[number].clone()).await;
+    let count = responses.len();
+    let server = RawServer::serving(move |number| responses[number].clone()).await;
     let client = client::<S>(&key, &server);
     for notation in &notations {
         for _ in 0..=PLACES.len() {
             let error = client.post("/documents").fetch::<Vec<u32>>().await.unwrap_err();
-            assert_struck_out(notation, &error);
+            assert_redacted(notation, &error);
         }
     }
     assert_eq!(server.requests(), count);
 }
 
 #[tokio::test]
-async fn a_key_that_is_sent_back_is_struck_out_in_every_notation_and_place() {
-    echo_is_struck_out::<Abaco>(abaco::ApiKey::new("abk_x", KEY).unwrap()).await;
-    echo_is_struck_out::<FsmNavigator>(fsm_navigator::ApiKey::new(KEY).unwrap()).await;
-    echo_is_struck_out::<Stayforge>(stayforge::ApiKey::new(KEY).unwrap()).await;
+async fn an_echoed_key_is_redacted_in_every_notation_and_place() {
+    echo_is_redacted::<Abaco>(abaco::ApiKey::new("abk_x", KEY).unwrap()).await;
+    echo_is_redacted::<FsmNavigator>(fsm_navigator::ApiKey::new(KEY).unwrap()).await;
+    echo_is_redacted::<Stayforge>(stayforge::ApiKey::new(KEY).unwrap()).await;
 }
 
 #[tokio::test]
-async fn a_key_in_a_body_that_stops_coming_is_struck_out_also_where_it_stops() {
+async fn a_key_in_a_stalled_body_is_redacted_up_to_its_end() {
     for length in [4, 12, 20] {
         let server = RawServer::start(move |mut stream| async move {
             let head = format!("HTTP/1.1 200 OK\r\nx-request-id: {KEY}\r\n\r\n{KEY} {}", &KEY[..length]);
@@ -155,18 +155,18 @@ async fn a_key_in_a_body_that_stops_coming_is_struck_out_also_where_it_stops() {
         let error = client.post("/v1/x").send().await.unwrap_err();
         let ApiError::Timeout(timeout) = &error else { panic!("{error}") };
         assert_eq!(timeout.body().unwrap(), "[redacted] [redacted]");
-        assert_struck_out(&("plain", KEY.to_owned()), &error);
+        assert_redacted(&("plain", KEY.to_owned()), &error);
         assert_eq!(server.requests(), 1);
     }
 }
 
 #[tokio::test]
-async fn the_request_id_of_a_success_is_told_without_the_key() {
+async fn the_request_id_of_a_success_is_returned_without_the_key() {
     let head = format!("x-request-id: req-{KEY}\r\ncontent-length: 0\r\nconnection: close\r\n");
-    let server = RawServer::answering(format!("HTTP/1.1 200 OK\r\n{head}\r\n")).await;
+    let server = RawServer::responding(format!("HTTP/1.1 200 OK\r\n{head}\r\n")).await;
     let key = stayforge::ApiKey::new(KEY).unwrap();
-    let answer = client::<Stayforge>(&key, &server).get("/v1/x").send().await.unwrap();
-    assert_eq!(answer.request_id().as_deref(), Some("req-[redacted]"));
-    assert!(!format!("{answer:?} {answer:#?}").contains("cAnary"));
+    let response = client::<Stayforge>(&key, &server).get("/v1/x").send().await.unwrap();
+    assert_eq!(response.request_id().as_deref(), Some("req-[redacted]"));
+    assert!(!format!("{response:?} {response:#?}").contains("cAnary"));
     assert_eq!(server.requests(), 1);
 }

@@ -1,4 +1,4 @@
-//! Keys: what can never be one is refused, and none is ever shown.
+//! Keys: invalid ones are rejected, and none is ever shown.
 
 use http::StatusCode;
 use secrecy::SecretString;
@@ -11,7 +11,7 @@ use crate::support::child;
 
 const CANARY: &str = "canary-0123456789-secret";
 
-fn refused<T: std::fmt::Debug>(result: Result<T, ApiError>) -> String {
+fn rejected<T: std::fmt::Debug>(result: Result<T, ApiError>) -> String {
     let error = result.unwrap_err();
     assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Key), "{error}");
     let shown = format!("{error} {error:?}");
@@ -20,7 +20,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T, ApiError>) -> String {
 }
 
 #[test]
-fn what_can_never_be_a_key_is_refused_without_showing_it() {
+fn an_invalid_key_is_rejected_without_showing_it() {
     let cases = [
         ("", "is empty"),
         (" ", "whitespace at byte 0"),
@@ -33,10 +33,10 @@ fn what_can_never_be_a_key_is_refused_without_showing_it() {
     ];
     for (key, problem) in cases {
         for line in [
-            refused(fsm_navigator::ApiKey::new(key)),
-            refused(stayforge::ApiKey::new(key)),
-            refused(abaco::ApiKey::new("abk_x", key)),
-            refused(abaco::ApiKey::new(key, "canary")),
+            rejected(fsm_navigator::ApiKey::new(key)),
+            rejected(stayforge::ApiKey::new(key)),
+            rejected(abaco::ApiKey::new("abk_x", key)),
+            rejected(abaco::ApiKey::new(key, "canary")),
         ] {
             assert!(line.contains(problem), "{line}");
         }
@@ -46,15 +46,15 @@ fn what_can_never_be_a_key_is_refused_without_showing_it() {
 #[test]
 fn an_abaco_key_needs_its_colon() {
     let parse = |text: &str| abaco::ApiKey::parse(SecretString::from(text));
-    assert!(refused(parse("canary-without-a-colon")).contains("no `:`"));
-    assert!(refused(parse(":canary")).contains("key id is empty"));
-    assert!(refused(parse("canary:")).contains("secret of the key is empty"));
-    assert!(refused(abaco::ApiKey::new("canary:x", "canary")).contains("holds a `:`"));
+    assert!(rejected(parse("canary-without-a-colon")).contains("no `:`"));
+    assert!(rejected(parse(":canary")).contains("key id is empty"));
+    assert!(rejected(parse("canary:")).contains("secret of the key is empty"));
+    assert!(rejected(abaco::ApiKey::new("canary:x", "canary")).contains("holds a `:`"));
     parse("abk_abc123:base64url_secret").unwrap();
 }
 
 #[test]
-fn a_key_is_not_refused_by_its_prefix() {
+fn a_key_is_not_rejected_for_its_prefix() {
     for key in ["sk_org_a.b", "sk_ten_a.b", "something-new", "x"] {
         stayforge::ApiKey::new(key).unwrap();
         fsm_navigator::ApiKey::new(key.to_owned()).unwrap();
@@ -73,7 +73,7 @@ fn a_key_does_not_show_in_debug() {
 }
 
 #[tokio::test]
-async fn a_key_that_the_service_sends_back_is_struck_out() {
+async fn an_echoed_key_is_redacted() {
     let body = format!(r#"{{"code": "E-{CANARY}", "message": "ключ {CANARY} ключ", "details": {{"k": "{CANARY}"}}}}"#);
     let service = MockService::<Abaco>::new();
     service
@@ -100,7 +100,7 @@ async fn a_key_that_the_service_sends_back_is_struck_out() {
 }
 
 #[tokio::test]
-async fn a_key_is_struck_out_however_it_is_written_and_wherever_the_body_is_cut() {
+async fn an_echoed_key_is_redacted_in_every_notation_and_where_the_body_is_cut() {
     let key = r#"canary/01"23\45-secret"#;
     let escaped = r#"canary\/01\"23\\45\u002dsecret"#;
     let twice = r#"canary\\\/01\\\"23\\\\45\\u002dsecret"#;
@@ -128,8 +128,8 @@ async fn a_key_is_struck_out_however_it_is_written_and_wherever_the_body_is_cut(
 }
 
 #[tokio::test]
-async fn a_body_of_backslashes_takes_time_that_grows_with_its_length_and_not_with_its_square() {
-    // The best of three, since other tests may keep the machine busy.
+async fn redaction_takes_linear_time_for_a_body_of_backslashes() {
+    // The best of three, because other tests run at the same time.
     async fn time(length: usize) -> std::time::Duration {
         let body = "\\".repeat(length);
         let mut best = std::time::Duration::MAX;
@@ -159,7 +159,7 @@ async fn a_response_shows_neither_headers_nor_body_in_debug() {
 
 /// The environment belongs to the whole process, so a child reads it.
 #[test]
-fn a_client_is_made_from_the_environment() {
+fn a_client_can_be_built_from_the_environment() {
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
     if let Ok(case) = std::env::var("STEADFAST_ENV_CASE") {
         let shown = match case.as_str() {
@@ -167,7 +167,7 @@ fn a_client_is_made_from_the_environment() {
             "fsm" => format!("{:?}", Client::<FsmNavigator>::from_env().map_err(|error| error.to_string())),
             _ => format!("{:?}", Client::<Stayforge>::from_env().map_err(|error| error.to_string())),
         };
-        println!("child says {shown}");
+        println!("the child's result: {shown}");
         return;
     }
     let local = "http://127.0.0.1:9/base";
@@ -195,7 +195,7 @@ fn a_client_is_made_from_the_environment() {
             .output()
             .unwrap();
         let shown = String::from_utf8_lossy(&output.stdout);
-        assert!(shown.contains("child says") && shown.contains(expected), "{case} {variables:?}: {shown}");
+        assert!(shown.contains("the child's result:") && shown.contains(expected), "{case} {variables:?}: {shown}");
         assert!(!shown.contains("canary"), "{shown}");
     }
 }

@@ -4,7 +4,7 @@ mod certificates;
 mod echoes;
 mod keys;
 mod origins;
-mod refused_inputs;
+mod rejected_inputs;
 mod secrets;
 mod zeroing;
 

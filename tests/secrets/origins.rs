@@ -1,4 +1,4 @@
-//! Over real sockets: where requests arrive, and with them the key, whatever a server, a path or a base URL says.
+//! Over real sockets: the destinations of requests and of the key, for hostile redirects, paths and base URLs.
 
 use std::time::Duration;
 
@@ -26,12 +26,12 @@ fn redirect(status: u16, location: &str) -> String {
 
 const REDIRECTS: [u16; 8] = [300, 301, 302, 303, 304, 305, 307, 308];
 
-/// Each redirecting status to each location; none may be followed.
+/// Redirects with each status to each location, and checks that the client follows none.
 async fn is_not_followed(locations: impl Fn(&RawServer) -> Vec<String>) {
     for status in REDIRECTS {
-        let elsewhere = RawServer::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        let elsewhere = RawServer::responding("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         for location in locations(&elsewhere) {
-            let server = RawServer::answering(redirect(status, &location)).await;
+            let server = RawServer::responding(redirect(status, &location)).await;
             let error = client(server.url()).put("/documents").body("{}").send().await.unwrap_err();
             assert!(matches!(error, ApiError::Unrecognized(_)), "{status} {location}: {error}");
             assert_eq!(error.status().map(|status| status.as_u16()), Some(status));
@@ -42,12 +42,12 @@ async fn is_not_followed(locations: impl Fn(&RawServer) -> Vec<String>) {
 }
 
 #[tokio::test]
-async fn a_redirect_to_another_port_brings_nothing_there() {
+async fn a_redirect_to_another_port_is_not_followed() {
     is_not_followed(|elsewhere| vec![elsewhere.url(), format!("//{}/documents", elsewhere.address())]).await;
 }
 
 #[tokio::test]
-async fn a_redirect_to_another_host_name_brings_nothing_there() {
+async fn a_redirect_to_another_host_name_is_not_followed() {
     is_not_followed(|elsewhere| {
         let port = elsewhere.address().port();
         vec![format!("http://localhost:{port}/documents"), format!("http://abk_x:secret@localhost:{port}/")]
@@ -56,7 +56,7 @@ async fn a_redirect_to_another_host_name_brings_nothing_there() {
 }
 
 #[tokio::test]
-async fn a_redirect_to_another_scheme_brings_nothing_there() {
+async fn a_redirect_to_another_scheme_is_not_followed() {
     is_not_followed(|elsewhere| vec![elsewhere.url().replace("http:", "https:")]).await;
 }
 
@@ -68,20 +68,20 @@ async fn a_redirect_back_to_the_same_server_is_not_followed() {
     .await;
 }
 
-/// A server that answers each request of a connection that stays open.
+/// Starts a server that sets cookies with each response and keeps its connection open.
 async fn setting_cookies() -> RawServer {
     RawServer::start(|mut stream| async move {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let answers = ["500 Broken", "302 Found\r\nlocation: /x", "200 OK", "200 OK"];
-        for status in answers {
+        let responses = ["500 Broken", "302 Found\r\nlocation: /x", "200 OK", "200 OK"];
+        for status in responses {
             let cookies = "set-cookie: a=1; Path=/\r\nset-cookie: b=2; SameSite=None; Secure\r\n";
-            let answer = format!("HTTP/1.1 {status}\r\n{cookies}content-length: 0\r\n\r\n");
-            stream.write_all(answer.as_bytes()).await.unwrap();
+            let response = format!("HTTP/1.1 {status}\r\n{cookies}content-length: 0\r\n\r\n");
+            stream.write_all(response.as_bytes()).await.unwrap();
             let mut request = vec![0; 4096];
             let length = stream.read(&mut request).await.unwrap();
             let request = String::from_utf8_lossy(&request[..length]).to_lowercase();
             let carries = |name: &str| request.contains(&format!("\r\n{name}:"));
-            // A request that carries one of these gets no answer, so the test fails.
+            // A request with one of these headers receives no response, so the test fails.
             if length == 0 || carries("cookie") || carries("referer") || carries("origin") {
                 return;
             }
@@ -91,12 +91,12 @@ async fn setting_cookies() -> RawServer {
 }
 
 #[tokio::test]
-async fn no_cookie_referer_or_origin_is_sent_after_an_answer_that_sets_cookies() {
+async fn no_cookie_referer_or_origin_is_sent_after_a_response_that_sets_cookies() {
     let server = setting_cookies().await;
     let client = client(server.url());
     let error = client.get("/documents").send().await.unwrap_err();
     assert_eq!(error.status().map(|status| status.as_u16()), Some(302));
-    assert_eq!(error.attempts().len(), 2, "the 500 was tried again, on the same connection");
+    assert_eq!(error.attempts().len(), 2, "the request was resent after the 500, on the same connection");
     for _ in 0..2 {
         client.post("/documents").send().await.unwrap();
     }
@@ -107,7 +107,7 @@ async fn no_cookie_referer_or_origin_is_sent_after_an_answer_that_sets_cookies()
     }
 }
 
-/// Paths that name another host, climb, or break the request's first line; `{there}` is another server.
+/// Paths that name another host, leave the base path, or break the request line. `{there}` is another server.
 const HOSTILE: [&str; 42] = [
     "//{there}/",
     "///{there}/",
@@ -156,7 +156,7 @@ const HOSTILE: [&str; 42] = [
 #[tokio::test]
 async fn no_path_and_no_segment_leaves_the_server_or_its_base_path() {
     let ok = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-    let (server, elsewhere) = (RawServer::answering(ok).await, RawServer::answering(ok).await);
+    let (server, elsewhere) = (RawServer::responding(ok).await, RawServer::responding(ok).await);
     let client = client(format!("{}/api/v1", server.url()));
     let mut arrived = 0;
     for text in HOSTILE {
@@ -186,18 +186,18 @@ async fn no_path_and_no_segment_leaves_the_server_or_its_base_path() {
         let target = lines[0].strip_prefix("GET ").and_then(|line| line.strip_suffix(" HTTP/1.1")).unwrap();
         assert!(target.starts_with("/api/v1/") && target.is_ascii() && !target.contains(['\\', '#', ' ']), "{target}");
         let path = target.split('?').next().unwrap();
-        let is_climbing = |segment: &str| matches!(segment.to_lowercase().replace("%2e", ".").as_str(), "." | "..");
-        assert!(!path.split('/').any(is_climbing), "{target}");
+        let is_dot_segment = |segment: &str| matches!(segment.to_lowercase().replace("%2e", ".").as_str(), "." | "..");
+        assert!(!path.split('/').any(is_dot_segment), "{target}");
         let host = format!("host: {}", server.address());
         let hosts: Vec<_> = lines.iter().filter(|line| line.to_lowercase().starts_with("host:")).collect();
         assert!(hosts.len() == 1 && hosts[0].eq_ignore_ascii_case(&host), "{hosts:?}");
         assert!(!head.contains(&format!("\n{}", elsewhere.address())), "{head}");
-        assert_eq!(lines.len(), 5, "the first line, host, accept, user-agent and the key: {head}");
+        assert_eq!(lines.len(), 5, "the request line, host, accept, user-agent and the key: {head}");
     }
 }
 
 #[test]
-fn plain_http_is_refused_to_every_address_that_is_not_this_machine() {
+fn plain_http_is_rejected_for_every_host_but_loopback() {
     for host in [
         "127.0.0.1.evil.example",
         "localhost.evil",
@@ -237,8 +237,8 @@ fn plain_http_is_refused_to_every_address_that_is_not_this_machine() {
 }
 
 #[tokio::test]
-async fn every_spelling_of_this_machine_that_is_allowed_arrives_at_this_machine() {
-    let server = RawServer::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+async fn every_accepted_spelling_of_loopback_reaches_this_machine() {
+    let server = RawServer::responding("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
     let hosts =
         ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.0.0.1.", "①27.0.0.1", "LOCALHOST"];
     for host in hosts {

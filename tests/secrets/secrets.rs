@@ -1,4 +1,4 @@
-//! Keys, queries, bodies and headers are in nothing that is shown: errors, `Debug`, events, spans and logs.
+//! Keys, queries, bodies and headers do not appear in errors, `Debug` output, events, spans and logs.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
@@ -12,11 +12,11 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::child::{is_alone, test_name};
+use crate::support::error_text::error_text_in_every_form;
 #[cfg(all(target_os = "linux", feature = "rustls"))]
 use crate::support::http2_server;
-use crate::support::overheard;
+use crate::support::logs;
 use crate::support::raw_server::{self, RawServer};
-use crate::support::shown::shown_in_every_form as shown;
 #[cfg(all(target_os = "linux", feature = "rustls"))]
 use crate::support::tls;
 
@@ -26,7 +26,7 @@ const BODY: &str = "canary-body";
 const HEADER: &str = "canary-header";
 const IDEMPOTENCY: &str = "canary-idempotency";
 
-/// What one service's calls showed, apart from what was heard: the events and their panic messages among it.
+/// The texts that the calls of a service produced: errors, `Debug` output, events and panic messages.
 type Shown = Arc<Mutex<Vec<String>>>;
 
 fn note(shown: &Shown, thing: &impl Debug) {
@@ -55,25 +55,25 @@ fn request<S: Service>(client: &Client<S>) -> Request {
         .json(&[BODY])
 }
 
-/// Makes a call, and keeps what it shows besides its outcome.
+/// Makes a call, and records the texts that it produces.
 async fn call<S: Service>(builder: ClientBuilder<S>, kept: &Shown) -> Result<Vec<u8>, ApiError> {
     note(kept, &builder);
     let client = builder.build().unwrap();
     note(kept, &client);
     let request = request(&client);
     assert!(!format!("{request:?} {request:#?}").contains(KEY));
-    let answer = match request.send().await {
-        Ok(answer) => answer,
+    let response = match request.send().await {
+        Ok(response) => response,
         Err(error) => {
-            kept.lock().unwrap().push(shown(&error));
+            kept.lock().unwrap().push(error_text_in_every_form(&error));
             return Err(error);
         }
     };
-    note(kept, &answer);
-    answer.json().inspect_err(|error| kept.lock().unwrap().push(shown(error)))
+    note(kept, &response);
+    response.json().inspect_err(|error| kept.lock().unwrap().push(error_text_in_every_form(error)))
 }
 
-/// Every kind of outcome over real sockets; gives the names of the error's variants.
+/// Causes every kind of outcome over real sockets, and returns the names of the error variants.
 async fn every_outcome<S: Service>(key: S::Key, kept: &Shown) -> Vec<String> {
     let mut variants = Vec::new();
     let mut expect_error = |result: Result<Vec<u8>, ApiError>| {
@@ -82,18 +82,18 @@ async fn every_outcome<S: Service>(key: S::Key, kept: &Shown) -> Vec<String> {
     };
     let head = "connection: close\r\nx-request-id: req-1\r\nretry-after: 9999\r\n";
     for status in [302, 400, 401, 403, 404, 409, 429, 500, 503] {
-        let answer = format!("HTTP/1.1 {status} X\r\n{head}content-length: 14\r\n\r\n{{\"code\": \"no\"}}");
-        let server = RawServer::answering(answer).await;
+        let response = format!("HTTP/1.1 {status} X\r\n{head}content-length: 14\r\n\r\n{{\"code\": \"no\"}}");
+        let server = RawServer::responding(response).await;
         expect_error(call(builder::<S>(&key, server.url(), kept), kept).await);
         assert!(server.requests() > 0);
     }
     for body in ["[1, 2]", "{\"id\": 7}", "[1, 2", "<html>"] {
-        let server = RawServer::answering(format!("HTTP/1.1 200 OK\r\n{head}\r\n{body}")).await;
+        let server = RawServer::responding(format!("HTTP/1.1 200 OK\r\n{head}\r\n{body}")).await;
         let result = call(builder::<S>(&key, server.url(), kept), kept).await;
         if body == "[1, 2]" { assert_eq!(result.unwrap(), [1, 2]) } else { expect_error(result) }
     }
     for broken in ["", "garbage\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n[1"] {
-        let server = RawServer::answering(broken).await;
+        let server = RawServer::responding(broken).await;
         expect_error(call(builder::<S>(&key, server.url(), kept), kept).await);
     }
     let silent = RawServer::start(|stream| async move {
@@ -121,7 +121,7 @@ async fn every_outcome<S: Service>(key: S::Key, kept: &Shown) -> Vec<String> {
         expect_error(call(builder::<S>(&key, plain.url().replace("http:", "https:"), kept), kept).await);
 
         let proxy =
-            RawServer::answering("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n").await;
+            RawServer::responding("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n").await;
         let url = proxy.url().replace("://", "://canary-user:canary-password@");
         let proxied = reqwest::Client::builder().proxy(reqwest::Proxy::https(url).unwrap());
         expect_error(call(builder::<S>(&key, "https://service.example", kept).reqwest(proxied), kept).await);
@@ -130,9 +130,9 @@ async fn every_outcome<S: Service>(key: S::Key, kept: &Shown) -> Vec<String> {
     variants
 }
 
-/// Nothing of what was shown or heard holds a canary.
+/// Checks that no recorded text contains a canary, and that each of `speakers` logged something.
 fn assert_silence(kept: &Shown, speakers: &[&str]) {
-    // Taken out, since a failing assertion here is a panic, of which the hook puts another text in.
+    // Taken out, because a failing assertion is a panic, whose text the hook adds to the list.
     let kept = std::mem::take(&mut *kept.lock().unwrap());
     assert!(kept.len() > 1);
     for canary in [KEY, QUERY, BODY, HEADER, IDEMPOTENCY, "canary"] {
@@ -140,22 +140,22 @@ fn assert_silence(kept: &Shown, speakers: &[&str]) {
             assert!(!text.contains(canary), "{canary} in {text}");
         }
     }
-    let heard = overheard::take();
+    let recorded = logs::take();
     let targets: std::collections::BTreeSet<&str> =
-        heard.iter().filter_map(|(target, _)| target.split("::").next()).collect();
+        recorded.iter().filter_map(|(target, _)| target.split("::").next()).collect();
     assert!(speakers.iter().all(|speaker| targets.contains(speaker)), "{targets:?}");
-    println!("{} lines were heard, of {targets:?}", heard.len());
-    for (target, line) in &heard {
-        assert!(!line.contains("canary"), "{target} said {line}");
+    println!("{} lines were recorded, of {targets:?}", recorded.len());
+    for (target, line) in &recorded {
+        assert!(!line.contains("canary"), "{target} logged {line}");
     }
 }
 
 #[tokio::test]
-async fn no_outcome_of_a_call_shows_what_was_sent() {
+async fn no_outcome_of_a_call_shows_its_secrets() {
     if !is_alone(&test_name!()) {
         return;
     }
-    overheard::listen();
+    logs::record();
     let kept = Shown::default();
     let panics = Arc::clone(&kept);
     let before = std::panic::take_hook();
@@ -186,24 +186,24 @@ async fn no_outcome_of_a_call_shows_what_was_sent() {
         }
     }
     let panicked = kept.lock().unwrap().iter().any(|text| text.contains("the observer's own message"));
-    assert!(panicked, "the observer was told nothing");
+    assert!(panicked, "the observer received no event");
     assert_silence(&kept, &["steadfast", "hyper_util", "reqwest"]);
 }
 
 #[cfg(all(target_os = "linux", feature = "rustls"))]
 #[tokio::test]
-async fn http2_over_tls_says_nothing_of_what_was_sent_either() {
+async fn http2_over_tls_shows_no_secrets() {
     let Some(authority) = tls::Authority::trusted_in_a_child(&test_name!()) else { return };
-    overheard::listen();
+    logs::record();
     let kept = Shown::default();
-    let answers: [fn(u32) -> Vec<u8>; 4] = [
-        |stream| [http2_server::answer_head(stream, "401"), http2_server::frame(0, 1, stream, b"{}")].concat(),
-        |stream| [http2_server::answer_head(stream, "200"), http2_server::frame(0, 1, stream, b"{}")].concat(),
+    let responses: [fn(u32) -> Vec<u8>; 4] = [
+        |stream| [http2_server::response_head(stream, "401"), http2_server::frame(0, 1, stream, b"{}")].concat(),
+        |stream| [http2_server::response_head(stream, "200"), http2_server::frame(0, 1, stream, b"{}")].concat(),
         |stream| http2_server::reset(stream, 7),
         |_| http2_server::go_away(0, 2),
     ];
-    for answer in answers {
-        let server = http2_server::Http2Server::start(&authority, move |_, stream| answer(stream)).await;
+    for response in responses {
+        let server = http2_server::Http2Server::start(&authority, move |_, stream| response(stream)).await;
         let key = stayforge::ApiKey::new(KEY).unwrap();
         call(builder::<Stayforge>(&key, server.url(), &kept), &kept).await.unwrap_err();
         assert!(server.requests() > 0);

@@ -1,5 +1,4 @@
-//! A server on loopback that speaks HTTP/2 over TLS frame by frame, so that it can break off anywhere.
-#![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
+//! A server on loopback that sends single HTTP/2 frames over TLS, so that it can end a response anywhere.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,72 +8,76 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::raw_server::RawServer;
 use super::tls::{Authority, handshake};
 
-// The types of frames (RFC 9113 §6), and the flags that are used here.
-pub const DATA: u8 = 0;
-pub const HEADERS: u8 = 1;
-pub const RST_STREAM: u8 = 3;
-pub const SETTINGS: u8 = 4;
-pub const PUSH_PROMISE: u8 = 5;
-pub const GOAWAY: u8 = 7;
-pub const CONTINUATION: u8 = 9;
-pub const END_STREAM: u8 = 1;
-pub const ACK: u8 = 1;
-pub const END_HEADERS: u8 = 4;
+// The types of frames (RFC 9113 §6) and their flags.
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PUSH_PROMISE: u8 = 5;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const CONTINUATION: u8 = 9;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const ACK: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 
-pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// The head of an answer: its status, and that the request was `req-1`.
-pub fn answer_head(stream: u32, status: &str) -> Vec<u8> {
+/// Returns the head of a response with this status and the request ID `req-1`.
+pub(crate) fn response_head(stream: u32, status: &str) -> Vec<u8> {
     // Literal fields (RFC 7541 §6.2.2): the name at index 8 of the static table is `:status`.
     let block = [&[0x08, 3], status.as_bytes(), &[0, 12], b"x-request-id", &[5], b"req-1"].concat();
     frame(HEADERS, END_HEADERS, stream, &block)
 }
 
-pub fn reset(stream: u32, reason: u32) -> Vec<u8> {
+pub(crate) fn reset(stream: u32, reason: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &reason.to_be_bytes())
 }
 
-pub fn go_away(last_stream: u32, reason: u32) -> Vec<u8> {
+pub(crate) fn go_away(last_stream: u32, reason: u32) -> Vec<u8> {
     frame(GOAWAY, 0, 0, &[last_stream.to_be_bytes(), reason.to_be_bytes()].concat())
 }
 
-/// A server that answers each request with frames, told its number, from 0, and its stream; counts the requests.
-pub struct Http2Server(RawServer, Arc<AtomicUsize>);
+/// A server that responds to each request with frames, and counts the requests. `respond` takes the number of the
+/// request, from 0, and its stream.
+pub(crate) struct Http2Server(RawServer, Arc<AtomicUsize>);
 
 impl Http2Server {
-    pub async fn start(authority: &Authority, answer: impl Fn(usize, u32) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(
+        authority: &Authority,
+        response: impl Fn(usize, u32) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
         let acceptor = authority.acceptor("127.0.0.1", 2000..2100, &["h2"]);
-        let (count, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(answer));
+        let (count, response) = (Arc::new(AtomicUsize::new(0)), Arc::new(response));
         let counter = Arc::clone(&count);
-        // HTTP/2 begins with what looks like the head of a request, which the server has read.
+        // HTTP/2 starts with a preface that looks like the head of a request, which the server has read.
         let server = RawServer::behind(handshake(acceptor), move |stream| {
-            let (counter, answer) = (Arc::clone(&counter), Arc::clone(&answer));
+            let (counter, response) = (Arc::clone(&counter), Arc::clone(&response));
             async move {
-                let _ = serve(stream, |id| answer(counter.fetch_add(1, Ordering::SeqCst), id)).await;
+                let _ = serve(stream, |id| response(counter.fetch_add(1, Ordering::SeqCst), id)).await;
             }
         });
         Self(server.await, count)
     }
 
-    pub fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.1.load(Ordering::SeqCst)
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.0.url().replace("http:", "https:")
     }
 
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.0.connections()
     }
 }
 
 async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin + Send,
-    answer: impl Fn(u32) -> Vec<u8> + Send,
+    response: impl Fn(u32) -> Vec<u8> + Send,
 ) -> std::io::Result<()> {
     let mut rest_of_preface = [0; 6];
     stream.read_exact(&mut rest_of_preface).await?;
@@ -86,7 +89,7 @@ async fn serve(
         let mut payload = vec![0; usize::try_from(length_and_kind >> 8).expect("a short frame")];
         stream.read_exact(&mut payload).await?;
         if length_and_kind & 0xff == u32::from(HEADERS) {
-            stream.write_all(&answer(id)).await?;
+            stream.write_all(&response(id)).await?;
             stream.flush().await?;
         }
     }

@@ -1,5 +1,4 @@
-//! A server on loopback that writes bytes as they are, so that it can break every rule of HTTP.
-#![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
+//! A server on loopback that sends arbitrary bytes, so that it can violate every rule of HTTP.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,8 +8,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Does the same with every connection, once the head of a request has arrived; counts both.
-pub struct RawServer {
+/// A server that treats every connection alike once the head of a request has arrived. It counts connections and
+/// requests.
+pub(crate) struct RawServer {
     address: SocketAddr,
     seen: Arc<Seen>,
 }
@@ -22,16 +22,16 @@ struct Seen {
 }
 
 impl RawServer {
-    /// Calls `handle` with each connection, of which the head of the first request has been read and nothing more.
-    pub async fn start<F>(handle: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Self
+    /// Starts a server that calls `handle` with each connection after reading the head of the first request.
+    pub(crate) async fn start<F>(handle: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         Self::behind(|stream| async { Some(stream) }, handle).await
     }
 
-    /// As [`start`](Self::start), behind a handshake.
-    pub async fn behind<S, A, F>(
+    /// Starts a server as [`start`](Self::start) does, behind a handshake.
+    pub(crate) async fn behind<S, A, F>(
         handshake: impl Fn(TcpStream) -> A + Send + Sync + 'static,
         handle: impl Fn(S) -> F + Send + Sync + 'static,
     ) -> Self
@@ -60,57 +60,63 @@ impl RawServer {
         Self { address, seen }
     }
 
-    /// Writes `answer` and closes the connection.
-    pub async fn answering(answer: impl Into<Vec<u8>>) -> Self {
-        let answer = answer.into();
-        Self::serving(move |_| answer.clone()).await
+    /// Starts a server that sends this response and closes the connection.
+    pub(crate) async fn responding(response: impl Into<Vec<u8>>) -> Self {
+        let response = response.into();
+        Self::serving(move |_| response.clone()).await
     }
 
-    /// Writes the answer to the request of this number, from 0, and closes the connection.
-    pub async fn serving(answer: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    /// Starts a server that sends the response to the request with this number, from 0, and closes the connection.
+    pub(crate) async fn serving(response: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let served = AtomicUsize::new(0);
-        Self::start(move |stream| write_and_close(stream, answer(served.fetch_add(1, Ordering::SeqCst)))).await
+        Self::start(move |stream| write_and_close(stream, response(served.fetch_add(1, Ordering::SeqCst)))).await
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// How many connections were made, whatever came of them.
-    pub fn connections(&self) -> usize {
+    /// Returns the number of connections, including those without a request.
+    pub(crate) fn connections(&self) -> usize {
         self.seen.connections.load(Ordering::SeqCst)
     }
 
-    /// The heads of the requests that arrived, in order.
-    pub fn heads(&self) -> Vec<String> {
+    /// Returns the heads of the requests, in order.
+    pub(crate) fn heads(&self) -> Vec<String> {
         self.seen.heads.lock().expect("no panic").clone()
     }
 
-    /// How many requests arrived.
-    pub fn requests(&self) -> usize {
+    /// Returns the number of requests.
+    pub(crate) fn requests(&self) -> usize {
         self.heads().len()
     }
 }
 
-/// Writes and closes; reads on until the client closes too, so that no reset overtakes what was written.
-pub async fn write_and_close(mut stream: impl AsyncRead + AsyncWrite + Unpin + Send, answer: Vec<u8>) {
-    let _ = stream.write_all(&answer).await;
+/// Sends a response and closes the connection. Reads until the client closes it too, so that no reset overtakes the
+/// response.
+pub(crate) async fn write_and_close(mut stream: impl AsyncRead + AsyncWrite + Unpin + Send, response: Vec<u8>) {
+    let _ = stream.write_all(&response).await;
     drain(stream).await;
 }
 
-/// Closes the sending half and reads on until the client closes too.
-pub async fn drain(mut stream: impl AsyncRead + AsyncWrite + Unpin + Send) {
+/// Closes the sending half and reads until the client closes the connection too.
+pub(crate) async fn drain(mut stream: impl AsyncRead + AsyncWrite + Unpin + Send) {
     let _ = stream.shutdown().await;
     let mut rest = vec![0; 65536];
     while let Ok(1..) = stream.read(&mut rest).await {}
 }
 
-/// Writes this byte again and again, until the client has closed the connection; counts how often.
-pub async fn write_endlessly(mut stream: impl AsyncWrite + Unpin + Send, head: &str, byte: u8, count: &AtomicUsize) {
+/// Sends this byte until the client closes the connection, and counts the bytes.
+pub(crate) async fn write_endlessly(
+    mut stream: impl AsyncWrite + Unpin + Send,
+    head: &str,
+    byte: u8,
+    count: &AtomicUsize,
+) {
     let piece = vec![byte; 65536];
     let mut written = stream.write_all(head.as_bytes()).await;
     while written.is_ok() {
@@ -119,8 +125,8 @@ pub async fn write_endlessly(mut stream: impl AsyncWrite + Unpin + Send, head: &
     }
 }
 
-/// Writes a byte every 10 ms, until the client has closed the connection.
-pub async fn trickle(mut stream: impl AsyncWrite + Unpin + Send, head: &str, byte: u8) {
+/// Sends a byte every 10 ms until the client closes the connection.
+pub(crate) async fn trickle(mut stream: impl AsyncWrite + Unpin + Send, head: &str, byte: u8) {
     let mut written = stream.write_all(head.as_bytes()).await;
     while written.is_ok() {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -128,7 +134,7 @@ pub async fn trickle(mut stream: impl AsyncWrite + Unpin + Send, head: &str, byt
     }
 }
 
-/// The head of a request and not a byte more; `None` if the connection ends before it is whole.
+/// Reads the head of a request and not a byte more. Returns `None` if the connection ends within it.
 async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

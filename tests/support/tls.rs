@@ -1,5 +1,4 @@
 //! Certificates for servers on loopback, and a process that trusts them.
-#![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,21 +13,21 @@ use tokio_rustls::server::TlsStream;
 
 use super::child;
 
-/// Where the child finds the authority's key.
+/// The variable with the path of the authority's key, for a child process.
 const VARIABLE: &str = "STEADFAST_TEST_AUTHORITY";
 
 /// An authority that signs certificates for servers.
-pub struct Authority(Issuer<'static, KeyPair>);
+pub(crate) struct Authority(Issuer<'static, KeyPair>);
 
 impl Authority {
-    /// An authority that nobody trusts.
-    pub fn untrusted() -> Self {
+    /// Returns an authority that no process trusts.
+    pub(crate) fn untrusted() -> Self {
         Self::with_key(KeyPair::generate().expect("a key"))
     }
 
-    /// Runs the test of this name a second time, in a child that trusts an authority of its own; there, and only there,
-    /// gives that authority. Which certificates a process trusts follows from its environment.
-    pub fn trusted_in_a_child(test: &str) -> Option<Self> {
+    /// Runs the test again in a child process that trusts a new authority, and returns that authority only there. The
+    /// environment determines the certificates that a process trusts.
+    pub(crate) fn trusted_in_a_child(test: &str) -> Option<Self> {
         if let Ok(file) = std::env::var(VARIABLE) {
             let key = std::fs::read_to_string(file).expect("the key that the parent wrote");
             return Some(Self::with_key(KeyPair::from_pem(&key).expect("a key")));
@@ -55,8 +54,8 @@ impl Authority {
         Self(Issuer::new(authority(), key))
     }
 
-    /// A server's side of TLS with a certificate for `name` that was valid in these years, first inclusive, last not.
-    pub fn acceptor(&self, name: &str, years: std::ops::Range<i32>, protocols: &[&str]) -> TlsAcceptor {
+    /// Returns an acceptor with a certificate for `name` that is valid from the first year until before the last.
+    pub(crate) fn acceptor(&self, name: &str, years: std::ops::Range<i32>, protocols: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().expect("a key");
         let mut certificate = CertificateParams::new([name.to_owned()]).expect("a name");
         certificate.not_before = date_time_ymd(years.start, 1, 1);
@@ -66,8 +65,8 @@ impl Authority {
     }
 }
 
-/// A server's side of TLS with a certificate that it signed itself.
-pub fn self_signed(name: &str) -> TlsAcceptor {
+/// Returns an acceptor with a self-signed certificate for `name`.
+pub(crate) fn self_signed(name: &str) -> TlsAcceptor {
     let key = KeyPair::generate().expect("a key");
     let certificate = CertificateParams::new([name.to_owned()]).expect("a name");
     acceptor(certificate.self_signed(&key).expect("a certificate").der().clone(), &key, &[])
@@ -92,8 +91,8 @@ fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair, protocols: &[&s
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// The handshake for [`RawServer::behind`](super::raw_server::RawServer::behind).
-pub fn handshake(
+/// Returns the handshake for [`RawServer::behind`](super::raw_server::RawServer::behind).
+pub(crate) fn handshake(
     acceptor: TlsAcceptor,
 ) -> impl Fn(TcpStream) -> std::pin::Pin<Box<dyn Future<Output = Option<TlsStream<TcpStream>>> + Send>> {
     move |stream| {

@@ -1,5 +1,6 @@
-//! The inputs that fuzzing begins with: every documented error as its service writes it, and what other tests found odd.
-#![allow(unreachable_pub, reason = "it is a module of a test")]
+//! The initial inputs of fuzzing: every documented error in the format of its service, and unusual inputs of other
+//! tests.
+#![allow(unreachable_pub, reason = "a module of a test program")]
 
 use std::time::Duration;
 
@@ -9,14 +10,14 @@ use steadfast::{Abaco, ErrorCode, FsmNavigator, Service, Stayforge};
 
 use super::checks::{SECRET, SEPARATOR};
 
-/// One input of a check.
+/// An input of a check.
 pub struct Seed {
     pub check: &'static str,
     pub name: String,
     pub input: Vec<u8>,
 }
 
-/// All inputs that are made here.
+/// Returns all inputs.
 pub fn seeds() -> Vec<Seed> {
     let mut seeds = Vec::new();
     documented::<Abaco>(&mut seeds);
@@ -37,7 +38,7 @@ pub fn seeds() -> Vec<Seed> {
     seeds
 }
 
-/// The words of libFuzzer's dictionary: codes, members, headers and values that mean something to the crate.
+/// Returns the words of libFuzzer's dictionary: the codes, members, headers and values that the crate interprets.
 pub fn words() -> Vec<Vec<u8>> {
     fn codes<S: Service>() -> impl Iterator<Item = &'static str> {
         S::Code::ALL.iter().filter_map(|code| code.info().code)
@@ -118,12 +119,12 @@ fn documented<S: Service>(seeds: &mut Vec<Seed>) {
         let status = info.status().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).as_u16();
         let wait = (status == 429).then_some(Duration::from_secs(60));
         let header = if wait.is_some() { "\nretry-after: 60" } else { "" };
-        let mut answer = format!("{status}\ncontent-type: application/json{header}\n\n").into_bytes();
-        answer.extend(ErrorWriter::<S>::write_error(&DocumentedErrors, *code, wait));
+        let mut response = format!("{status}\ncontent-type: application/json{header}\n\n").into_bytes();
+        response.extend(ErrorWriter::<S>::write_error(&DocumentedErrors, *code, wait));
         let name = format!("{}-{}", S::NAME, info.code.unwrap_or_default());
-        // POST and GET in turn.
-        let decided = [defaults(number.is_multiple_of(2), service_number(S::NAME)), answer.clone()].concat();
-        seeds.push(Seed { check: "bodies", name: name.clone(), input: answer });
+        // POST and GET alternate.
+        let decided = [defaults(number.is_multiple_of(2), service_number(S::NAME)), response.clone()].concat();
+        seeds.push(Seed { check: "bodies", name: name.clone(), input: response });
         seeds.push(Seed { check: "decisions", name, input: decided });
     }
 }
@@ -132,7 +133,7 @@ fn service_number(name: &str) -> u8 {
     [Abaco::NAME, FsmNavigator::NAME, Stayforge::NAME].into_iter().zip(0..).find(|(other, _)| *other == name).unwrap().1
 }
 
-/// The settings of a decision as `RetryPolicy::new` has them, after the first attempt, for the kind of error.
+/// Returns the input of a decision after the first attempt, with the defaults of `RetryPolicy::new`.
 fn defaults(is_idempotent: bool, kind: u8) -> Vec<u8> {
     let mut bytes = vec![3];
     for milliseconds in [500_u64, 1_000, 20_000, 120_000] {
@@ -230,13 +231,13 @@ fn addresses() -> Vec<Vec<u8>> {
     let odd = ["/x//y", "/@evil.example", "/x:80", "/...", "/%zz", "/a'\"<>`{}|^", "/å", "/x?a=b&page=2"];
     let bases =
         ["https://a.example/api/v1/", "http://127.0.0.1:8080/x", "http://[::1]:1", "http://localhost", "https://a"];
-    let refused =
+    let rejected =
         ["http://a.example", "https://user:pass@a.example", "https://a.example?x=1", "ftp://a", "", "data:x,y"];
     let mut all: Vec<Vec<&str>> = Vec::new();
     all.extend(paths.iter().map(|path| vec![bases[0], path]));
     all.extend(odd.iter().map(|path| vec![bases[1], path, "7", "?limit=2"]));
     all.extend(bases.iter().map(|base| vec![*base, "/things/", "a/b", "?name=a&b=c d"]));
-    all.extend(refused.iter().map(|base| vec![*base, "/"]));
+    all.extend(rejected.iter().map(|base| vec![*base, "/"]));
     for id in ["..", "../x", "a?b=c#d", "%2e%2e", "\\\\evil", "é@:", "a\n", "a\0b", "."] {
         all.push(vec!["https://a.example", "/assets", id, "print"]);
     }
@@ -246,9 +247,9 @@ fn addresses() -> Vec<Vec<u8>> {
 fn pages() -> Vec<Vec<u8>> {
     let ok = "200\ncontent-type: application/json\n\n";
     let list = |path: &'static str, bodies: &[&str]| {
-        let answers = bodies.iter().map(|body| if body.starts_with('{') || body.starts_with('[') { ok } else { "" });
-        let answers: Vec<_> = answers.zip(bodies).map(|(head, body)| format!("{head}{body}")).collect();
-        let parts: Vec<_> = std::iter::once(path).chain(answers.iter().map(String::as_str)).collect();
+        let heads = bodies.iter().map(|body| if body.starts_with('{') || body.starts_with('[') { ok } else { "" });
+        let responses: Vec<_> = heads.zip(bodies).map(|(head, body)| format!("{head}{body}")).collect();
+        let parts: Vec<_> = std::iter::once(path).chain(responses.iter().map(String::as_str)).collect();
         joined(&parts)
     };
     let key_back = format!("400\nx-request-id: {SECRET}\n\n{{\"message\": \"no {SECRET}\"}}");

@@ -1,10 +1,9 @@
-//! All that an error shows of itself.
-#![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
+//! Everything that an error shows.
 
 use std::error::Error;
 
-/// `Display` and both forms of `Debug`, of the error and of each of its sources.
-pub fn shown(error: &(dyn Error + 'static)) -> String {
+/// Returns the `Display` output and both `Debug` outputs of the error and of its sources.
+pub(crate) fn error_text(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -14,9 +13,9 @@ pub fn shown(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// What an error shows, and its record for logs and its diagnostic where those are on.
-pub fn shown_in_every_form(error: &steadfast::ApiError) -> String {
-    let mut text = shown(error);
+/// Returns the text of the error together with its record for logs and its diagnostic, if these features are enabled.
+pub(crate) fn error_text_in_every_form(error: &steadfast::ApiError) -> String {
+    let mut text = error_text(error);
     #[cfg(feature = "serde")]
     text.push_str(&serde_json::to_string(error).expect("a record"));
     #[cfg(feature = "miette")]

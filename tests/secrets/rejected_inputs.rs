@@ -1,25 +1,25 @@
-//! What cannot become a client or a request is refused without showing what it held.
+//! Invalid clients and requests are rejected without showing their contents.
 
 use std::collections::HashMap;
 
 use steadfast::{Abaco, ApiError, BuildErrorKind, Client, FsmNavigator, Service, Stayforge, abaco};
 
 use crate::support::child;
+use crate::support::error_text::error_text;
 use crate::support::raw_server::RawServer;
-use crate::support::shown::shown;
 
 fn key() -> abaco::ApiKey {
     abaco::ApiKey::new("abk_x", "canary-0123456789-secret").unwrap()
 }
 
-fn is_refused(error: &ApiError, kind: BuildErrorKind) {
+fn is_rejected(error: &ApiError, kind: BuildErrorKind) {
     assert!(matches!(error, ApiError::Build(build) if build.kind() == kind), "{error}");
-    let shown = format!("{} {:?}", shown(error), error.path());
+    let shown = format!("{} {:?}", error_text(error), error.path());
     assert!(!shown.contains("canary"), "{shown}");
 }
 
 #[test]
-fn a_base_url_that_holds_a_user_or_a_query_is_refused_without_showing_it() {
+fn a_base_url_with_a_user_or_a_query_is_rejected_without_showing_it() {
     for url in [
         "https://canary-user:canary-word@a.example",
         "https://canary-user@a.example/api",
@@ -38,13 +38,13 @@ fn a_base_url_that_holds_a_user_or_a_query_is_refused_without_showing_it() {
         "https://a.example:canary",
     ] {
         let error = Client::<Abaco>::builder(key()).base_url(url).build().unwrap_err();
-        is_refused(&error, BuildErrorKind::BaseUrl);
+        is_rejected(&error, BuildErrorKind::BaseUrl);
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_is_refused_without_showing_it() {
-    let server = RawServer::answering("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
+async fn an_invalid_request_is_rejected_without_showing_it() {
+    let server = RawServer::responding("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
     let client = Client::<Abaco>::builder(key()).base_url(server.url()).build().unwrap();
     for path in [
         "/a b?token=canary",
@@ -59,15 +59,15 @@ async fn what_cannot_be_sent_is_refused_without_showing_it() {
         "https://canary-user@a.example",
         "//canary-user:canary-word@a.example/",
     ] {
-        is_refused(&client.get(path).send().await.unwrap_err(), BuildErrorKind::Path);
+        is_rejected(&client.get(path).send().await.unwrap_err(), BuildErrorKind::Path);
     }
     let unwritable = HashMap::from([(vec!["canary"], "canary")]);
-    is_refused(&client.post("/a").json(&unwritable).send().await.unwrap_err(), BuildErrorKind::Body);
+    is_rejected(&client.post("/a").json(&unwritable).send().await.unwrap_err(), BuildErrorKind::Body);
     let nested = HashMap::from([("canary", vec!["canary"])]);
-    is_refused(&client.get("/a").query(&nested).send().await.unwrap_err(), BuildErrorKind::Query);
-    is_refused(&client.get("/a").query("canary").send().await.unwrap_err(), BuildErrorKind::Query);
+    is_rejected(&client.get("/a").query(&nested).send().await.unwrap_err(), BuildErrorKind::Query);
+    is_rejected(&client.get("/a").query("canary").send().await.unwrap_err(), BuildErrorKind::Query);
     let long = [("token", "canary".repeat(20_000))];
-    is_refused(&client.get("/a").query(&long).send().await.unwrap_err(), BuildErrorKind::Query);
+    is_rejected(&client.get("/a").query(&long).send().await.unwrap_err(), BuildErrorKind::Query);
     for (name, value) in [
         ("x-custom", "canary\n"),
         ("x-custom", "canary\0"),
@@ -76,25 +76,25 @@ async fn what_cannot_be_sent_is_refused_without_showing_it() {
         ("authorization", "canary"),
         ("cookie", "canary"),
     ] {
-        is_refused(&client.get("/a").header(name, value).send().await.unwrap_err(), BuildErrorKind::Header);
+        is_rejected(&client.get("/a").header(name, value).send().await.unwrap_err(), BuildErrorKind::Header);
         let builder = Client::<Abaco>::builder(key()).base_url(server.url());
-        is_refused(&builder.header(name, value).build().unwrap_err(), BuildErrorKind::Header);
+        is_rejected(&builder.header(name, value).build().unwrap_err(), BuildErrorKind::Header);
     }
-    is_refused(&client.post("/a").idempotency_key("canary\r\n").send().await.unwrap_err(), BuildErrorKind::Header);
+    is_rejected(&client.post("/a").idempotency_key("canary\r\n").send().await.unwrap_err(), BuildErrorKind::Header);
     let builder = Client::<Abaco>::builder(key()).user_agent("canary\n");
-    is_refused(&builder.build().unwrap_err(), BuildErrorKind::Header);
+    is_rejected(&builder.build().unwrap_err(), BuildErrorKind::Header);
     assert_eq!(server.connections(), 0);
 }
 
 /// The environment belongs to the whole process, so a child reads it.
 #[cfg(unix)]
 #[test]
-fn a_malformed_environment_is_refused_without_showing_it() {
+fn a_malformed_environment_is_rejected_without_showing_it() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
     fn read<S: Service>() -> String {
-        shown(&Client::<S>::from_env().expect_err("a malformed environment"))
+        error_text(&Client::<S>::from_env().expect_err("a malformed environment"))
     }
     if let Ok(case) = std::env::var("STEADFAST_CASE") {
         let read = match case.as_str() {
@@ -102,7 +102,7 @@ fn a_malformed_environment_is_refused_without_showing_it() {
             "FSM_NAVIGATOR" => read::<FsmNavigator>,
             _ => read::<Stayforge>,
         };
-        println!("child says {}", read());
+        println!("the child's error: {}", read());
         return;
     }
     let (good, url): (&[u8], &[u8]) = (b"abk:canary-key", b"http://127.0.0.1:1");
@@ -127,7 +127,7 @@ fn a_malformed_environment_is_refused_without_showing_it() {
                 .output()
                 .unwrap();
             let said = child::text(&output);
-            assert!(said.contains("child says") && said.contains(&format!("{service}_")), "{said}");
+            assert!(said.contains("the child's error:") && said.contains(&format!("{service}_")), "{said}");
             assert!(!said.contains("canary"), "{said}");
         }
     }

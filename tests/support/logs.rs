@@ -1,5 +1,4 @@
-//! All that a process says through `tracing` and `log`, at every level and of every crate.
-#![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
+//! A record of all spans, events and log lines of a process, at every level and of every crate.
 
 use std::fmt::{Debug, Write};
 use std::sync::Mutex;
@@ -9,26 +8,26 @@ use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-/// Lines of a target each: the name and all fields of a span or an event, as they came.
-static OVERHEARD: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+/// Targets and lines. A line consists of the name and all fields of a span or an event.
+static RECORDED: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
-struct Listener;
+struct Recorder;
 
-/// Begins to listen, to the whole process.
-pub fn listen() {
-    let subscriber = tracing_subscriber::registry().with(Listener);
-    tracing::subscriber::set_global_default(subscriber).expect("nobody else listens");
-    log::set_logger(&Listener).expect("nobody else listens");
+/// Starts to record the whole process.
+pub(crate) fn record() {
+    let subscriber = tracing_subscriber::registry().with(Recorder);
+    tracing::subscriber::set_global_default(subscriber).expect("no other subscriber or logger");
+    log::set_logger(&Recorder).expect("no other subscriber or logger");
     log::set_max_level(log::LevelFilter::Trace);
 }
 
-/// What was said since the last time, each line with its target.
-pub fn take() -> Vec<(String, String)> {
-    std::mem::take(&mut OVERHEARD.lock().expect("no panic"))
+/// Returns the targets and lines since the last call.
+pub(crate) fn take() -> Vec<(String, String)> {
+    std::mem::take(&mut RECORDED.lock().expect("no panic"))
 }
 
 fn note(target: &str, line: String) {
-    OVERHEARD.lock().expect("no panic").push((target.to_owned(), line));
+    RECORDED.lock().expect("no panic").push((target.to_owned(), line));
 }
 
 struct Line(String);
@@ -43,7 +42,7 @@ impl Visit for Line {
     }
 }
 
-impl<S> Layer<S> for Listener
+impl<S> Layer<S> for Recorder
 where
     S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
 {
@@ -67,7 +66,7 @@ where
     }
 }
 
-impl log::Log for Listener {
+impl log::Log for Recorder {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
         true
     }
