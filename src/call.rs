@@ -22,8 +22,6 @@ mod attempt;
 mod ending;
 mod span;
 
-use attempt::Attempted;
-
 /// Makes attempts until one succeeds or the policy stops the call. A request with a problem is not sent.
 pub(crate) async fn run(
     core: Arc<Core>,
@@ -44,8 +42,9 @@ pub(crate) async fn run(
         };
         call.note_wait(permit.queued);
         let sent = permit.granted_at;
-        let Attempted { result, ended, quota } = call.attempt(sent).await;
-        match result {
+        let attempted = call.attempt(sent).await;
+        let (ended, quota) = (attempted.ended, attempted.quota);
+        match attempted.result {
             Ok(incoming) => {
                 permit.accepted(ended, quota);
                 let (parts, began, failed) = call.succeeded();

@@ -66,11 +66,6 @@ impl<S: Service> Client<S> {
         }
     }
 
-    /// Begins a client whose settings differ from the defaults.
-    pub fn builder(key: S::Key) -> ClientBuilder<S> {
-        ClientBuilder::new(key)
-    }
-
     /// Describes a GET. `path` starts with `/` and is added to the base URL.
     pub fn get(&self, path: impl AsRef<str>) -> Request {
         self.request(Method::GET, path.as_ref())

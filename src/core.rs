@@ -16,7 +16,7 @@ use crate::limiter::Limiter;
 use crate::redact::Secret;
 use crate::retry::RetryPolicy;
 use crate::retry::budget::Bucket;
-use crate::transport::Carrier;
+use crate::transport::carrier::Carrier;
 
 /// What all clones of a client share.
 pub(crate) struct Core {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
 
-use crate::catalog::{Category, Effect, ErrorCode};
+use crate::catalog::{Category, CodeInfo, Effect, ErrorCode};
 
 mod attempt;
 mod body;
@@ -12,6 +12,7 @@ mod build;
 mod cause;
 mod decode;
 mod display;
+mod fault;
 mod interop;
 mod rejection;
 mod report;
@@ -23,12 +24,12 @@ pub use attempt::{Attempt, Outcome};
 pub use body::{ErrorBody, FieldError};
 pub use build::{BuildError, BuildErrorKind};
 pub use decode::DecodeError;
+pub use fault::{Fault, Limit};
 pub use rejection::{MAX_ERROR_BODY, Rejection};
 pub use stop_reason::StopReason;
-pub use timeout::{Limit, TimeoutError};
-pub use transport::{Fault, TransportError};
+pub use timeout::TimeoutError;
+pub use transport::TransportError;
 
-use cause::Cause;
 pub(crate) use rejection::category_of;
 pub(crate) use report::Report;
 pub(crate) use transport::PartialResponse;
@@ -78,6 +79,30 @@ pub enum ApiError {
     /// The request or the client could not be built. Nothing was sent.
     Build(Box<BuildError>),
 }
+
+/// The payload of an [`ApiError`]. Eight of its variants share the first.
+pub(super) enum Cause<'a> {
+    Rejection(&'a Rejection),
+    Transport(&'a TransportError),
+    Timeout(&'a TimeoutError),
+    Decode(&'a DecodeError),
+    Build(&'a BuildError),
+}
+
+/// The pattern of the eight variants with a [`Rejection`].
+macro_rules! rejected {
+    ($rejection:pat) => {
+        ApiError::InvalidRequest($rejection)
+            | ApiError::Unauthenticated($rejection)
+            | ApiError::Forbidden($rejection)
+            | ApiError::NotFound($rejection)
+            | ApiError::Conflict($rejection)
+            | ApiError::RateLimited($rejection)
+            | ApiError::Unavailable($rejection)
+            | ApiError::Unrecognized($rejection)
+    };
+}
+use rejected;
 
 const _: () = assert!(size_of::<ApiError>() <= 16, "errors travel in registers");
 
@@ -139,7 +164,13 @@ impl ApiError {
     /// one got no response.
     #[must_use]
     pub fn last_rejection(&self) -> Option<&Rejection> {
-        self.rejection().or(self.report().earlier_rejection.as_deref())
+        match self.cause() {
+            Cause::Rejection(rejection) => Some(rejection),
+            Cause::Transport(error) => error.earlier_rejection.as_deref(),
+            Cause::Timeout(error) => error.earlier_rejection.as_deref(),
+            Cause::Decode(error) => error.earlier_rejection.as_deref(),
+            Cause::Build(_) => None,
+        }
     }
 
     /// Returns whether the service responded with this code. Codes of different services differ, even if they are spelled
@@ -246,6 +277,44 @@ impl ApiError {
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         self.report().path.as_deref()
+    }
+
+    /// Returns the documented row that applies to the error: that of its code, of its status, or of a missing response.
+    pub(super) fn row(&self) -> Option<&'static CodeInfo> {
+        match self.cause() {
+            Cause::Rejection(rejection) => rejection.row(),
+            Cause::Transport(_) | Cause::Timeout(_) | Cause::Decode(_) | Cause::Build(_) => self.report().row,
+        }
+    }
+
+    fn cause(&self) -> Cause<'_> {
+        match self {
+            rejected!(rejection) => Cause::Rejection(rejection),
+            Self::Transport(error) => Cause::Transport(error),
+            Self::Timeout(error) => Cause::Timeout(error),
+            Self::Decode(error) => Cause::Decode(error),
+            Self::Build(error) => Cause::Build(error),
+        }
+    }
+
+    fn report(&self) -> &Report {
+        match self.cause() {
+            Cause::Rejection(rejection) => &rejection.report,
+            Cause::Transport(error) => &error.report,
+            Cause::Timeout(error) => &error.report,
+            Cause::Decode(error) => &error.report,
+            Cause::Build(error) => &error.report,
+        }
+    }
+
+    fn report_mut(&mut self) -> &mut Report {
+        match self {
+            rejected!(rejection) => &mut rejection.report,
+            Self::Transport(error) => &mut error.report,
+            Self::Timeout(error) => &mut error.report,
+            Self::Decode(error) => &mut error.report,
+            Self::Build(error) => &mut error.report,
+        }
     }
 }
 

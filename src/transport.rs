@@ -3,18 +3,19 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use http_body::Body as _;
 use url::Url;
 
-use crate::error::{ApiError, TransportError};
+use crate::error::ApiError;
 
+mod body;
+pub(crate) mod carrier;
+mod failure;
 pub(crate) mod reqwest;
 
-use reqwest::Reqwest;
+pub use body::Body;
 
 /// Sends one request and brings the head of its answer; the body is read afterwards, piece by piece.
 ///
@@ -56,13 +57,6 @@ pub trait Transport: Send + Sync + 'static {
     fn send(&self, request: HttpRequest) -> SendFuture<'_>;
 }
 
-/// How the requests of a client reach the service.
-pub(crate) enum Carrier {
-    /// The default, which needs no box for each request.
-    Reqwest(Reqwest),
-    Given(Box<dyn Transport>),
-}
-
 impl<T: Transport + ?Sized> Transport for Arc<T> {
     fn send(&self, request: HttpRequest) -> SendFuture<'_> {
         (**self).send(request)
@@ -85,54 +79,4 @@ pub struct HttpRequest {
     pub headers: HeaderMap,
     /// The body; empty for none.
     pub body: Bytes,
-}
-
-/// The body of an answer, as it comes in.
-pub struct Body(Source);
-
-enum Source {
-    Whole(Option<Bytes>),
-    Network(::reqwest::Body),
-    Pieces(Box<Pieces>),
-}
-
-type Pieces = dyn FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> + Send;
-
-impl Body {
-    /// A body that comes in pieces; `poll` gives the next, then `None` at the end.
-    pub fn from_poll(
-        poll: impl FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> + Send + 'static,
-    ) -> Self {
-        Self(Source::Pieces(Box::new(poll)))
-    }
-
-    /// How many bytes are still to come, if that is known.
-    pub(crate) fn length(&self) -> Option<u64> {
-        match &self.0 {
-            Source::Whole(bytes) => Some(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Source::Network(body) => body.size_hint().exact(),
-            Source::Pieces(_) => None,
-        }
-    }
-
-    /// The next piece; `None` at the end.
-    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
-        match &mut self.0 {
-            Source::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
-            Source::Network(body) => reqwest::poll_next(body, context),
-            Source::Pieces(poll) => poll(context),
-        }
-    }
-}
-
-impl<B: Into<Bytes>> From<B> for Body {
-    fn from(bytes: B) -> Self {
-        Self(Source::Whole(Some(bytes.into())))
-    }
-}
-
-impl std::fmt::Debug for Body {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Body(..)")
-    }
 }

@@ -24,7 +24,8 @@ use crate::limiter::{Quota, later};
 use crate::request::parts::RequestParts;
 use crate::response::incoming::{Incoming, Incomplete};
 use crate::service::request_id;
-use crate::transport::{Body, Carrier, HttpRequest};
+use crate::transport::carrier::Carrier;
+use crate::transport::{Body, HttpRequest};
 
 /// The outcome of an attempt.
 pub(super) struct Attempted {

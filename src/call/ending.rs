@@ -44,8 +44,7 @@ impl Call<'_> {
     /// Returns the error that ends the call.
     #[cold]
     pub(super) fn ended(&mut self, error: ApiError, reason: StopReason) -> ApiError {
-        let earlier_rejection = self.take_last_rejection().filter(|_| error.rejection().is_none());
-        let error = error.with_report(Report { earlier_rejection, ..self.report(Some(reason)) });
+        let error = error.with_earlier_rejection(self.take_last_rejection()).with_report(self.report(Some(reason)));
         self.core.observer.tell(|| Event::CallEnded {
             method: error.method().cloned().unwrap_or_default(),
             path: error.path().unwrap_or_default().into(),

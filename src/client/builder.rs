@@ -20,8 +20,9 @@ use crate::redact::{Exposed, Secret};
 use crate::retry::RetryPolicy;
 use crate::retry::budget::{Bucket, RetryBudget};
 use crate::service::{Credential, Service};
+use crate::transport::Transport;
+use crate::transport::carrier::Carrier;
 use crate::transport::reqwest::{self, Reqwest};
-use crate::transport::{Carrier, Transport};
 
 /// The settings of a [`Client`] that is being made.
 ///
@@ -56,8 +57,15 @@ pub struct ClientBuilder<S: Service> {
     headers: Vec<(String, String)>,
 }
 
+impl<S: Service> Client<S> {
+    /// Returns a builder, for settings other than the defaults.
+    pub fn builder(key: S::Key) -> ClientBuilder<S> {
+        ClientBuilder::new(key)
+    }
+}
+
 impl<S: Service> ClientBuilder<S> {
-    pub(super) fn new(key: S::Key) -> Self {
+    fn new(key: S::Key) -> Self {
         Self {
             key,
             base_url: S::BASE_URL.to_owned(),

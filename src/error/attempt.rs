@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::display::{HumanDuration, OneLine};
-use super::{Fault, Limit};
+use super::fault::{Fault, Limit};
 use crate::catalog::Effect;
 use crate::hint::WaitSource;
 

@@ -11,8 +11,9 @@ use crate::json::Members;
 mod fields;
 mod raw;
 
+pub use fields::FieldError;
 use fields::{FIELD_MEMBERS, collect_fields};
-use raw::{begins, boxed, is_scalar, present, prose, scalar, seconds, tree, value};
+use raw::{begins, boxed, filled, is_scalar, present, prose, scalar, seconds, tree, value};
 
 /// What a service's form of error holds, before status and headers are added.
 ///
@@ -35,24 +36,6 @@ pub struct ErrorBody {
     pub fields: Vec<FieldError>,
     /// A wait that the body gives and that cannot be read.
     pub(crate) malformed_hint: Option<Box<str>>,
-}
-
-/// What is wrong with one field of a request.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldError {
-    /// The field as the service names it: a name, a path such as `address.zip`, a JSON pointer.
-    pub field: Box<str>,
-    /// What is wrong with it.
-    pub message: Box<str>,
-}
-
-impl FieldError {
-    /// A message about one field.
-    #[must_use]
-    pub fn new(field: impl Into<Box<str>>, message: impl Into<Box<str>>) -> Self {
-        Self { field: field.into(), message: message.into() }
-    }
 }
 
 impl ErrorBody {
@@ -164,9 +147,4 @@ fn text_of(body: &[u8]) -> Cow<'_, str> {
 /// The text from where its byte-order mark and the white space around that end.
 fn without_mark(text: &str) -> &str {
     text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace())
-}
-
-fn filled(text: &str) -> Option<Box<str>> {
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.into())
 }

@@ -2,33 +2,8 @@
 
 use http::StatusCode;
 
-use super::{
-    ApiError, BuildError, BuildErrorKind, DecodeError, Outcome, Rejection, Report, TimeoutError, TransportError,
-};
+use super::{ApiError, BuildErrorKind, Cause, Outcome, Rejection, Report, rejected};
 use crate::catalog::{Category, CodeInfo};
-
-/// The payload of an [`ApiError`]. Eight of its variants share the first.
-pub(super) enum Cause<'a> {
-    Rejection(&'a Rejection),
-    Transport(&'a TransportError),
-    Timeout(&'a TimeoutError),
-    Decode(&'a DecodeError),
-    Build(&'a BuildError),
-}
-
-/// The pattern of the eight variants with a [`Rejection`].
-macro_rules! rejected {
-    ($rejection:ident) => {
-        ApiError::InvalidRequest($rejection)
-            | ApiError::Unauthenticated($rejection)
-            | ApiError::Forbidden($rejection)
-            | ApiError::NotFound($rejection)
-            | ApiError::Conflict($rejection)
-            | ApiError::RateLimited($rejection)
-            | ApiError::Unavailable($rejection)
-            | ApiError::Unrecognized($rejection)
-    };
-}
 
 impl ApiError {
     /// Returns the error with the name of the environment variable that holds the invalid value.
@@ -52,6 +27,17 @@ impl ApiError {
     pub(crate) fn without_response(mut self, row: Option<&'static CodeInfo>) -> Self {
         if matches!(self, Self::Transport(_) | Self::Timeout(_)) {
             self.report_mut().row = row;
+        }
+        self
+    }
+
+    /// Returns the error with the last error response before it, if it is not one itself.
+    pub(crate) fn with_earlier_rejection(mut self, rejection: Option<Box<Rejection>>) -> Self {
+        match &mut self {
+            Self::Transport(error) => error.earlier_rejection = rejection,
+            Self::Timeout(error) => error.earlier_rejection = rejection,
+            Self::Decode(error) => error.earlier_rejection = rejection,
+            rejected!(_) | Self::Build(_) => {}
         }
         self
     }
@@ -105,44 +91,6 @@ impl ApiError {
             Self::Timeout(_) => "timeout",
             Self::Decode(_) => "decode",
             Self::Build(_) => "build",
-        }
-    }
-
-    /// Returns the documented row that applies to the error: that of its code, of its status, or of a missing response.
-    pub(super) fn row(&self) -> Option<&'static CodeInfo> {
-        match self.cause() {
-            Cause::Rejection(rejection) => rejection.row(),
-            Cause::Transport(_) | Cause::Timeout(_) | Cause::Decode(_) | Cause::Build(_) => self.report().row,
-        }
-    }
-
-    pub(super) fn cause(&self) -> Cause<'_> {
-        match self {
-            rejected!(rejection) => Cause::Rejection(rejection),
-            Self::Transport(error) => Cause::Transport(error),
-            Self::Timeout(error) => Cause::Timeout(error),
-            Self::Decode(error) => Cause::Decode(error),
-            Self::Build(error) => Cause::Build(error),
-        }
-    }
-
-    pub(super) fn report(&self) -> &Report {
-        match self.cause() {
-            Cause::Rejection(rejection) => &rejection.report,
-            Cause::Transport(error) => &error.report,
-            Cause::Timeout(error) => &error.report,
-            Cause::Decode(error) => &error.report,
-            Cause::Build(error) => &error.report,
-        }
-    }
-
-    fn report_mut(&mut self) -> &mut Report {
-        match self {
-            rejected!(rejection) => &mut rejection.report,
-            Self::Transport(error) => &mut error.report,
-            Self::Timeout(error) => &mut error.report,
-            Self::Decode(error) => &mut error.report,
-            Self::Build(error) => &mut error.report,
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::display::OneLine;
-use super::{MAX_ERROR_BODY, PartialResponse, Report};
+use super::{MAX_ERROR_BODY, PartialResponse, Rejection, Report};
 use crate::redact::Secret;
 
 /// A successful response whose body could not be decoded.
@@ -41,6 +41,7 @@ pub struct DecodeError {
     pub(crate) status: StatusCode,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) report: Report,
+    pub(super) earlier_rejection: Option<Box<Rejection>>,
     body: Bytes,
     expected: &'static str,
     path: Box<str>,
@@ -150,6 +151,7 @@ impl DecodeError {
             status,
             request_id: None,
             report: Report::default(),
+            earlier_rejection: None,
             expected,
             path: ".".into(),
             reason: reason.into(),

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use http::Method;
 
+use super::attempt::Attempt;
 use super::display::{HumanDuration, OneLine};
-use super::{Attempt, Rejection, StopReason};
+use super::stop_reason::StopReason;
 use crate::catalog::CodeInfo;
 
 /// The call that an error ended, and the row of the catalogue that applies to the error.
@@ -21,8 +22,6 @@ pub(crate) struct Report {
     pub(crate) stop_reason: Option<StopReason>,
     /// The end of the pause that the call could not wait for.
     pub(crate) paused_until: Option<SystemTime>,
-    /// The last error response, if a later attempt ended without one.
-    pub(crate) earlier_rejection: Option<Box<Rejection>>,
     /// The documented row of the status, or of the case that no response arrives.
     pub(crate) row: Option<&'static CodeInfo>,
 }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::display::HumanDuration;
-use super::transport::Arrival;
-use super::{PartialResponse, Report};
+use super::fault::{Arrival, Limit};
+use super::{PartialResponse, Rejection, Report};
 use crate::catalog::Effect;
 
 /// A time limit that passed before the response was complete.
@@ -39,6 +39,7 @@ pub struct TimeoutError {
     pub(crate) effect: Effect,
     pub(crate) partial: Option<Box<PartialResponse>>,
     pub(crate) report: Report,
+    pub(crate) earlier_rejection: Option<Box<Rejection>>,
 }
 
 impl TimeoutError {
@@ -46,7 +47,7 @@ impl TimeoutError {
     /// [`Effect::None`] if no byte of the request was sent, else [`Effect::Possible`].
     #[must_use]
     pub fn new(limit: Limit, after: Duration, effect: Effect) -> Self {
-        Self { limit, after, effect, partial: None, report: Report::default() }
+        Self { limit, after, effect, partial: None, report: Report::default(), earlier_rejection: None }
     }
 
     /// Returns the limit that passed.
@@ -92,37 +93,3 @@ impl fmt::Display for TimeoutError {
 }
 
 impl StdError for TimeoutError {}
-
-/// A time limit of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Limit {
-    /// `connect_timeout`: the limit of making a connection.
-    Connect,
-    /// `attempt_timeout`: the limit of one request and its complete response.
-    Attempt,
-    /// `deadline`: the limit of the call with all its attempts and waits.
-    Deadline,
-}
-
-impl Limit {
-    /// Returns the name of the limit's setting.
-    #[cfg(feature = "serde")]
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Connect => "connect_timeout",
-            Self::Attempt => "attempt_timeout",
-            Self::Deadline => "deadline",
-        }
-    }
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Connect => "the connect timeout",
-            Self::Attempt => "the attempt timeout",
-            Self::Deadline => "the deadline",
-        })
-    }
-}

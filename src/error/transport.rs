@@ -6,7 +6,8 @@ use std::fmt;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::Report;
+use super::fault::{Arrival, Fault};
+use super::{Rejection, Report};
 use crate::catalog::Effect;
 
 /// A connection that could not be made, or that broke before the response was complete.
@@ -32,6 +33,7 @@ pub struct TransportError {
     pub(crate) effect: Effect,
     pub(crate) partial: Option<Box<PartialResponse>>,
     pub(crate) report: Report,
+    pub(super) earlier_rejection: Option<Box<Rejection>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -40,7 +42,7 @@ impl TransportError {
     /// [`Effect::None`] if no byte of the request was sent, else [`Effect::Possible`].
     #[must_use]
     pub fn new(fault: Fault, effect: Effect) -> Self {
-        Self { fault, effect, partial: None, report: Report::default(), source: None }
+        Self { fault, effect, partial: None, report: Report::default(), earlier_rejection: None, source: None }
     }
 
     /// Sets the error that caused this one, which [`source`](StdError::source) returns.
@@ -93,59 +95,10 @@ impl StdError for TransportError {
     }
 }
 
-/// The arrival of a request without a complete response, in the words of an error's line.
-pub(super) struct Arrival(pub(super) Effect);
-
-impl fmt::Display for Arrival {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Effect::None => "nothing was sent",
-            Effect::Possible | Effect::Certain => "the request may have arrived",
-        })
-    }
-}
-
 /// The part of a successful response that arrived before it was cut short.
 #[derive(Debug)]
 pub(crate) struct PartialResponse {
     pub(crate) status: StatusCode,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) body: Bytes,
-}
-
-/// A fault of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Fault {
-    /// The host name could not be resolved.
-    Dns,
-    /// No connection could be made: it was refused, the host was unreachable, or it closed while it was being made.
-    Connect,
-    /// The TLS handshake failed, most likely because of the certificate. The only fault that is not retryable.
-    Tls,
-    /// The connection was reset or closed, or the server violated HTTP, before the response was complete.
-    Reset,
-}
-
-impl Fault {
-    /// Returns the value of OpenTelemetry's `error.type` for the fault.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Reset => "reset",
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dns => "the host name could not be resolved",
-            Self::Connect => "no connection could be made",
-            Self::Tls => "the TLS handshake failed",
-            Self::Reset => "the connection broke before the response was complete",
-        })
-    }
 }

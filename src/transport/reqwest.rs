@@ -1,20 +1,17 @@
 //! The default transport: reqwest, with everything off that would break a promise.
 
-use std::error::Error as StdError;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::HeaderName;
-use http_body::Body as _;
 use reqwest::redirect;
 
-use super::{Body, HttpRequest, Source};
+use super::failure::broken;
+use super::{Body, HttpRequest};
 use crate::catalog::Effect;
-use crate::error::{ApiError, BuildError, BuildErrorKind, Fault, Limit, TimeoutError, TransportError};
+use crate::error::{ApiError, BuildError, BuildErrorKind, Limit, TimeoutError};
 
 /// reqwest, with a pool of connections.
 pub(crate) struct Reqwest {
@@ -56,7 +53,7 @@ impl Reqwest {
         }
         let mut answer = self.client.execute(outgoing);
         poll_fn(move |context| match ready!(Pin::new(&mut answer).poll(context)) {
-            Ok(answer) => Poll::Ready(Ok(http::Response::from(answer).map(|body| Body(Source::Network(body))))),
+            Ok(answer) => Poll::Ready(Ok(http::Response::from(answer).map(Body::network))),
             Err(error) => Poll::Ready(Err(self.failure(error))),
         })
     }
@@ -73,37 +70,6 @@ impl Reqwest {
         }
         broken(error).into()
     }
-}
-
-/// The next piece of a body; trailers are passed over.
-pub(super) fn poll_next(
-    body: &mut reqwest::Body,
-    context: &mut Context<'_>,
-) -> Poll<Option<Result<Bytes, TransportError>>> {
-    // After the last piece of a body of known length there is nothing to ask for.
-    while !body.is_end_stream() {
-        match ready!(Pin::new(&mut *body).poll_frame(context)) {
-            None => break,
-            Some(Err(error)) => return Poll::Ready(Some(Err(broken(error.without_url())))),
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Poll::Ready(Some(Ok(data)));
-                }
-            }
-        }
-    }
-    Poll::Ready(None)
-}
-
-fn broken(error: reqwest::Error) -> TransportError {
-    let (fault, sent) = if error.is_dns() {
-        (Fault::Dns, Effect::None)
-    } else if error.is_connect() {
-        (connect_fault(&error), Effect::None)
-    } else {
-        (Fault::Reset, Effect::Possible)
-    };
-    TransportError::new(fault, sent).with_source(error)
 }
 
 /// Takes a caller's builder, without its time limits, whose place the client's own take. What of it would break a promise
@@ -124,22 +90,4 @@ pub(crate) fn checked(
         return Ok(builder.timeout(NO_LIMIT).read_timeout(NO_LIMIT));
     };
     Err(BuildError::new(BuildErrorKind::Configuration, format!("the reqwest builder has {problem}")))
-}
-
-/// A failed handshake shows as invalid data in rustls, and as an error of its own in native-tls.
-fn connect_fault(error: &reqwest::Error) -> Fault {
-    let mut cause: Option<&(dyn StdError + 'static)> = error.source();
-    while let Some(error) = cause {
-        #[cfg(feature = "native-tls")]
-        if error.is::<native_tls::Error>() {
-            return Fault::Tls;
-        }
-        // An I/O error's `source` passes over the error that it wraps.
-        cause = match error.downcast_ref::<io::Error>() {
-            Some(error) if error.kind() == io::ErrorKind::InvalidData => return Fault::Tls,
-            Some(error) => error.get_ref().map(|wrapped| wrapped as _),
-            None => error.source(),
-        };
-    }
-    Fault::Connect
 }

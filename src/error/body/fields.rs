@@ -2,7 +2,25 @@
 
 use serde_json::{Map, Value};
 
-use super::{FieldError, filled};
+use super::raw::filled;
+
+/// What is wrong with one field of a request.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field as the service names it: a name, a path such as `address.zip`, a JSON pointer.
+    pub field: Box<str>,
+    /// What is wrong with it.
+    pub message: Box<str>,
+}
+
+impl FieldError {
+    /// A message about one field.
+    #[must_use]
+    pub fn new(field: impl Into<Box<str>>, message: impl Into<Box<str>>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
 
 /// The members in which services put messages about single fields.
 pub(super) const FIELD_MEMBERS: [&str; 7] =

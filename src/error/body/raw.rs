@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
-use super::filled;
 use crate::hint::delay_seconds;
 use crate::json::Text;
 
@@ -76,4 +75,10 @@ pub(super) fn seconds(raw: &RawValue) -> Option<Duration> {
             .filter(|seconds| *seconds >= 0.0)
             .map(|seconds| Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX)),
     }
+}
+
+/// Returns the trimmed text; `None` if nothing is left.
+pub(super) fn filled(text: &str) -> Option<Box<str>> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.into())
 }
