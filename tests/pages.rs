@@ -139,7 +139,7 @@ async fn a_service_that_repeats_a_page_never_makes_a_loop() {
         service.get("/documents").json(&json!({"documents": [1], "page": 1})).json(&second);
         let (items, error) = all(service.client().get("/documents").pages()).await;
         assert_eq!(items, [1]);
-        assert!(error.expect("part may be missing").to_string().contains("seems to be a page that came before"));
+        assert!(error.expect("part may be missing").to_string().contains("seems to repeat an earlier page"));
         assert_eq!(service.received().len(), 2);
     }
 
@@ -152,7 +152,7 @@ async fn a_service_that_repeats_a_page_never_makes_a_loop() {
         assert_eq!(items, [1, 2, 3, 4]);
         let error = error.expect("more should have come");
         assert!(matches!(error, ApiError::Decode(_)), "{error}");
-        assert!(error.to_string().contains("what came as page 3 seems to be a page that came before"), "{error}");
+        assert!(error.to_string().contains("page 3 seems to repeat an earlier page"), "{error}");
         assert_eq!(service.received().len(), 3);
     }
 }
@@ -185,9 +185,9 @@ async fn what_cannot_be_read_says_where() {
     for (body, said) in [
         (json!({"documents": [1, "two"], "total": 2}), "at documents[1]"),
         (json!([1, {"id": 2}]), "at [1]"),
-        (json!({"total": 2}), "no member `data` or \"documents\" holds a list"),
-        (json!({"open": [], "paid": []}), "nor is another the only one"),
-        (json!("documents"), "it is neither a list nor an object that holds one"),
+        (json!({"total": 2}), "it has no array named `data` or \"documents\""),
+        (json!({"open": [], "paid": []}), "2 other arrays instead of 1"),
+        (json!("documents"), "it is neither an array nor a readable object"),
     ] {
         service.get("/documents").json(&body);
         let (_, error) = all(client.get("/documents").pages()).await;
@@ -202,7 +202,7 @@ async fn what_cannot_be_read_says_where() {
     // A name that cannot be read may be any, and what follows it the list.
     service.get("/documents").raw(200, "application/json", r#"{"warnings": [1], "\ud800": 0, "documents": [2]}"#);
     let (items, error) = all(client.get("/documents").pages()).await;
-    assert!(items.is_empty() && error.expect("no page").to_string().contains("nor an object that holds one"));
+    assert!(items.is_empty() && error.expect("no page").to_string().contains("neither an array nor a readable object"));
     assert_eq!(service.received().len(), 7);
 }
 
