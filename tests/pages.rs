@@ -133,7 +133,8 @@ async fn a_service_that_repeats_a_page_never_makes_a_loop() {
     assert_eq!((items, error.is_none()), (vec![1, 2], true));
     assert_eq!(service.received().len(), 3);
 
-    // It contradicts itself: the same items under another number, or other items under the same. No item is lost silently.
+    // It contradicts itself: the same items under another number, or other items under the same. No item is lost
+    // silently.
     for second in [json!({"documents": [1], "page": 2}), json!({"documents": [2], "page": 1})] {
         let service = MockService::<Abaco>::new();
         service.get("/documents").json(&json!({"documents": [1], "page": 1})).json(&second);
@@ -211,9 +212,9 @@ async fn a_request_that_cannot_be_made_says_so_and_sends_nothing() {
     let service = MockService::<Abaco>::new();
     let client = service.client();
     for (request, kind, said) in [
-        (client.get("/documents").query(&[("page", "last")]), BuildErrorKind::Query, "names no page to begin with"),
-        (client.get("/documents?p%61ge=+5"), BuildErrorKind::Query, "names no page to begin with"),
-        (client.get("documents"), BuildErrorKind::Path, "a path starts with `/`"),
+        (client.get("/documents").query(&[("page", "last")]), BuildErrorKind::Query, "is not a page number"),
+        (client.get("/documents?p%61ge=+5"), BuildErrorKind::Query, "is not a page number"),
+        (client.get("documents"), BuildErrorKind::Path, "missing leading `/`"),
     ] {
         let (items, error) = all(request.pages()).await;
         assert!(items.is_empty());
@@ -293,8 +294,8 @@ impl Transport for Lister {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// Whatever the service tells: every item from the first page on comes once, and at most one request more than there
-    /// are pages is sent.
+    /// Whatever the service tells: every item from the first page on comes once, and at most one request more than
+    /// there are pages is sent.
     #[test]
     fn every_item_comes_once_whatever_the_service_tells(
         items in 0..60_u32,

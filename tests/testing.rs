@@ -225,7 +225,7 @@ async fn a_server_fails_the_test_too() {
 fn a_script_that_cannot_be_followed_says_why() {
     let service = MockService::<Abaco>::new();
     for (test, reason) in [
-        (&(|| _ = service.get("documents")) as &dyn Fn(), "a path starts with `/`"),
+        (&(|| _ = service.get("documents")) as &dyn Fn(), "missing leading `/`"),
         (&|| _ = service.get("/documents?page=1"), "holds a query"),
         (&|| _ = service.any().times(2), "say first what is answered"),
         (&|| _ = service.any().empty(42), "42 is not the status of an answer"),
