@@ -1,4 +1,4 @@
-//! The local service that all policies call.
+//! The local service that all clients call.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 use crate::limiter::{Limit, Limiter};
 
 #[derive(Clone, Copy)]
-pub enum Behaviour {
-    /// Answers 429 with an integer `Retry-After` to what is over the limit.
+pub enum Behavior {
+    /// Responds to requests over the limit with 429 and an integer `Retry-After`.
     Limited(Limit),
-    /// Answers 500 to everything.
+    /// Responds to every request with 500.
     Down,
-    /// Answers 503 to one request in ten.
+    /// Responds to one request in ten with 503.
     Flaky,
 }
 
@@ -25,7 +25,7 @@ pub struct Service {
 }
 
 struct State {
-    behaviour: Behaviour,
+    behavior: Behavior,
     limiter: Limiter,
     random: fastrand::Rng,
     began: Option<Instant>,
@@ -33,9 +33,9 @@ struct State {
 }
 
 impl Service {
-    pub async fn start(behaviour: Behaviour) -> Self {
+    pub async fn start(behavior: Behavior) -> Self {
         let state = State {
-            behaviour,
+            behavior,
             limiter: Limiter::default(),
             random: fastrand::Rng::with_seed(1),
             began: None,
@@ -43,7 +43,7 @@ impl Service {
         };
         let state = Arc::new(Mutex::new(state));
         let server = MockServer::builder().disable_request_recording().start().await;
-        Mock::given(any()).respond_with(Answers(Arc::clone(&state))).mount(&server).await;
+        Mock::given(any()).respond_with(Responder(Arc::clone(&state))).mount(&server).await;
         Self { server, state }
     }
 
@@ -51,33 +51,33 @@ impl Service {
         self.server.uri()
     }
 
-    /// When each request came, counted from the first, and the status that it was answered with.
+    /// Returns the arrival time of each request, counted from the first one, and the status of its response.
     pub fn log(&self) -> Vec<(Duration, u16)> {
         self.state.lock().expect("no panic").log.clone()
     }
 }
 
-struct Answers(Arc<Mutex<State>>);
+struct Responder(Arc<Mutex<State>>);
 
-impl Respond for Answers {
+impl Respond for Responder {
     fn respond(&self, _: &Request) -> ResponseTemplate {
         let mut state = self.0.lock().expect("no panic");
         let state = &mut *state;
         let now = Instant::now();
-        let (status, wait) = match state.behaviour {
-            Behaviour::Limited(limit) => match state.limiter.take(limit, now) {
+        let (status, wait) = match state.behavior {
+            Behavior::Limited(limit) => match state.limiter.take(limit, now) {
                 Ok(()) => (200, None),
                 Err(wait) => (429, Some(wait.as_secs_f64().ceil().max(1.0))),
             },
-            Behaviour::Down => (500, None),
-            Behaviour::Flaky => (if state.random.u8(..10) == 0 { 503 } else { 200 }, None),
+            Behavior::Down => (500, None),
+            Behavior::Flaky => (if state.random.u8(..10) == 0 { 503 } else { 200 }, None),
         };
         let began = *state.began.get_or_insert(now);
         state.log.push((now.saturating_duration_since(began), status));
-        let answer = ResponseTemplate::new(status).set_body_string("{}");
+        let response = ResponseTemplate::new(status).set_body_string("{}");
         match wait {
-            Some(seconds) => answer.insert_header("retry-after", format!("{seconds}")),
-            None => answer,
+            Some(seconds) => response.insert_header("retry-after", format!("{seconds}")),
+            None => response,
         }
     }
 }

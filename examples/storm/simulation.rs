@@ -1,4 +1,5 @@
-//! Ten thousand clients, each a process of its own that shares nothing with the others, on virtual time.
+//! A simulation of ten thousand clients that share nothing with each other, as if each ran in its own process. The
+//! clock is paused.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -17,13 +18,13 @@ const LIMIT: Limit = Limit::Fixed { requests: 4_000, window: Duration::from_secs
 const LATENCY: Duration = Duration::from_millis(20);
 const ATTEMPTS: usize = 3;
 
-/// The service of all clients.
+/// The service that all clients call.
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<(Limiter, usize)>>);
 
 impl Shared {
-    /// Takes a request, or says for how many seconds not to ask again.
-    async fn ask(&self) -> Result<(), u64> {
+    /// Accepts a request, or returns the number of seconds to wait.
+    async fn request(&self) -> Result<(), u64> {
         sleep(LATENCY).await;
         let mut state = self.0.lock().expect("no panic");
         state.1 += 1;
@@ -38,35 +39,37 @@ impl Shared {
 impl Transport for Shared {
     fn send(&self, _: HttpRequest) -> SendFuture<'_> {
         Box::pin(async move {
-            let answer = http::Response::builder();
-            let answer = match self.ask().await {
-                Ok(()) => answer,
-                Err(seconds) => answer.status(429).header("retry-after", seconds),
+            let response = http::Response::builder();
+            let response = match self.request().await {
+                Ok(()) => response,
+                Err(seconds) => response.status(429).header("retry-after", seconds),
             };
-            Ok(answer.body(Body::from("{}")).expect("an answer"))
+            Ok(response.body(Body::from("{}")).expect("a valid response"))
         })
     }
 }
 
-/// Simulates each policy and prints what came of it. Those of others are rebuilt from their schedules.
+/// Simulates each retry policy and prints the results. The other policies are modeled on their schedules.
 pub fn run() {
-    println!("\nfixed window of 4,000 in 2 s: {CLIENTS} clients that share nothing, one call each, on virtual time");
+    println!(
+        "\nfixed window of 4,000 in 2 s: {CLIENTS} clients that share nothing, one call each, with a paused clock"
+    );
     println!("{:<16}{:>8}{:>10}{:>10}", "", "failed", "requests", "seconds");
     simulate("steadfast", |service| async move {
         let key = stayforge::ApiKey::new("sk_org_not-a-real.key").expect("a key");
         let client = Client::<Stayforge>::builder(key).transport(service).build().expect("a client");
         client.get("/v1/things").send().await.is_ok()
     });
-    simulate("no retry", |service| async move { service.ask().await.is_ok() });
+    simulate("no retry", |service| async move { service.request().await.is_ok() });
     simulate("jitter only", |service| retrying(service, |_, backoff| backoff));
     simulate("Retry-After only", |service| retrying(service, |hint, _| hint));
 }
 
-/// A loop that waits as `wait` says of the hint and the backoff.
+/// Retries a request. `wait` computes the wait from the retry hint and the backoff.
 async fn retrying(service: Shared, wait: fn(Duration, Duration) -> Duration) -> bool {
     let mut backoff = ExponentialBuilder::new().with_jitter().with_max_times(ATTEMPTS).build();
     for attempt in 1..=ATTEMPTS {
-        match service.ask().await {
+        match service.request().await {
             Ok(()) => return true,
             Err(_) if attempt == ATTEMPTS => {}
             Err(seconds) => sleep(wait(Duration::from_secs(seconds), backoff.next().unwrap_or_default())).await,
