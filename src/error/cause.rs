@@ -37,7 +37,7 @@ impl ApiError {
             Self::Transport(error) => error.earlier_rejection = rejection,
             Self::Timeout(error) => error.earlier_rejection = rejection,
             Self::Decode(error) => error.earlier_rejection = rejection,
-            rejected!(_) | Self::Build(_) => {}
+            _ => {}
         }
         self
     }
