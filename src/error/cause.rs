@@ -1,4 +1,4 @@
-//! Questions that the crate itself asks of an [`ApiError`], whatever its variant.
+//! Accessors of [`ApiError`] for the crate itself.
 
 use http::StatusCode;
 
@@ -6,7 +6,7 @@ use super::{ApiError, BuildErrorKind, Cause, Outcome, Rejection, Report, rejecte
 use crate::catalog::{Category, CodeInfo};
 
 impl ApiError {
-    /// Returns the error with the name of the environment variable that holds the invalid value.
+    /// Names the environment variable that contains the invalid key or base URL.
     pub(crate) fn in_variable(mut self, name: &str) -> Self {
         if let Self::Build(error) = &mut self
             && matches!(error.kind(), BuildErrorKind::Key | BuildErrorKind::BaseUrl)
@@ -16,14 +16,14 @@ impl ApiError {
         self
     }
 
-    /// Returns the error with its report. The row that it has stays.
+    /// Sets the report, but keeps the row of the present one.
     pub(crate) fn with_report(mut self, report: Report) -> Self {
         let own = self.report_mut();
         *own = Report { row: own.row, ..report };
         self
     }
 
-    /// Returns the error with the documented row for the case that no response arrives, if that is its case.
+    /// Sets the row for the case that no response arrives, on connection faults and timeouts.
     pub(crate) fn without_response(mut self, row: Option<&'static CodeInfo>) -> Self {
         if matches!(self, Self::Transport(_) | Self::Timeout(_)) {
             self.report_mut().row = row;
@@ -31,7 +31,7 @@ impl ApiError {
         self
     }
 
-    /// Returns the error with the last error response before it, if it is not one itself.
+    /// Sets the error response of an earlier attempt, unless this error is an error response itself.
     pub(crate) fn with_earlier_rejection(mut self, rejection: Option<Box<Rejection>>) -> Self {
         match &mut self {
             Self::Transport(error) => error.earlier_rejection = rejection,
@@ -54,7 +54,7 @@ impl ApiError {
         self.category() == Some(Category::RateLimited)
     }
 
-    /// Returns the response if it throttles every call: a rate limit, or a 503 with a wait.
+    /// Returns the error response if it is a throttling response: a rate limit, or a 503 with a retry hint.
     pub(crate) fn throttling(&self) -> Option<&Rejection> {
         self.rejection().filter(|rejection| {
             rejection.category() == Category::RateLimited
@@ -62,7 +62,7 @@ impl ApiError {
         })
     }
 
-    /// Returns the outcome of the attempt that ended with this error; `None` if there was none.
+    /// Returns the outcome of the attempt that ended with this error; `None` if no attempt was made.
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         match self.cause() {
             Cause::Rejection(rejection) => {
@@ -75,7 +75,7 @@ impl ApiError {
         }
     }
 
-    /// Returns the name of the variant in records.
+    /// Returns the variant's name in snake case, for records and diagnostics.
     #[cfg(any(feature = "miette", feature = "serde"))]
     pub(super) fn kind(&self) -> &'static str {
         match self {

@@ -1,25 +1,25 @@
-//! The ways in which an attempt can end without a complete response: [`Fault`] and [`Limit`].
+//! Causes of a missing or incomplete response: [`Fault`] and [`Limit`].
 
 use std::fmt;
 
 use crate::catalog::Effect;
 
-/// A fault of a connection.
+/// A connection fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
     /// The host name could not be resolved.
     Dns,
-    /// No connection could be made: it was refused, the host was unreachable, or it closed while it was being made.
+    /// No connection could be made: it was refused or closed, or the host was unreachable.
     Connect,
-    /// The TLS handshake failed, most likely because of the certificate. The only fault that is not retryable.
+    /// The TLS handshake failed, most likely because of the certificate. This is the only fault that is not retryable.
     Tls,
-    /// The connection was reset or closed, or the server violated HTTP, before the response was complete.
+    /// The connection broke before the response was complete: it was reset or closed, or the server violated HTTP.
     Reset,
 }
 
 impl Fault {
-    /// Returns the value of OpenTelemetry's `error.type` for the fault.
+    /// Returns the value of OpenTelemetry's attribute `error.type`.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Dns => "dns",
@@ -45,16 +45,16 @@ impl fmt::Display for Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Limit {
-    /// `connect_timeout`: the limit of making a connection.
+    /// `connect_timeout`, which limits making a connection. Defaults to 10 s.
     Connect,
-    /// `attempt_timeout`: the limit of one request and its complete response.
+    /// `attempt_timeout`, which limits one request and its complete response. Defaults to 30 s.
     Attempt,
-    /// `deadline`: the limit of the call with all its attempts and waits.
+    /// `deadline`, which limits the call with all its attempts and waits. Defaults to 300 s.
     Deadline,
 }
 
 impl Limit {
-    /// Returns the name of the limit's setting.
+    /// Returns the name of the setting.
     #[cfg(feature = "serde")]
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -75,14 +75,14 @@ impl fmt::Display for Limit {
     }
 }
 
-/// The arrival of a request without a complete response, in the words of an error's line.
-pub(super) struct Arrival(pub(super) Effect);
+/// The delivery of a request that got no response, for the `Display` text of an error.
+pub(super) struct Delivery(pub(super) Effect);
 
-impl fmt::Display for Arrival {
+impl fmt::Display for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Effect::None => "nothing was sent",
-            Effect::Possible | Effect::Certain => "the request may have arrived",
+            Effect::Possible | Effect::Certain => "the request may have been received",
         })
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::fault::{Arrival, Fault};
+use super::fault::{Delivery, Fault};
 use super::{Rejection, Report};
 use crate::catalog::Effect;
 
@@ -38,40 +38,41 @@ pub struct TransportError {
 }
 
 impl TransportError {
-    /// Returns the error of a [`Transport`](crate::transport::Transport) that got no complete response. `effect` is
-    /// [`Effect::None`] if no byte of the request was sent, else [`Effect::Possible`].
+    /// Creates the error for a custom [`Transport`](crate::transport::Transport) that received no complete response.
+    ///
+    /// `effect` is [`Effect::None`] if no byte of the request was sent, otherwise [`Effect::Possible`].
     #[must_use]
     pub fn new(fault: Fault, effect: Effect) -> Self {
         Self { fault, effect, partial: None, report: Report::default(), earlier_rejection: None, source: None }
     }
 
-    /// Sets the error that caused this one, which [`source`](StdError::source) returns.
+    /// Sets the cause of the error, which [`source`](StdError::source) returns.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Returns the fault of the connection.
+    /// Returns the kind of the fault.
     #[must_use]
     pub fn fault(&self) -> Fault {
         self.fault
     }
 
-    /// Returns the effect of the request: `None` if no byte of it was sent, else `Possible`.
+    /// Returns the effect of the request: `None` if no byte of it was sent, otherwise `Possible`.
     #[must_use]
     pub fn effect(&self) -> Effect {
         self.effect
     }
 
-    /// Returns the status, if the head of the response arrived before the connection broke.
+    /// Returns the HTTP status, if the head of the response arrived before the connection broke.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         Some(self.partial.as_ref()?.status)
     }
 
-    /// Returns the part of the response body that arrived, up to [`MAX_ERROR_BODY`](crate::MAX_ERROR_BODY), with the key
-    /// redacted.
+    /// Returns the part of the response body that arrived, up to [`MAX_ERROR_BODY`](crate::MAX_ERROR_BODY), with the
+    /// key redacted.
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         Some(&self.partial.as_ref()?.body)
@@ -80,12 +81,12 @@ impl TransportError {
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let service = self.report.prefix();
-        write!(f, "{service}{}", self.fault)?;
-        if let Some(status) = self.status() {
-            write!(f, " after the head of a response with status {}", status.as_u16())?;
+        let Self { fault, report, .. } = self;
+        let service = report.prefix();
+        match self.status() {
+            Some(status) => write!(f, "{service}{}, but {fault}{report}", status.as_u16()),
+            None => write!(f, "{service}{fault}; {}{report}", Delivery(self.effect)),
         }
-        write!(f, ", {}{}", Arrival(self.effect), self.report)
     }
 }
 
@@ -95,7 +96,7 @@ impl StdError for TransportError {
     }
 }
 
-/// The part of a successful response that arrived before it was cut short.
+/// The part of a successful response that arrived before the attempt ended.
 #[derive(Debug)]
 pub(crate) struct PartialResponse {
     pub(crate) status: StatusCode,
