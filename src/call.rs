@@ -15,7 +15,7 @@ use crate::hint::WaitSource;
 use crate::limiter::{Feedback, PausedTooLong, Permit, Quota, Transitions, WaitBounds};
 use crate::request::parts::RequestParts;
 use crate::response::Response;
-use crate::retry::budget::Loan;
+use crate::retry::budget::Withdrawal;
 use crate::retry::{CallState, Decision};
 
 mod attempt;
@@ -99,7 +99,7 @@ struct Call<'a> {
     /// The end of the pause that the call could not wait for.
     paused_until: Option<SystemTime>,
     /// The tokens that the current retry took from the retry quota.
-    loan: Option<Loan<'a>>,
+    withdrawal: Option<Withdrawal<'a>>,
     last_error: Option<ApiError>,
     /// The last error response before the one in `last_error`.
     last_rejection: Option<Box<Rejection>>,
@@ -120,7 +120,7 @@ impl<'a> Call<'a> {
             attempts: Vec::new(),
             times_throttled: 0,
             paused_until: None,
-            loan: None,
+            withdrawal: None,
             last_error: None,
             last_rejection: None,
             _reporter: Reporter(core),
@@ -176,7 +176,7 @@ impl<'a> Call<'a> {
             Some(rejection) => {
                 self.times_throttled = self.times_throttled.saturating_add(1);
                 let response = Arc::new(rejection.clone());
-                let hint = rejection.asked_wait();
+                let hint = rejection.requested_wait();
                 let feedback = Feedback::Throttled { hint, times: self.times_throttled, response };
                 return (feedback, [self.random().f64(), self.random().f64()]);
             }
@@ -191,23 +191,23 @@ impl<'a> Call<'a> {
     /// call waits at the limiter, which has paused all calls for `pause`.
     #[cold]
     fn plan_retry(&mut self, error: ApiError, pause: Option<Duration>) -> Result<Option<Duration>, ApiError> {
-        if let Some(loan) = self.loan.take()
+        if let Some(withdrawal) = self.withdrawal.take()
             && error.is_retryable()
         {
-            loan.spend();
+            withdrawal.spend();
         }
         let state = self.retry_state();
         let (delay, source) = match self.parts.retry.decide(&error, &state) {
             Decision::Wait { delay, source } => (delay, source),
             Decision::Stop(reason) => return Err(self.end_with(error, reason)),
         };
-        self.loan = self.core.budget.withdraw(error.is_rate_limit());
-        if self.loan.is_none() {
+        self.withdrawal = self.core.budget.try_withdraw(error.is_rate_limit());
+        if self.withdrawal.is_none() {
             return Err(self.end_with(error, StopReason::BudgetEmpty));
         }
         // After a throttling response, the call waits in the limiter's queue like all others.
         let delay = if let Some(wait) = pause {
-            let is_requested = error.rejection().and_then(Rejection::asked_wait) == Some(wait);
+            let is_requested = error.rejection().and_then(Rejection::requested_wait) == Some(wait);
             self.plan_wait(wait, if is_requested { source } else { WaitSource::Backoff });
             None
         } else {
@@ -258,8 +258,8 @@ impl<'a> Call<'a> {
 
     /// Ends a successful call. Returns its parts that belong to the response.
     fn finish(self) -> (Box<RequestParts>, Instant, Vec<Attempt>) {
-        let Self { core, mut parts, began, attempts, loan, .. } = self;
-        loan.map_or_else(|| core.budget.deposit(1), drop); // dropping a loan returns it
+        let Self { core, mut parts, began, attempts, withdrawal, .. } = self;
+        withdrawal.map_or_else(|| core.budget.deposit(1), drop); // dropping a withdrawal returns its tokens
         parts.body = None; // it may be large and is no longer needed
         (parts, began, attempts)
     }

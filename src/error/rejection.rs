@@ -103,13 +103,13 @@ impl Rejection {
     }
 
     /// Returns the minimum wait that the response or the documentation requests.
-    pub(crate) fn asked_wait(&self) -> Option<Duration> {
+    pub(crate) fn requested_wait(&self) -> Option<Duration> {
         self.retry_after.max(self.documented_wait().map(|(minimum, _)| minimum))
     }
 
     /// Returns the earliest time at which the request may be retried.
     pub(crate) fn retry_at(&self) -> Option<SystemTime> {
-        Some(hint::add(self.received, self.asked_wait()?))
+        Some(hint::add(self.received, self.requested_wait()?))
     }
 }
 
