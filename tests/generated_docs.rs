@@ -1,4 +1,4 @@
-//! `docs/errors/*.md` are made from the tables of codes.
+//! `docs/errors/*.md` are generated from the tables of codes.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -21,33 +21,34 @@ fn check<C: ErrorCode>() {
     let present = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(
         present == page,
-        "{} is not what the table says; UPDATE_DOCS=1 cargo test --test generated_docs rewrites it",
-        file.display()
+        "{} differs from the table; run `UPDATE_DOCS=1 cargo test --test {}` to generate it",
+        file.display(),
+        env!("CARGO_CRATE_NAME"),
     );
 }
 
 fn page<C: ErrorCode>() -> String {
     let mut text = format!("# Errors of {}\n\n", C::SERVICE);
     text.push_str(
-        "Made from the table in `src/service`; `UPDATE_DOCS=1 cargo test --test generated_docs` makes it anew.\n",
+        "This file is generated from the table in `src/service`; [CONTRIBUTING.md](../../CONTRIBUTING.md) describes how.\n\
+         The table is based on the vendor's documentation:\n\n",
     );
-    text.push_str("The codes and statuses are documented on:\n\n");
-    for page in C::SOURCES {
-        writeln!(text, "- <{page}>").unwrap();
+    for source in C::SOURCES {
+        writeln!(text, "- <{source}>").unwrap();
     }
     text.push_str(
-        "\n*Sent again*: what the page says; where it is unstated, the status decides (408, 429, 500, 502, 503 and 504 are\n\
-         sent again). *Effect*: whether the request can have had one; where it can, only idempotent requests are sent again.\n\n",
+        "\n*Retry* is the documented advice. If it is unstated, the status decides: 408, 429, 500, 502, 503 and 504 are\n\
+         retried. *Effect* is possible if the request may have taken effect; then it is only retried if it is idempotent.\n\n",
     );
-    text.push_str("| Code | Status | Category | Sent again | Effect | Meaning | What to do |\n");
+    text.push_str("| Code | Status | Category | Retry | Effect | Meaning | What to do |\n");
     text.push_str("|---|---|---|---|---|---|---|\n");
     for code in C::ALL {
         row(&mut text, code.info());
     }
     let rest: Vec<_> = C::ANSWERS.iter().chain(C::NO_ANSWER).collect();
     if !rest.is_empty() {
-        text.push_str("\nAnswers without one of these codes:\n\n");
-        text.push_str("| Answer | Status | Category | Sent again | Effect | Meaning | What to do |\n");
+        text.push_str("\nResponses without one of these codes:\n\n");
+        text.push_str("| Response | Status | Category | Retry | Effect | Meaning | What to do |\n");
         text.push_str("|---|---|---|---|---|---|---|\n");
         for info in rest {
             row(&mut text, info);
@@ -58,12 +59,12 @@ fn page<C: ErrorCode>() -> String {
 
 fn row(text: &mut String, info: &CodeInfo) {
     let (first, last) = (info.statuses.start(), info.statuses.end());
-    let (answer, status) = match info.code {
+    let (response, status) = match info.code {
         Some(code) => (format!("`{code}`"), first.to_string()),
-        None if first > last => ("none came".to_owned(), "–".to_owned()),
-        None if first == last => ("any other".to_owned(), first.to_string()),
-        None => ("any other".to_owned(), format!("{first}–{last}")),
+        None if first > last => ("no response".to_owned(), "–".to_owned()),
+        None if first == last => ("other".to_owned(), first.to_string()),
+        None => ("other".to_owned(), format!("{first}–{last}")),
     };
     let CodeInfo { category, retry, effect, meaning, fix, .. } = info;
-    writeln!(text, "| {answer} | {status} | {category} | {retry} | {effect} | {meaning} | {fix} |").unwrap();
+    writeln!(text, "| {response} | {status} | {category} | {retry} | {effect} | {meaning} | {fix} |").unwrap();
 }

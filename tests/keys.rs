@@ -50,9 +50,9 @@ fn what_can_never_be_a_key_is_refused_without_showing_it() {
 fn an_abaco_key_needs_its_colon() {
     let parse = |text: &str| abaco::ApiKey::parse(SecretString::from(text));
     assert!(refused(parse("canary-without-a-colon")).contains("no `:`"));
-    assert!(refused(parse(":canary")).contains("key id is empty"));
+    assert!(refused(parse(":canary")).contains("key ID is empty"));
     assert!(refused(parse("canary:")).contains("secret of the key is empty"));
-    assert!(refused(abaco::ApiKey::new("canary:x", "canary")).contains("holds a `:`"));
+    assert!(refused(abaco::ApiKey::new("canary:x", "canary")).contains("contains a `:`"));
     parse("abk_abc123:base64url_secret").unwrap();
 }
 
