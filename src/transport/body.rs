@@ -1,4 +1,4 @@
-//! The body of a response, while it arrives: [`Body`].
+//! The body of a response that is being received: [`Body`].
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,36 +9,38 @@ use http_body::Body as _;
 use super::failure::broken;
 use crate::error::TransportError;
 
-/// The body of an answer, as it comes in.
+/// The body of a response that is being received.
+///
+/// `Body::from` creates a complete body from bytes, [`Body::from_poll`] one that arrives in chunks.
 pub struct Body(Source);
 
 enum Source {
     Whole(Option<Bytes>),
     Network(::reqwest::Body),
-    Pieces(Box<Pieces>),
+    Chunks(Box<PollChunk>),
 }
 
-type Pieces = dyn FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> + Send;
+type PollChunk = dyn FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> + Send;
 
 impl Body {
-    /// A body that comes in pieces; `poll` gives the next, then `None` at the end.
+    /// Creates a body that arrives in chunks. `poll` returns the next chunk, and `None` at the end.
     pub fn from_poll(
         poll: impl FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> + Send + 'static,
     ) -> Self {
-        Self(Source::Pieces(Box::new(poll)))
+        Self(Source::Chunks(Box::new(poll)))
     }
 
-    /// Returns a body that reqwest receives.
+    /// Creates a body that reqwest receives.
     pub(super) fn network(body: ::reqwest::Body) -> Self {
         Self(Source::Network(body))
     }
 
-    /// Returns the number of bytes that are still to come, if it is known.
+    /// Returns the number of bytes that have not arrived yet, if it is known.
     pub(crate) fn length(&self) -> Option<u64> {
         match &self.0 {
             Source::Whole(bytes) => Some(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Source::Network(body) => body.size_hint().exact(),
-            Source::Pieces(_) => None,
+            Source::Chunks(_) => None,
         }
     }
 
@@ -47,7 +49,7 @@ impl Body {
         match &mut self.0 {
             Source::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
             Source::Network(body) => poll_next(body, context),
-            Source::Pieces(poll) => poll(context),
+            Source::Chunks(poll) => poll(context),
         }
     }
 }
@@ -64,9 +66,9 @@ impl std::fmt::Debug for Body {
     }
 }
 
-/// The next piece of a body; trailers are passed over.
+/// Returns the next chunk of a body that reqwest receives. Trailers are ignored.
 fn poll_next(body: &mut ::reqwest::Body, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
-    // After the last piece of a body of known length there is nothing to ask for.
+    // A body of known length ends with its last byte; polling it further would be wasted work.
     while !body.is_end_stream() {
         match ready!(Pin::new(&mut *body).poll_frame(context)) {
             None => break,

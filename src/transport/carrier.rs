@@ -1,9 +1,9 @@
-//! The transport of a client: [`Carrier`].
+//! The transport that a client uses: [`Carrier`].
 
 use super::Transport;
 use super::reqwest::Reqwest;
 
-/// The transport of a client. The default is known when the crate is compiled and needs no box for each request.
+/// The transport that a client uses. The default is known at compile time and needs no boxed future for each request.
 pub(crate) enum Carrier {
     Reqwest(Reqwest),
     Given(Box<dyn Transport>),

@@ -1,4 +1,4 @@
-//! The failures of reqwest, classified.
+//! Classification of reqwest's errors.
 
 use std::error::Error as StdError;
 use std::io;
@@ -6,19 +6,21 @@ use std::io;
 use crate::catalog::Effect;
 use crate::error::{Fault, TransportError};
 
-/// Returns the fault of a connection that broke or could not be made.
+/// Converts a connection error of reqwest.
 pub(super) fn broken(error: reqwest::Error) -> TransportError {
-    let (fault, sent) = if error.is_dns() {
+    let (fault, effect) = if error.is_dns() {
         (Fault::Dns, Effect::None)
     } else if error.is_connect() {
         (connect_fault(&error), Effect::None)
     } else {
         (Fault::Reset, Effect::Possible)
     };
-    TransportError::new(fault, sent).with_source(error)
+    TransportError::new(fault, effect).with_source(error)
 }
 
-/// A failed handshake shows as invalid data in rustls, and as an error of its own in native-tls.
+/// Returns `Tls` for a failed handshake, otherwise `Connect`.
+///
+/// rustls reports a failed handshake as invalid data, native-tls as an error type of its own.
 fn connect_fault(error: &reqwest::Error) -> Fault {
     let mut cause: Option<&(dyn StdError + 'static)> = error.source();
     while let Some(error) = cause {
@@ -26,7 +28,7 @@ fn connect_fault(error: &reqwest::Error) -> Fault {
         if error.is::<native_tls::Error>() {
             return Fault::Tls;
         }
-        // An I/O error's `source` passes over the error that it wraps.
+        // `source` of an I/O error skips the error that it wraps.
         cause = match error.downcast_ref::<io::Error>() {
             Some(error) if error.kind() == io::ErrorKind::InvalidData => return Fault::Tls,
             Some(error) => error.get_ref().map(|wrapped| wrapped as _),
