@@ -1,6 +1,5 @@
-//! Posts 2,000 customers, 16 at a time, to a stand-in that twice asks for a pause; a bar shows when the gate is closed.
-//! The first run is cut off; a journal of what is done lets the second send only the rest. At the end, the failures are
-//! counted by code. Look at it in a terminal: `cargo run --example bulk_import`
+//! An import of 2,000 customers under a rate limit: a progress bar shows the pauses, a journal lets the second run send
+//! only the rest, and failures are counted by code. Run in a terminal with `cargo run --example bulk_import`.
 
 use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
@@ -24,13 +23,13 @@ async fn import(client: &Client<FsmNavigator>, journal: &str, bar: &ProgressBar)
         let request = client.post("/customers").segment(id).json(&json!({"name": format!("customer {id}")}));
         calls.spawn(async move { (id, request.send().await) });
     }
-    bar.suspend(|| println!("{} are done, {} are to be sent.", done.len(), calls.len()));
+    bar.suspend(|| println!("{} customers imported, {} remaining", done.len(), calls.len()));
     bar.set_position(done.len().try_into()?);
     let mut failures = BTreeMap::<String, usize>::new();
     while let Some(call) = calls.join_next().await {
         match call? {
             (id, Ok(_)) => writeln!(journal, "{id}")?,
-            (_, Err(error)) => *failures.entry(error.code().unwrap_or("no answer").to_owned()).or_default() += 1,
+            (_, Err(error)) => *failures.entry(error.code().unwrap_or("no response").to_owned()).or_default() += 1,
         }
         bar.inc(1);
     }
@@ -44,23 +43,23 @@ async fn import(client: &Client<FsmNavigator>, journal: &str, bar: &ProgressBar)
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let service = MockService::<FsmNavigator>::new();
-    let (latency, mut answers) = (Duration::from_millis(2), service.any());
+    let (latency, mut script) = (Duration::from_millis(2), service.any());
     for _ in 0..2 {
-        answers = answers.json(&()).delay(latency).times(700);
-        answers = answers.fail(Code::RateLimitExceeded).header("retry-after-ms", "400");
+        script = script.json(&()).delay(latency).times(700);
+        script = script.fail(Code::RateLimitExceeded).header("retry-after-ms", "400");
     }
-    answers.json(&()).delay(latency).always();
+    script.json(&()).delay(latency).always();
     for id in (7..2000).step_by(100) {
         service.post(&format!("/customers/{id}")).fail(Code::ValidationFailed).always();
         service.post(&format!("/customers/{}", id + 1)).fail(Code::DuplicateCustomer).always();
     }
 
     let bar = ProgressBar::new(2000).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
-    bar.enable_steady_tick(Duration::from_millis(50)); // or a pause would be seen only with the next answer
+    bar.enable_steady_tick(Duration::from_millis(50)); // otherwise a pause would show only with the next response
     let shown = bar.clone();
     let observe = move |event: &Event| {
         match event {
-            Event::Paused { wait, .. } => shown.set_message(format!("the service asks for a pause of {wait:?}")),
+            Event::Paused { wait, .. } => shown.set_message(format!("rate limited, paused for {wait:?}")),
             Event::Resumed { .. } => shown.set_message("sending"),
             _ => return,
         }
@@ -73,7 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let journal = std::env::temp_dir().join(format!("bulk_import_{}", std::process::id())).display().to_string();
     File::create(&journal)?;
     timeout(Duration::from_millis(200), import(&client, &journal, &bar)).await.ok();
-    bar.suspend(|| println!("The power fails. What was under way may have arrived, and is sent again."));
+    bar.suspend(|| println!("Interrupted. Requests in flight may have arrived; the next run resends them."));
     import(&client, &journal, &bar).await?;
     Ok(fs::remove_file(journal)?)
 }

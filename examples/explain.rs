@@ -1,5 +1,9 @@
-//! Looks a code up in the catalogues of all three services: `cargo run --example explain -- rate_limit_exceeded`
-//! Letter case does not matter, and a code may exist in several services. Without a code: a table of all codes.
+//! Looks up an error code in the catalogues of all three services, ignoring case, or prints a table of all codes:
+//!
+//! ```text
+//! cargo run --example explain -- rate_limit_exceeded
+//! cargo run --example explain
+//! ```
 
 use std::collections::HashSet;
 use std::process::ExitCode;
@@ -25,11 +29,11 @@ fn main() -> ExitCode {
     if !found.is_empty() {
         return ExitCode::SUCCESS;
     }
-    eprintln!("No service lists the code {wanted:?}.");
-    let mut near: Vec<_> = catalogue.iter().map(|row| (likeness(&wanted, code(row)), *row)).collect();
-    near.retain(|(percent, _)| *percent >= 40);
-    near.sort_by_key(|(percent, _)| std::cmp::Reverse(*percent));
-    for (_, row) in near.iter().take(4) {
+    eprintln!("unknown code: {wanted:?}; run without an argument for a table of all codes");
+    let mut similar: Vec<_> = catalogue.iter().map(|row| (similarity(&wanted, code(row)), *row)).collect();
+    similar.retain(|(percent, _)| *percent >= 40);
+    similar.sort_by_key(|(percent, _)| std::cmp::Reverse(*percent));
+    for (_, row) in similar.iter().take(4) {
         eprintln!("Did you mean {} of {}?", code(row), row.service);
     }
     ExitCode::FAILURE
@@ -46,26 +50,26 @@ fn code(row: &CodeInfo) -> &'static str {
 fn explain(row: &CodeInfo) {
     let is_retryable = row.status().is_some_and(|status| row.retry.is_retryable(status));
     let retry = match (&row.retry, is_retryable) {
-        (Retry::Unstated, true) => "the page does not say; the status says that it may help".to_owned(),
-        (Retry::Unstated, false) => "the page does not say; the status says that it does not help".to_owned(),
+        (Retry::Unstated, true) => "not documented; the status is retryable".to_owned(),
+        (Retry::Unstated, false) => "not documented; the status is not retryable".to_owned(),
         (stated, _) => stated.to_string(),
     };
     let effect = match row.effect {
-        Effect::None => "no, a check rejected the request",
-        Effect::Possible => "possibly, in part or as a whole",
-        Effect::Certain => "yes",
+        Effect::None => "none: the request was rejected before it was processed",
+        Effect::Possible => "possible: the request may have taken effect",
+        Effect::Certain => "certain",
     };
     println!("{} of {}", code(row), row.service);
-    println!("  status         {}", row.status().map(|status| status.to_string()).unwrap_or_default());
-    println!("  category       {}", row.category);
-    println!("  meaning        {}", row.meaning);
-    println!("  what to do     {}", row.fix);
-    println!("  sending again  {retry}");
-    println!("  took effect?   {effect}\n");
+    println!("  status      {}", row.status().map(|status| status.to_string()).unwrap_or_default());
+    println!("  category    {}", row.category);
+    println!("  meaning     {}", row.meaning);
+    println!("  what to do  {}", row.fix);
+    println!("  retry       {retry}");
+    println!("  effect      {effect}\n");
 }
 
-/// How much alike two codes are, in percent: of all pairs of neighbouring letters, those that both have.
-fn likeness(one: &str, other: &str) -> usize {
+/// Returns the similarity of two codes in percent: the share of their pairs of adjacent letters that both contain.
+fn similarity(one: &str, other: &str) -> usize {
     let pairs = |text: &str| -> HashSet<Vec<u8>> {
         text.to_ascii_lowercase().as_bytes().windows(2).map(<[u8]>::to_vec).collect()
     };

@@ -1,5 +1,6 @@
-//! What an integration does about each kind of error: matching `ApiError` by variant, and by exact code where that matters.
-//! Every arm is reached by a scripted answer; no key, no network: `cargo run --example match_errors`
+//! Handling of each kind of error: a match on the variants of `ApiError`, and on exact codes where they matter.
+//!
+//! Run with `cargo run --example match_errors`. Needs no key and no network: scripted responses reach every arm.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,43 +9,41 @@ use steadfast::fsm_navigator::Code;
 use steadfast::testing::MockService;
 use steadfast::{ApiError, Effect, FsmNavigator};
 
-fn what_to_do(error: &ApiError) -> String {
+fn reaction(error: &ApiError) -> String {
     match error {
         ApiError::InvalidRequest(_) if error.is(Code::InvalidStatusTransition) => {
-            "read the job again and offer only the steps that are permitted now".to_owned()
+            "reload the job and offer only the transitions that are allowed now".to_owned()
         }
         ApiError::InvalidRequest(rejection) => {
             let fields = rejection.fields.iter().map(|field| format!("{} {}", field.field, field.message));
-            format!("mark in the form: {}", fields.collect::<Vec<_>>().join("; "))
+            format!("mark the fields of the form: {}", fields.collect::<Vec<_>>().join("; "))
         }
         ApiError::Unauthenticated(_) => format!("stop the import and renew the key. {}", error.help().unwrap_or("")),
         ApiError::Forbidden(_) => match Code::of(error) {
             Some(Code::ScopeNotAuthorized) => "ask the administrator for the scope `jobs:write`".to_owned(),
-            Some(Code::IpNotAllowed) => {
-                "tell operations that this machine's address is not on the key's list".to_owned()
-            }
+            Some(Code::IpNotAllowed) => "ask operations to add this machine's address to the key's list".to_owned(),
             _ => format!("hide this function from the user. {}", error.help().unwrap_or("")),
         },
-        ApiError::NotFound(_) => "treat it as None: there is no such customer".to_owned(),
-        ApiError::Conflict(_) if error.is(Code::DuplicateCustomer) => {
-            "use the customer who is there already".to_owned()
-        }
-        ApiError::Conflict(_) => "read the record again, then decide".to_owned(),
+        ApiError::NotFound(_) => "return None: there is no such customer".to_owned(),
+        ApiError::Conflict(_) if error.is(Code::DuplicateCustomer) => "use the existing customer".to_owned(),
+        ApiError::Conflict(_) => "reload the record, then decide".to_owned(),
         ApiError::RateLimited(_) => match error.retry_at().map(|time| time.duration_since(SystemTime::now())) {
-            Some(Ok(wait)) => format!("put it back into the queue, due in {} min", wait.as_secs().div_ceil(60)),
-            _ => "put it back into the queue".to_owned(),
+            Some(Ok(wait)) => format!("requeue the job for {} min later", wait.as_secs().div_ceil(60)),
+            _ => "requeue the job".to_owned(),
         },
         ApiError::Unavailable(_) => {
-            format!("tell support about request {}", error.request_id().unwrap_or("(no id was given)"))
+            format!("report request {} to support", error.request_id().unwrap_or("(no request ID)"))
         }
         ApiError::Timeout(timeout) if timeout.effect() == Effect::None => {
-            "put it back into the queue: nothing was sent".to_owned()
+            "requeue the job: nothing was sent".to_owned()
         }
-        ApiError::Transport(_) | ApiError::Timeout(_) => "look whether it was made before making it again".to_owned(),
-        ApiError::Decode(_) => "keep the answer for the developers; the request has taken effect".to_owned(),
-        ApiError::Build(_) => "mend the program: nothing was sent".to_owned(),
-        ApiError::Unrecognized(answer) => format!("check the base URL: who answers {} there?", answer.status),
-        _ => "log it: a later version of the crate knows this kind of error".to_owned(),
+        ApiError::Transport(_) | ApiError::Timeout(_) => {
+            "check whether the record exists before creating it again".to_owned()
+        }
+        ApiError::Decode(_) => "keep the response for the developers; the request took effect".to_owned(),
+        ApiError::Build(_) => "fix the program: nothing was sent".to_owned(),
+        ApiError::Unrecognized(rejection) => format!("check the base URL: unexpected status {}", rejection.status),
+        _ => "log it: a later version of the crate may add variants".to_owned(),
     }
 }
 
@@ -56,7 +55,7 @@ async fn main() {
     service.put("/jobs/7").fail(Code::InvalidStatusTransition).fail(Code::ScopeNotAuthorized).fail(Code::IpNotAllowed);
     service.put("/jobs/7").fail(Code::Forbidden).empty(409).empty(302);
     service.post("/invoices").fail(Code::ServerError).header("x-request-id", "req_81");
-    // The last of these tells that the quota is used up for half an hour, by the clock in `date`.
+    // The last response reports that the quota is used up for half an hour, relative to its `date`.
     let customers = service.get("/customers/7").fail(Code::Unauthorized).fail(Code::NotFound).html(200);
     let customers = customers.header("date", "Sun, 06 Nov 1994 08:49:37 GMT").header("x-ratelimit-remaining", "0");
     customers.header("x-ratelimit-reset", "784113577");
@@ -71,7 +70,7 @@ async fn main() {
     let last = [client.get("no-slash"), service.client().get("/assets")];
     for request in requests.into_iter().chain(others).chain(last) {
         if let Err(error) = request.fetch::<Value>().await {
-            println!("{error}\n    -> {}\n", what_to_do(&error));
+            println!("{error}\n    -> {}\n", reaction(&error));
         }
     }
 }

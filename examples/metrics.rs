@@ -1,5 +1,7 @@
-//! Counts what a client does on its own, from the events that `observer` is told, and prints the counters
-//! as Prometheus reads them. A stand-in answers, on a clock that jumps over the waits: `cargo run --example metrics`
+//! Counts retries, failed calls and the length of pauses from the client's events, and prints them in the text format
+//! of Prometheus.
+//!
+//! Run with `cargo run --example metrics`. Needs no key and no network; the clock is paused.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,24 +35,24 @@ impl Counters {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let counters = Counters::default();
     let sink = counters.clone();
-    // From when until when the gate is closed; a later `Paused` extends it.
-    let closed = Mutex::new(None::<(Instant, Instant)>);
+    // The start and end of the current pause. A later `Paused` extends it.
+    let pause = Mutex::new(None::<(Instant, Instant)>);
     let observe = move |event: &Event| match event {
         Event::RetryScheduled { source, .. } => {
             sink.add("api_retries_total", format!("{{wait=\"{}\"}}", source.as_str()), 1.0);
         }
         Event::CallEnded { reason, .. } => {
-            sink.add("api_given_up_total", format!("{{reason=\"{}\"}}", reason.as_str()), 1.0);
+            sink.add("api_failed_calls_total", format!("{{reason=\"{}\"}}", reason.as_str()), 1.0);
         }
         Event::Paused { wait, .. } => {
-            let mut closed = closed.lock().unwrap_or_else(PoisonError::into_inner);
-            let since = closed.map_or_else(Instant::now, |(since, _)| since);
-            *closed = Some((since, Instant::now() + *wait));
+            let mut pause = pause.lock().unwrap_or_else(PoisonError::into_inner);
+            let since = pause.map_or_else(Instant::now, |(since, _)| since);
+            *pause = Some((since, Instant::now() + *wait));
         }
         Event::Resumed { .. } => {
-            let closed = closed.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let seconds = closed.map(|(since, until)| until.duration_since(since).as_secs_f64());
-            sink.add("api_gate_closed_seconds_total", String::new(), seconds.unwrap_or_default());
+            let pause = pause.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let seconds = pause.map(|(since, until)| until.duration_since(since).as_secs_f64());
+            sink.add("api_paused_seconds_total", String::new(), seconds.unwrap_or_default());
         }
         _ => {}
     };
@@ -67,8 +69,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         request.send().await.ok();
     }
 
-    counters.print("api_retries_total", "Retries, by what set the wait before.");
-    counters.print("api_given_up_total", "Failed calls, by why they were not tried again.");
-    counters.print("api_gate_closed_seconds_total", "For how long the service held all calls back.");
+    counters.print("api_retries_total", "Retries, by the source of the wait.");
+    counters.print("api_failed_calls_total", "Failed calls, by the reason why they were not retried.");
+    counters.print("api_paused_seconds_total", "Total time for which the rate limiter was paused.");
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! What the crate does for you, in five calls: a success; a documented error with its exact code and help; a rate limit
-//! that is waited out; a POST that is not sent twice; a refused form with a message for each field.
-//! It needs no key and no network, and its clock jumps over every wait: `cargo run --example quickstart`
+//! The main features in five calls: a success, a documented error with its exact code and help text, a rate limit that
+//! is waited out, a POST that is not resent, and a rejected form with a message for each field.
+//!
+//! Run with `cargo run --example quickstart`. Needs no key and no network; the clock is paused, so waits take no time.
 
 use std::time::Duration;
 
@@ -19,43 +20,43 @@ async fn main() -> Result<(), ApiError> {
     let documents: Value = accounting.get("/documents").query(&[("page", 1)]).fetch().await?;
     println!("   documents: {documents}\n");
 
-    println!("2. abaco says that the key has expired. Asking again would not help, so nobody does.");
+    println!("2. The key has expired. A retry would meet the same error, so the request is sent once.");
     abaco.get("/business-partners").fail(abaco::Code::ApiKeyExpired);
     if let Err(error) = accounting.get("/business-partners").fetch::<Value>().await {
-        println!("   is it the code API_KEY_EXPIRED? {}", error.is(abaco::Code::ApiKeyExpired));
+        println!("   code is API_KEY_EXPIRED: {}", error.is(abaco::Code::ApiKeyExpired));
         explain(&error);
     }
 
-    println!("3. abaco answers 429 and asks for 20 s of patience. The call waits and succeeds.");
+    println!("3. A 429 with a retry hint of 20 s. The call waits and succeeds.");
     abaco
         .get("/accounts")
         .fail(abaco::Code::RateLimitExceeded)
         .retry_after(Duration::from_secs(20))
         .json(&json!({"accounts": 4}));
-    let answer = accounting.get("/accounts").send().await?;
-    for attempt in answer.attempts() {
+    let response = accounting.get("/accounts").send().await?;
+    for attempt in response.attempts() {
         println!("   {attempt}");
     }
-    println!("   answer: {}\n", answer.json::<Value>()?);
+    println!("   body: {}\n", response.json::<Value>()?);
 
     let fsm = MockService::<FsmNavigator>::new();
     let field_service = fsm.client();
     let customer = json!({"name": "Ana", "email": "ana@", "phone": ""});
 
-    println!("4. FSM Navigator fails in the midst of a POST. A second one could make a second customer.");
+    println!("4. A POST meets a 500. It is not resent, because that could create a second customer.");
     fsm.post("/customers").fail(fsm_navigator::Code::ServerError);
     if let Err(error) = field_service.post("/customers").json(&customer).fetch::<Value>().await {
         explain(&error);
     }
 
-    println!("5. FSM Navigator refuses a form and says what is wrong with which field.");
-    let refusal = json!({
+    println!("5. A form is rejected, with a message for each field.");
+    let invalid = json!({
         "success": false,
         "error": "validation_failed",
         "message": "Validation failed",
         "details": {"email": "is not an e-mail address", "phone": "must not be empty"},
     });
-    fsm.post("/customers").json(&refusal).status(400);
+    fsm.post("/customers").json(&invalid).status(400);
     if let Err(ApiError::InvalidRequest(rejection)) = field_service.post("/customers").json(&customer).send().await {
         for field in &rejection.fields {
             println!("   {} {}", field.field, field.message);
@@ -66,5 +67,5 @@ async fn main() -> Result<(), ApiError> {
 
 fn explain(error: &ApiError) {
     println!("   error: {error}");
-    println!("   what to do: {}\n", error.help().unwrap_or("the service's page does not say"));
+    println!("   what to do: {}\n", error.help().unwrap_or("not documented"));
 }

@@ -1,5 +1,7 @@
-//! A fourth vendor in one file, from outside the crate: a depot that writes its errors as plain text, such as `jammed: ...`.
-//! It gets typed codes, retries by its own documentation, and the stand-ins for tests. `cargo run --example your_own_service`
+//! A fourth service, defined outside the crate: a depot that sends its errors as plain text, such as `jammed: ...`. It
+//! gets typed codes, retries according to its documentation, and the mock services for tests.
+//!
+//! Run with `cargo run --example your_own_service`. Needs no key and no network.
 
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
@@ -7,7 +9,7 @@ use steadfast::testing::MockService;
 use steadfast::{ApiError, ErrorBody, Service, SupportsDelete, XApiKey};
 
 steadfast::error_codes! {
-    /// The codes of the depot, as its page lists them.
+    /// The documented error codes of the depot.
     pub enum Code of "depot" {
         // variant      wire code       status  category        retry            effect
 
@@ -16,11 +18,11 @@ steadfast::error_codes! {
         AlreadySent  =  "already-sent"  409     Conflict        Never            Possible
 
         /// The depot is closed for the night.
-        /// Send it again in one to two minutes.
+        /// Retry in one to two minutes.
         Closed       =  "closed"        503     Unavailable     After(60..=120)  None
 
         /// The sorting machine is jammed.
-        /// Look up where the parcel is, then send it again if it must be.
+        /// Check the parcel's location before you send the request again.
         Jammed       =  "jammed"        500     Unavailable     Backoff          Possible
     }
 }
@@ -49,7 +51,7 @@ impl SupportsDelete for Depot {}
 async fn main() -> Result<(), ApiError> {
     let service = MockService::<Depot>::new();
     service.write_errors(|code: Code, _| format!("{code}: {}", code.info().meaning).into());
-    // A POST is sent again after `closed`, whose row says `None`, and not after `jammed`.
+    // A POST is resent after `closed`, whose documented effect is `None`, but not after `jammed`.
     service.post("/parcels").fail(Code::Closed).json(&json!({"id": 7})).fail(Code::Jammed);
     service.delete("/parcels/7").fail(Code::AlreadySent);
 
@@ -57,7 +59,7 @@ async fn main() -> Result<(), ApiError> {
     let post = || client.post("/parcels").json(&json!({"to": "Ana"}));
     for request in [post(), post(), client.delete("/parcels/7")] {
         match request.send().await {
-            Ok(answer) => answer.attempts().iter().for_each(|attempt| println!("{attempt}")),
+            Ok(response) => response.attempts().iter().for_each(|attempt| println!("{attempt}")),
             Err(error) => match Code::of(&error) {
                 Some(Code::AlreadySent) => println!("{error}\n    -> ask the carrier to return it"),
                 Some(code) => println!("{error}\n    -> {}", code.info().fix),

@@ -1,16 +1,16 @@
-//! Where a request goes: an address that is always below the base URL.
+//! URLs of requests, which always stay below the base URL.
 
 use url::{Host, Url, form_urlencoded};
 
 use crate::error::{BuildError, BuildErrorKind};
 
-/// Checks a base URL. The error shows none of it but its scheme and host, since it may hold a password.
-pub(crate) fn base(text: &str, allow_http: bool) -> Result<Url, Box<BuildError>> {
-    let refuse = |problem: String| Err(BuildError::new(BuildErrorKind::BaseUrl, problem));
+/// Parses and checks a base URL. The error shows only its scheme and host, because the rest may contain a password.
+pub(crate) fn parse_base(text: &str, allow_http: bool) -> Result<Url, Box<BuildError>> {
+    let invalid = |problem: String| Err(BuildError::new(BuildErrorKind::BaseUrl, problem));
     let url = match Url::parse(text) {
         Ok(url) => url,
         Err(error) => {
-            return refuse(format!("{error}; it looks like https://api.example.com or https://example.com/api/v1"));
+            return invalid(format!("{error}; use the form https://api.example.com or https://example.com/api/v1"));
         }
     };
     let is_loopback = match url.host() {
@@ -24,40 +24,39 @@ pub(crate) fn base(text: &str, allow_http: bool) -> Result<Url, Box<BuildError>>
         "https" => {}
         "http" if is_loopback || allow_http => {}
         "http" => {
-            return refuse(format!(
-                "http://{host} would send the key readable for everyone on the way; use https, or danger_allow_http if \
-                 the network is your own"
+            return invalid(format!(
+                "http://{host} would send the key unencrypted; use https, or danger_allow_http on a trusted network"
             ));
         }
-        other if url.has_host() => return refuse(format!("its scheme is {other}; https is needed")),
-        // What stands before the colon may be a user name.
-        _ => return refuse("it does not begin with https://".to_owned()),
+        other if url.has_host() => return invalid(format!("unsupported scheme {other}; use https")),
+        // Without a host, the part before the colon may be a user name instead of a scheme.
+        _ => return invalid("the scheme is not https; start the URL with https://".to_owned()),
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return refuse(format!("the one for {host} holds a user name or password; the key is given apart"));
+        return invalid(format!(
+            "user name or password in the URL of {host}; remove it, because the key is configured separately"
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return refuse(format!("the one for {host} holds a query or fragment; give parameters with `query`"));
+        return invalid(format!("query or fragment in the URL of {host}; set parameters with `Request::query`"));
     }
-    // `Url` takes characters in a host's name that HTTP does not, such as `"`; no call to it could be sent.
+    // `Url` accepts host names that `Uri` does not, such as names with `"`. No request to them could be sent.
     if url.as_str().parse::<http::Uri>().is_err() {
-        return refuse(format!(
-            "the one for {host} is none that an HTTP request can be sent to; check the host's name"
-        ));
+        return invalid(format!("{host} is not a valid host name for HTTP; check its spelling"));
     }
     Ok(url)
 }
 
-/// Adds a path, and a query if it has one, to the base URL. The result is always below the base URL.
+/// Appends a path, which may contain a query, to the base URL. The result is always below the base URL.
 pub(crate) fn add_path(url: &mut Url, path: &str) -> Result<(), Box<BuildError>> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_');
     let (path, query) = match path.as_bytes() {
-        // As most paths are: nothing in it can change where it leads.
+        // The common case needs no further checks: none of these characters has a special meaning.
         [b'/'] => (path, ""),
         [b'/', second, rest @ ..] if *second != b'/' && is_plain(*second) && rest.iter().copied().all(is_plain) => {
             (path, "")
         }
-        _ => checked(path)?,
+        _ => checked_path(path)?,
     };
     match url.path().trim_end_matches('/') {
         "" => url.set_path(path),
@@ -70,45 +69,48 @@ pub(crate) fn add_path(url: &mut Url, path: &str) -> Result<(), Box<BuildError>>
     Ok(())
 }
 
-/// The path and its query, if they lead to where they seem to.
+/// Splits a path from its query, and checks that neither can change the destination of the request.
 #[cold]
-fn checked(path: &str) -> Result<(&str, &str), Box<BuildError>> {
-    let problem = |problem: &str| Err(BuildError::new(BuildErrorKind::Path, problem));
+fn checked_path(path: &str) -> Result<(&str, &str), Box<BuildError>> {
+    let invalid = |problem: &str| Err(BuildError::new(BuildErrorKind::Path, problem));
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     if !path.starts_with('/') {
-        return problem("a path starts with `/` and is added to the base URL; a whole address is not taken");
+        return invalid("missing leading `/`; pass a path below the base URL, not a full URL");
     }
     if path.starts_with("//") {
-        return problem("a path that starts with `//` would name another host");
+        return invalid("leading `//` would name another host; start the path with a single `/`");
     }
     if let Some(character) = path
         .chars()
         .chain(query.chars())
         .find(|character| character.is_control() || character.is_whitespace() || matches!(character, '\\' | '#'))
     {
-        return problem(&format!(
-            "the path holds {character:?}; give ids with `segment` and parameters with `query`, which encode them"
+        return invalid(&format!(
+            "contains {character:?}; add IDs with `segment` and parameters with `query`, which encode them"
         ));
     }
     if path.split('/').any(is_dot_segment) {
-        return problem("the path holds a `.` or `..` segment, plain or encoded, which would change the path");
+        return invalid("contains a `.` or `..` segment, plain or percent-encoded; remove it");
     }
     Ok((path, query))
 }
 
-/// As much of a refused path as an error may show: no query, and of a whole address neither user name nor password.
-pub(crate) fn showable(path: &str) -> &str {
+/// Returns the part of an invalid path that an error may show: without the query and, if it is a full URL, without the
+/// user name and password.
+pub(crate) fn displayable(path: &str) -> &str {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let is_below_base = path.starts_with('/') && !path.starts_with("//");
     if is_below_base { path } else { path.rsplit('@').next().unwrap_or_default() }
 }
 
-/// Adds one segment to the path, percent-encoded.
+/// Appends one percent-encoded segment to the path.
 pub(crate) fn add_segment(url: &mut Url, segment: &str) -> Result<(), Box<BuildError>> {
     if matches!(segment, "" | "." | "..") || segment.chars().any(char::is_control) {
         return Err(BuildError::new(
             BuildErrorKind::Path,
-            format!("{segment:?} cannot be a segment: an id without control characters was expected"),
+            format!(
+                "{segment:?} is not a valid segment; use an ID that has no control characters and is not `.` or `..`"
+            ),
         ));
     }
     if let Ok(mut segments) = url.path_segments_mut() {
@@ -117,16 +119,16 @@ pub(crate) fn add_segment(url: &mut Url, segment: &str) -> Result<(), Box<BuildE
     Ok(())
 }
 
-/// `.` and `..` in any spelling that URL parsers resolve.
+/// Returns whether a URL parser resolves the segment as `.` or `..`, in any spelling.
 fn is_dot_segment(segment: &str) -> bool {
-    after_dot(segment).is_some_and(|rest| rest.is_empty() || after_dot(rest) == Some(""))
+    strip_dot(segment).is_some_and(|rest| rest.is_empty() || strip_dot(rest) == Some(""))
 }
 
-fn after_dot(text: &str) -> Option<&str> {
+fn strip_dot(text: &str) -> Option<&str> {
     [".", "%2e", "%2E"].into_iter().find_map(|dot| text.strip_prefix(dot))
 }
 
-/// Takes the page's number out of the query.
+/// Removes the page number from the query and returns it.
 pub(crate) fn take_page(url: &mut Url) -> Result<Option<u64>, Box<BuildError>> {
     let query = url.query().unwrap_or_default().to_owned();
     let is_page = |pair: &&str| form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(name, _)| name == "page");
@@ -139,14 +141,11 @@ pub(crate) fn take_page(url: &mut Url) -> Result<Option<u64>, Box<BuildError>> {
     let number = decoded.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
     let number = number.and_then(|number| number.parse().ok());
     number.map(Some).ok_or_else(|| {
-        BuildError::new(
-            BuildErrorKind::Query,
-            format!("{page:?} names no page to begin with; a whole number was expected"),
-        )
+        BuildError::new(BuildErrorKind::Query, format!("{page:?} is not a page number; use a whole number"))
     })
 }
 
-/// Adds encoded pairs to the query.
+/// Appends encoded pairs to the query.
 pub(crate) fn add_query(url: &mut Url, pairs: &str) {
     match (url.query().unwrap_or_default(), pairs) {
         (_, "") => {}
@@ -160,13 +159,13 @@ pub(crate) fn add_query(url: &mut Url, pairs: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{add_path, add_query, add_segment, base, showable, take_page};
+    use super::{add_path, add_query, add_segment, displayable, parse_base, take_page};
     use crate::error::BuildError;
     use url::Url;
 
     /// Applies `change` to a URL. The result is the changed URL, or the first words of the error.
     fn changed<T>(url: &str, change: impl FnOnce(&mut Url) -> Result<T, Box<BuildError>>) -> String {
-        match base(url, false).and_then(|mut url| change(&mut url).map(|_| url)) {
+        match parse_base(url, false).and_then(|mut url| change(&mut url).map(|_| url)) {
             Ok(url) => url.into(),
             Err(error) => format!("error: {error}"),
         }
@@ -194,10 +193,10 @@ mod tests {
             ("a.example", false),
             ("", false),
         ] {
-            assert_eq!(base(url, false).is_ok(), is_accepted, "{url}");
+            assert_eq!(parse_base(url, false).is_ok(), is_accepted, "{url}");
         }
-        assert!(base("http://a.example", true).is_ok());
-        assert!(base("ftp://a.example", true).is_err());
+        assert!(parse_base("http://a.example", true).is_ok());
+        assert!(parse_base("ftp://a.example", true).is_err());
     }
 
     #[test]
@@ -272,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shown_part_of_a_rejected_path_has_no_query_and_no_password() {
+    fn the_displayed_part_of_a_rejected_path_has_no_query_and_no_password() {
         for (path, shown) in [
             ("/a/b", "/a/b"),
             ("/a?token=1", "/a"),
@@ -283,7 +282,7 @@ mod tests {
             ("user@a.example", "a.example"),
             ("", ""),
         ] {
-            assert_eq!(showable(path), shown);
+            assert_eq!(displayable(path), shown);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The loop that makes a call: acquire a permit, send, read, classify, decide, wait, and repeat.
+//! The loop of a call: acquire a permit, send, read, classify, decide, wait, and start over.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -15,16 +15,15 @@ use crate::hint::WaitSource;
 use crate::limiter::{Feedback, PausedTooLong, Permit, Quota, Transitions, WaitBounds};
 use crate::request::parts::RequestParts;
 use crate::response::Response;
-use crate::retry::budget::Loan;
+use crate::retry::budget::Withdrawal;
 use crate::retry::{CallState, Decision};
 
 mod attempt;
 mod ending;
 mod span;
 
-use attempt::Attempted;
-
-/// Makes attempts until one succeeds or the policy stops the call. A request with a problem is not sent.
+/// Sends the request until an attempt succeeds or the retry policy ends the call. A request with a `problem` is not
+/// sent.
 pub(crate) async fn run(
     core: Arc<Core>,
     parts: Box<RequestParts>,
@@ -44,16 +43,17 @@ pub(crate) async fn run(
         };
         call.note_wait(permit.queued);
         let sent = permit.granted_at;
-        let Attempted { result, ended, quota } = call.attempt(sent).await;
-        match result {
+        let attempted = call.attempt(sent).await;
+        let (ended, quota) = (attempted.ended, attempted.quota);
+        match attempted.result {
             Ok(incoming) => {
                 permit.accepted(ended, quota);
-                let (parts, began, failed) = call.succeeded();
+                let (parts, began, failed) = call.finish();
                 return Ok(Response { incoming, parts, core, began, sent, ended, failed, attempts: OnceLock::new() });
             }
             Err(error) => {
                 let pause = call.report_failure(permit, ended, quota, &error);
-                if let Some(delay) = call.again(error, pause)? {
+                if let Some(delay) = call.plan_retry(error, pause)? {
                     sleep(delay).await;
                 }
             }
@@ -61,7 +61,7 @@ pub(crate) async fn run(
     }
 }
 
-/// Reports the limiter's transitions when it is dropped.
+/// A guard that reports the limiter's transitions when it is dropped.
 struct Reporter<'a>(&'a Core);
 
 impl Drop for Reporter<'_> {
@@ -70,17 +70,17 @@ impl Drop for Reporter<'_> {
     }
 }
 
-/// Tells the observer of the limiter's transitions.
+/// Reports the limiter's transitions to the observer.
 fn report_transitions(core: &Core) {
     if std::thread::panicking() {
-        return; // the observer may be what panics; the transitions wait for the next call
+        return; // the observer may be the cause of the panic; the next call reports the transitions
     }
     let Some(Transitions { resumed, paused }) = core.limiter.take_transitions() else { return };
     if resumed {
-        core.observer.tell(|| Event::Resumed {});
+        core.observer.notify(|| Event::Resumed {});
     }
     if let Some(wait) = paused {
-        core.observer.tell(|| Event::Paused { wait });
+        core.observer.notify(|| Event::Paused { wait });
     }
 }
 
@@ -90,7 +90,7 @@ struct Call<'a> {
     parts: Box<RequestParts>,
     began: Instant,
     deadline: Option<Instant>,
-    /// The source of jitter, made when a call first needs it.
+    /// The source of jitter, created on first use.
     random: Option<fastrand::Rng>,
     /// The attempts that failed.
     attempts: Vec<Attempt>,
@@ -98,12 +98,13 @@ struct Call<'a> {
     times_throttled: u32,
     /// The end of the pause that the call could not wait for.
     paused_until: Option<SystemTime>,
-    /// The tokens that the present retry has drawn from the retry quota.
-    loan: Option<Loan<'a>>,
+    /// The tokens that the current retry took from the retry quota.
+    withdrawal: Option<Withdrawal<'a>>,
     last_error: Option<ApiError>,
-    /// The last error response before `last_error`.
+    /// The last error response before the one in `last_error`.
     last_rejection: Option<Box<Rejection>>,
-    /// Dropped last, also if the call is abandoned: by then its permit and its place in the queue are free.
+    /// The last field, so that it is dropped after the permit and the place in the queue have been freed, even if the
+    /// call is abandoned.
     _reporter: Reporter<'a>,
 }
 
@@ -119,7 +120,7 @@ impl<'a> Call<'a> {
             attempts: Vec::new(),
             times_throttled: 0,
             paused_until: None,
-            loan: None,
+            withdrawal: None,
             last_error: None,
             last_rejection: None,
             _reporter: Reporter(core),
@@ -130,12 +131,12 @@ impl<'a> Call<'a> {
         self.parts.deadline.saturating_sub(self.began.elapsed())
     }
 
-    /// Returns a permit if the call has just begun and need not wait for one.
+    /// Returns a permit if this is the first attempt and no wait is needed.
     fn try_acquire(&self) -> Option<Permit<'a, Arc<Rejection>>> {
         if self.attempts.is_empty() { self.core.limiter.try_acquire(self.began) } else { None }
     }
 
-    /// Waits for a permit, no longer than the deadline.
+    /// Waits for a permit until the deadline.
     async fn acquire(&self) -> Result<Permit<'a, Arc<Rejection>>, Option<PausedTooLong<Arc<Rejection>>>> {
         let bounds = WaitBounds { deadline: self.deadline, max_wait: self.parts.retry.max_wait() };
         let mut acquire = self.core.limiter.acquire(self.times_throttled, bounds);
@@ -147,7 +148,7 @@ impl<'a> Call<'a> {
         .await
     }
 
-    /// Reports an error to the limiter. Returns the pause that a throttling response begins for all calls.
+    /// Reports a failed request to the limiter. Returns the pause of all calls that a throttling response causes.
     #[cold]
     fn report_failure(
         &mut self,
@@ -169,13 +170,13 @@ impl<'a> Call<'a> {
         pause
     }
 
-    /// Returns what an error means to the limiter, and the randomness in the length of the pause.
+    /// Returns the outcome of a failed request for the limiter, and two random numbers for the length of a pause.
     fn feedback(&mut self, error: &ApiError) -> (Feedback<Arc<Rejection>>, [f64; 2]) {
         let feedback = match error.throttling() {
             Some(rejection) => {
                 self.times_throttled = self.times_throttled.saturating_add(1);
                 let response = Arc::new(rejection.clone());
-                let hint = rejection.asked_wait();
+                let hint = rejection.requested_wait();
                 let feedback = Feedback::Throttled { hint, times: self.times_throttled, response };
                 return (feedback, [self.random().f64(), self.random().f64()]);
             }
@@ -186,28 +187,28 @@ impl<'a> Call<'a> {
         (feedback, [0.0; 2])
     }
 
-    /// Decides whether another attempt follows, and plans it. Returns the delay before it; `None` if the limiter makes it
-    /// wait, which pauses all calls for `pause`.
+    /// Decides whether another attempt follows, and plans it. Returns the delay before that attempt, or `None` if the
+    /// call waits at the limiter, which has paused all calls for `pause`.
     #[cold]
-    fn again(&mut self, error: ApiError, pause: Option<Duration>) -> Result<Option<Duration>, ApiError> {
-        if let Some(loan) = self.loan.take()
+    fn plan_retry(&mut self, error: ApiError, pause: Option<Duration>) -> Result<Option<Duration>, ApiError> {
+        if let Some(withdrawal) = self.withdrawal.take()
             && error.is_retryable()
         {
-            loan.spend();
+            withdrawal.spend();
         }
-        let state = self.state();
+        let state = self.retry_state();
         let (delay, source) = match self.parts.retry.decide(&error, &state) {
             Decision::Wait { delay, source } => (delay, source),
-            Decision::Stop(reason) => return Err(self.ended(error, reason)),
+            Decision::Stop(reason) => return Err(self.end_with(error, reason)),
         };
-        self.loan = self.core.budget.withdraw(error.is_rate_limit());
-        if self.loan.is_none() {
-            return Err(self.ended(error, StopReason::BudgetEmpty));
+        self.withdrawal = self.core.budget.try_withdraw(error.is_rate_limit());
+        if self.withdrawal.is_none() {
+            return Err(self.end_with(error, StopReason::BudgetEmpty));
         }
-        // After a throttling response the call waits at the limiter, in one queue with all others.
+        // After a throttling response, the call waits in the limiter's queue like all others.
         let delay = if let Some(wait) = pause {
-            let is_as_asked = error.rejection().and_then(Rejection::asked_wait) == Some(wait);
-            self.plan_wait(wait, if is_as_asked { source } else { WaitSource::Backoff });
+            let is_requested = error.rejection().and_then(Rejection::requested_wait) == Some(wait);
+            self.plan_wait(wait, if is_requested { source } else { WaitSource::Backoff });
             None
         } else {
             self.plan_wait(delay, source);
@@ -222,8 +223,8 @@ impl<'a> Call<'a> {
         self.random.get_or_insert_with(|| self.parts.retry.random())
     }
 
-    /// What the decision needs to know.
-    fn state(&mut self) -> CallState {
+    /// Returns the state of the call for the retry decision.
+    fn retry_state(&mut self) -> CallState {
         CallState {
             attempt: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX),
             idempotent: self.parts.idempotent,
@@ -233,10 +234,11 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Records the planned wait and reports the retry to the observer.
     fn plan_wait(&mut self, delay: Duration, source: WaitSource) {
         let Some(attempt) = self.attempts.last_mut() else { return };
         (attempt.wait, attempt.wait_source) = (Some(delay), Some(source));
-        self.core.observer.tell(|| Event::RetryScheduled {
+        self.core.observer.notify(|| Event::RetryScheduled {
             method: self.parts.method.clone(),
             path: self.parts.url.path().into(),
             attempt: attempt.clone(),
@@ -245,7 +247,7 @@ impl<'a> Call<'a> {
         });
     }
 
-    /// Records the actual wait before this attempt, and whether the call had to queue for a permit beyond the pause.
+    /// Replaces the planned wait with the actual one, and its source if the call queued for a permit after the pause.
     fn note_wait(&mut self, queued: Duration) {
         let Some(attempt) = self.attempts.last_mut() else { return };
         attempt.wait = Some(self.began.elapsed().saturating_sub(attempt.began.saturating_add(attempt.took)));
@@ -254,11 +256,11 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// What the response tells of the call.
-    fn succeeded(self) -> (Box<RequestParts>, Instant, Vec<Attempt>) {
-        let Self { core, mut parts, began, attempts, loan, .. } = self;
-        loan.map_or_else(|| core.budget.deposit(1), drop); // dropping a loan returns it
-        parts.body = None; // may be large, and is no longer needed
+    /// Ends a successful call. Returns its parts that belong to the response.
+    fn finish(self) -> (Box<RequestParts>, Instant, Vec<Attempt>) {
+        let Self { core, mut parts, began, attempts, withdrawal, .. } = self;
+        withdrawal.map_or_else(|| core.budget.deposit(1), drop); // dropping a withdrawal returns its tokens
+        parts.body = None; // it may be large and is no longer needed
         (parts, began, attempts)
     }
 }

@@ -1,4 +1,4 @@
-//! The client of one service with one key: [`Client`].
+//! The client of a service: [`Client`].
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,8 +16,10 @@ mod builder;
 
 pub use builder::ClientBuilder;
 
-/// A client of the service `S`. Cloning it is cheap; clones share their connections, the retry budget and the gate that
-/// holds all their calls back after a rate limit. Clients that are made apart share nothing, even with the same key.
+/// A client for the service `S` with one key.
+///
+/// Cloning a client is cheap. Its clones share the connections, the rate limiter, the retry quota and the limit on the
+/// requests in flight. Clients that are built separately share nothing, even if they use the same key.
 ///
 /// ```no_run
 /// use steadfast::{Abaco, Client};
@@ -27,75 +29,83 @@ pub use builder::ClientBuilder;
 /// let partners: serde_json::Value = client.get("/business-partners").query(&[("page", 1)]).fetch().await?;
 /// # Ok(()) }
 /// ```
+///
+/// # Rate limiting
+///
+/// The clones of a client share an adaptive rate limiter. After a 429, or a 503 with a retry hint, the client sends
+/// nothing until the wait is over. The limiter then admits as many requests as the service accepted in the previous
+/// window, and probes one at a time beyond that. If the service reports its quota (`X-RateLimit-Remaining` and
+/// `X-RateLimit-Reset`), the limiter pauses before the service throttles. A call that waits for the limiter uses up no
+/// attempt.
+///
+/// The limiter is not a circuit breaker: other errors, such as 500s and timeouts, never pause the client. During an
+/// outage, the retry quota ([`RetryBudget`](crate::RetryBudget)) bounds the retries instead.
 pub struct Client<S> {
     core: Arc<Core>,
     service: PhantomData<fn() -> S>,
 }
 
 impl<S: Service> Client<S> {
-    /// A client of the production service, with every setting at its default.
+    /// Creates a client of the production service with the default settings. [`builder`](Self::builder) changes them.
     ///
     /// # Errors
     ///
-    /// [`ApiError::Build`] if the HTTP client cannot be set up.
+    /// Returns [`ApiError::Build`] if the HTTP client cannot be set up, for example without a TLS library.
     pub fn new(key: S::Key) -> Result<Self, ApiError> {
         Self::builder(key).build()
     }
 
-    /// A client with the key in the environment variable `…_API_KEY` and the base URL in `…_BASE_URL`, if that is set.
-    /// The prefix is the service's [`ENV`](Service::ENV): `ABACO`, `FSM_NAVIGATOR`, `STAYFORGE`.
+    /// Creates a client from environment variables: the key from `…_API_KEY` and, if it is set, the base URL from
+    /// `…_BASE_URL`.
+    ///
+    /// The prefix is the service's [`ENV`](Service::ENV): `ABACO`, `FSM_NAVIGATOR` or `STAYFORGE`.
     ///
     /// # Errors
     ///
-    /// [`ApiError::Build`] if the key is not set, or if it or the base URL can never be valid. The error names the
-    /// variable and never shows the key.
+    /// Returns [`ApiError::Build`] if the key is not set, or if the key or the base URL is malformed. The error names
+    /// the variable and does not contain the key.
     pub fn from_env() -> Result<Self, ApiError> {
         let (key, base_url) = (format!("{}_API_KEY", S::ENV), format!("{}_BASE_URL", S::ENV));
-        let text = variable::<S>(&key)?.ok_or_else(|| {
+        let text = env_var::<S>(&key)?.ok_or_else(|| {
             BuildError::new(
                 BuildErrorKind::Environment,
-                format!("{key} is not set; put the API key there, or give it to Client::new"),
+                format!("{key} is not set; set it to the API key, or pass the key to Client::new"),
             )
             .of(S::NAME)
         })?;
         let parsed = S::Key::parse(SecretString::from(text)).map_err(|error| error.in_variable(&key))?;
         let builder = Self::builder(parsed);
-        match variable::<S>(&base_url)? {
+        match env_var::<S>(&base_url)? {
             Some(url) => builder.base_url(url).build().map_err(|error| error.in_variable(&base_url)),
             None => builder.build(),
         }
     }
 
-    /// Begins a client whose settings differ from the defaults.
-    pub fn builder(key: S::Key) -> ClientBuilder<S> {
-        ClientBuilder::new(key)
-    }
-
-    /// Describes a GET. `path` starts with `/` and is added to the base URL.
+    /// Creates a GET request. `path` starts with `/` and is appended to the base URL.
     pub fn get(&self, path: impl AsRef<str>) -> Request {
         self.request(Method::GET, path.as_ref())
     }
 
-    /// Describes a POST. `path` starts with `/` and is added to the base URL.
+    /// Creates a POST request. `path` starts with `/` and is appended to the base URL.
     ///
-    /// It is sent again only where that cannot act twice: see [`RetryPolicy`].
+    /// It is resent only if it cannot take effect twice; see [`RetryPolicy`](crate::RetryPolicy).
     pub fn post(&self, path: impl AsRef<str>) -> Request {
         self.request(Method::POST, path.as_ref())
     }
 
-    /// Describes a PUT. `path` starts with `/` and is added to the base URL.
+    /// Creates a PUT request. `path` starts with `/` and is appended to the base URL.
     pub fn put(&self, path: impl AsRef<str>) -> Request {
         self.request(Method::PUT, path.as_ref())
     }
 
-    /// Describes a PATCH. `path` starts with `/` and is added to the base URL.
+    /// Creates a PATCH request. `path` starts with `/` and is appended to the base URL.
     ///
-    /// It is sent again only where that cannot act twice: see [`RetryPolicy`].
+    /// It is resent only if it cannot take effect twice; see [`RetryPolicy`](crate::RetryPolicy).
     pub fn patch(&self, path: impl AsRef<str>) -> Request {
         self.request(Method::PATCH, path.as_ref())
     }
 
-    /// Describes a DELETE, for services that take it. `path` starts with `/` and is added to the base URL.
+    /// Creates a DELETE request, if the service supports it. `path` starts with `/` and is appended to the base URL.
     pub fn delete(&self, path: impl AsRef<str>) -> Request
     where
         S: SupportsDelete,
@@ -124,12 +134,12 @@ impl<S> fmt::Debug for Client<S> {
     }
 }
 
-fn variable<S: Service>(name: &str) -> Result<Option<String>, ApiError> {
+fn env_var<S: Service>(name: &str) -> Result<Option<String>, ApiError> {
     match std::env::var(name) {
         Ok(text) => Ok(Some(text)),
         Err(std::env::VarError::NotPresent) => Ok(None),
         Err(std::env::VarError::NotUnicode(_)) => {
-            let problem = format!("{name} holds bytes that are not UTF-8");
+            let problem = format!("{name} is not valid UTF-8; set it again as plain text");
             Err(BuildError::new(BuildErrorKind::Environment, problem).of(S::NAME).into())
         }
     }

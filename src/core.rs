@@ -16,15 +16,18 @@ use crate::limiter::Limiter;
 use crate::redact::Secret;
 use crate::retry::RetryPolicy;
 use crate::retry::budget::Bucket;
-use crate::transport::Carrier;
+use crate::transport::carrier::Carrier;
 
-/// What all clones of a client share.
+/// The state that all clones of a client share.
 pub(crate) struct Core {
     pub(crate) service: &'static str,
-    pub(crate) no_answer: Option<&'static CodeInfo>,
+    /// The documented row for the case that no response arrives.
+    pub(crate) no_response: Option<&'static CodeInfo>,
+    /// Reads an error response in the format of the service.
     pub(crate) read: fn(StatusCode, &HeaderMap, Bytes, Option<&Secret>) -> ApiError,
     pub(crate) secret: Arc<Secret>,
     pub(crate) base_url: Url,
+    /// The headers of every request, including the key.
     pub(crate) headers: HeaderMap,
     pub(crate) key_header: HeaderName,
     pub(crate) transport: Carrier,

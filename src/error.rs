@@ -1,10 +1,10 @@
-//! One error for every service: [`ApiError`].
+//! The error type of all services: [`ApiError`].
 
 use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
 
-use crate::catalog::{Category, Effect, ErrorCode};
+use crate::catalog::{Category, CodeInfo, Effect, ErrorCode};
 
 mod attempt;
 mod body;
@@ -12,6 +12,7 @@ mod build;
 mod cause;
 mod decode;
 mod display;
+mod fault;
 mod interop;
 mod rejection;
 mod report;
@@ -23,20 +24,25 @@ pub use attempt::{Attempt, Outcome};
 pub use body::{ErrorBody, FieldError};
 pub use build::{BuildError, BuildErrorKind};
 pub use decode::DecodeError;
+pub use fault::{Fault, Limit};
 pub use rejection::{MAX_ERROR_BODY, Rejection};
 pub use stop_reason::StopReason;
-pub use timeout::{Limit, TimeoutError};
-pub use transport::{Fault, TransportError};
+pub use timeout::TimeoutError;
+pub use transport::TransportError;
 
-use cause::Cause;
 pub(crate) use rejection::category_of;
 pub(crate) use report::Report;
 pub(crate) use transport::PartialResponse;
 
 /// An error of a call, classified by what the caller should do about it.
 ///
-/// The first eight variants are error responses of the service. [`is`](ApiError::is), or `of` of the service's codes, gives
-/// the exact code. The last four variants are calls that got no such response.
+/// The first eight variants contain an error response of the service. The last four stand for calls that ended without
+/// one. [`is`](ApiError::is) compares the exact error code, and `of` of the service's `Code` returns it.
+/// [`help`](ApiError::help) returns the documented advice.
+///
+/// [`RetryPolicy`](crate::RetryPolicy) describes which errors are retried. An error that a client returns has been
+/// retried already, as far as the policy allows; [`stop_reason`](ApiError::stop_reason) returns the reason for
+/// stopping.
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};
@@ -53,44 +59,68 @@ pub(crate) use transport::PartialResponse;
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub enum ApiError {
-    /// The request itself must change. It had no effect if the code's [`Effect`] is `None`.
+    /// An invalid request, which must be changed before it can succeed.
     InvalidRequest(Box<Rejection>),
-    /// The key is missing, wrong, expired or without a user.
+    /// A key that is missing, invalid or expired, or that belongs to no user.
     Unauthenticated(Box<Rejection>),
-    /// The key is valid but lacks a permission, or a rule of the service forbids the request.
+    /// A request that the key does not permit, or that a rule of the service forbids.
     Forbidden(Box<Rejection>),
-    /// The requested resource does not exist.
+    /// A resource that does not exist, or that the key cannot access.
     NotFound(Box<Rejection>),
-    /// The request conflicts with the current state of the resource.
+    /// A conflict with the current state of the resource.
     Conflict(Box<Rejection>),
-    /// The service has received too many requests. This one had no effect.
+    /// Too many requests within a period of time. [`retry_after`](Self::retry_after) returns the requested wait.
     RateLimited(Box<Rejection>),
-    /// The service failed. The request may have had an effect, unless the code's [`Effect`] is `None`.
+    /// A failure of the service. The same request may succeed later.
     Unavailable(Box<Rejection>),
-    /// A response that is neither a success nor a documented error, such as a redirect, which is never followed.
+    /// A response that is neither a success nor a documented error, such as a redirect. Redirects are not followed.
     Unrecognized(Box<Rejection>),
-    /// The connection could not be made, or it broke. [`effect`](Self::effect) tells the two apart.
+    /// A connection that could not be made, or that broke before the response was complete.
     Transport(Box<TransportError>),
-    /// A time limit passed.
+    /// A time limit that expired: of a connection, of an attempt or of the call.
     Timeout(Box<TimeoutError>),
-    /// The body of a successful response could not be decoded. The request took effect.
+    /// A successful response whose body could not be decoded. The request took effect and is not retried.
     Decode(Box<DecodeError>),
-    /// The request or the client could not be built. Nothing was sent.
+    /// Invalid input from which no request or client could be built. Nothing was sent.
     Build(Box<BuildError>),
 }
 
-const _: () = assert!(size_of::<ApiError>() <= 16, "errors travel in registers");
+/// The payload of an [`ApiError`]. Eight variants have a [`Rejection`].
+pub(super) enum Cause<'a> {
+    Rejection(&'a Rejection),
+    Transport(&'a TransportError),
+    Timeout(&'a TimeoutError),
+    Decode(&'a DecodeError),
+    Build(&'a BuildError),
+}
+
+/// The pattern of the eight variants with a [`Rejection`].
+macro_rules! rejected {
+    ($rejection:pat) => {
+        ApiError::InvalidRequest($rejection)
+            | ApiError::Unauthenticated($rejection)
+            | ApiError::Forbidden($rejection)
+            | ApiError::NotFound($rejection)
+            | ApiError::Conflict($rejection)
+            | ApiError::RateLimited($rejection)
+            | ApiError::Unavailable($rejection)
+            | ApiError::Unrecognized($rejection)
+    };
+}
+use rejected;
+
+const _: () = assert!(size_of::<ApiError>() <= 16, "`ApiError` is larger than two registers; box its payloads");
 
 impl ApiError {
-    /// Returns an error about invalid input, for a [`Credential`](crate::Credential) of your own to reject a key with.
+    /// Creates an error for invalid input, such as a key that your own [`Credential`](crate::Credential) rejects.
     ///
-    /// `problem` is shown to the user: what is wrong and what to do about it. It must not contain the key.
+    /// `problem` is shown to the user. It should state the problem and the remedy, and must not contain the key.
     #[must_use]
     pub fn build(kind: BuildErrorKind, problem: impl Into<Box<str>>) -> Self {
         Self::Build(BuildError::new(kind, problem))
     }
 
-    /// Returns the service's short name, such as `"abaco"`; empty for an error that was made outside of any client.
+    /// Returns the short name of the service, such as `"abaco"`; empty for an error that was created outside a client.
     #[must_use]
     pub fn service(&self) -> &'static str {
         self.report().service
@@ -105,7 +135,8 @@ impl ApiError {
         }
     }
 
-    /// Returns the HTTP status of the response, also if its body was cut short or could not be decoded.
+    /// Returns the HTTP status of the response, even if its body was truncated or could not be decoded; `None` if no
+    /// response arrived.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match self.cause() {
@@ -117,13 +148,13 @@ impl ApiError {
         }
     }
 
-    /// Returns the error code as the service sent it, documented or not.
+    /// Returns the error code of the response as the service sent it, documented or not.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.rejection()?.code.as_deref()
     }
 
-    /// Returns the request ID, under which the service logged the request.
+    /// Returns the request ID of the response, with the key redacted. The service's support can find the request by it.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         match self.cause() {
@@ -135,15 +166,20 @@ impl ApiError {
         }
     }
 
-    /// Returns the last error response of the call: [`rejection`](Self::rejection), or that of an earlier attempt if the last
-    /// one got no response.
+    /// Returns the last error response of the call. This is [`rejection`](Self::rejection) or, if the last attempt has
+    /// none, the error response of an earlier attempt.
     #[must_use]
     pub fn last_rejection(&self) -> Option<&Rejection> {
-        self.rejection().or(self.report().earlier_rejection.as_deref())
+        match self.cause() {
+            Cause::Rejection(rejection) => Some(rejection),
+            Cause::Transport(error) => error.earlier_rejection.as_deref(),
+            Cause::Timeout(error) => error.earlier_rejection.as_deref(),
+            Cause::Decode(error) => error.earlier_rejection.as_deref(),
+            Cause::Build(_) => None,
+        }
     }
 
-    /// Returns whether the service responded with this code. Codes of different services differ, even if they are spelled
-    /// alike.
+    /// Returns `true` if the error response has this code. The same code of another service is a different code.
     #[must_use]
     pub fn is<C: ErrorCode>(&self, code: C) -> bool {
         self.rejection().and_then(|rejection| rejection.info).is_some_and(|info| std::ptr::eq(info, code.info()))
@@ -155,11 +191,10 @@ impl ApiError {
         self.rejection().map(Rejection::category)
     }
 
-    /// Returns whether the same request may succeed later.
+    /// Returns `true` if sending the same request again may succeed, as [`RetryPolicy`](crate::RetryPolicy) describes.
     ///
-    /// The documentation of the code decides, or the status where it is silent. Connection faults, other than a failed TLS
-    /// handshake, and timeouts are retryable. A retryable request is not always safe to resend:
-    /// [`RetryPolicy::decide`](crate::RetryPolicy::decide) answers that.
+    /// A retryable error does not imply that the request is safe to resend.
+    /// [`RetryPolicy::decide`](crate::RetryPolicy::decide) checks both.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.cause() {
@@ -170,9 +205,10 @@ impl ApiError {
         }
     }
 
-    /// Returns the effect that the last attempt's request had on the service.
+    /// Returns the effect that the request of the last attempt had on the service.
     ///
-    /// A request with a possible effect is not sent again unless it is idempotent.
+    /// For an error response, the documented row of its code or status applies if it lists the response's status.
+    /// Without a row, a 429 proves that the request had no effect (RFC 6585 §4); other responses prove nothing.
     ///
     /// ```
     /// use http::{HeaderMap, StatusCode};
@@ -193,44 +229,46 @@ impl ApiError {
         }
     }
 
-    /// Returns whether the request may have had an effect: shorthand for an [`effect`](Self::effect) other than `None`.
+    /// Returns `true` if the request may have had an effect: shorthand for an [`effect`](Self::effect) other than
+    /// `None`.
     #[must_use]
     pub fn may_have_acted(&self) -> bool {
         self.effect() != Effect::None
     }
 
-    /// Returns the longest wait that the response asked for, counted from its arrival.
+    /// Returns the retry hint of the response: the longest wait that it requested, counted from its arrival.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.rejection()?.retry_after
     }
 
-    /// Returns the earliest local time at which the request may be retried, as requested by the response or by the vendor's
-    /// documentation. Never later than the end of the year 9999.
+    /// Returns the earliest local time at which the request may be retried, as requested by the response or by the
+    /// vendor's documentation. It is never later than the end of the year 9999.
     #[must_use]
     pub fn retry_at(&self) -> Option<SystemTime> {
         self.rejection().and_then(Rejection::retry_at).max(self.report().paused_until)
     }
 
-    /// Returns advice on how to resolve the error, from the vendor's documentation; `None` where that gives none.
+    /// Returns advice on how to resolve the error, based on the vendor's documentation; `None` if it has no advice.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
         self.row().map(|row| row.fix)
     }
 
-    /// Returns the attempts of the call, in order; empty for an error that did not end a call.
+    /// Returns the attempts of the call, in order. Empty if no request was sent, or for an error that did not end a
+    /// call.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
         &self.report().attempts
     }
 
-    /// Returns the duration of the call, including waits.
+    /// Returns the duration of the call, including waits; zero for an error that did not end a call.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.report().elapsed
     }
 
-    /// Returns the reason why no further attempt was made; `None` for an error that did not end a call.
+    /// Returns the reason for ending the call; `None` for an error that did not end a call.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.report().stop_reason
@@ -246,6 +284,44 @@ impl ApiError {
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         self.report().path.as_deref()
+    }
+
+    /// Returns the row of the catalogue that applies: that of the code, of the status, or of the case of no response.
+    pub(super) fn row(&self) -> Option<&'static CodeInfo> {
+        match self.cause() {
+            Cause::Rejection(rejection) => rejection.row(),
+            Cause::Transport(_) | Cause::Timeout(_) | Cause::Decode(_) | Cause::Build(_) => self.report().row,
+        }
+    }
+
+    fn cause(&self) -> Cause<'_> {
+        match self {
+            rejected!(rejection) => Cause::Rejection(rejection),
+            Self::Transport(error) => Cause::Transport(error),
+            Self::Timeout(error) => Cause::Timeout(error),
+            Self::Decode(error) => Cause::Decode(error),
+            Self::Build(error) => Cause::Build(error),
+        }
+    }
+
+    fn report(&self) -> &Report {
+        match self.cause() {
+            Cause::Rejection(rejection) => &rejection.report,
+            Cause::Transport(error) => &error.report,
+            Cause::Timeout(error) => &error.report,
+            Cause::Decode(error) => &error.report,
+            Cause::Build(error) => &error.report,
+        }
+    }
+
+    fn report_mut(&mut self) -> &mut Report {
+        match self {
+            rejected!(rejection) => &mut rejection.report,
+            Self::Transport(error) => &mut error.report,
+            Self::Timeout(error) => &mut error.report,
+            Self::Decode(error) => &mut error.report,
+            Self::Build(error) => &mut error.report,
+        }
     }
 }
 

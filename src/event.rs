@@ -1,4 +1,4 @@
-//! What a client tells its observer: [`Event`].
+//! The events that a client reports to its observer: [`Event`].
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,12 +10,13 @@ use http::Method;
 use crate::error::{Attempt, StopReason};
 use crate::hint::WaitSource;
 
-/// Something that a client did on its own, told to
-/// [`ClientBuilder::observer`](crate::ClientBuilder::observer) as it happens. Enough to feed metrics.
+/// An event of a client: a retry, a pause of the rate limiter, or the end of a failed call.
+///
+/// [`ClientBuilder::observer`](crate::ClientBuilder::observer) registers the callback that receives the events.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// An attempt failed and another will follow.
+    /// An attempt failed and another one will follow.
     #[non_exhaustive]
     RetryScheduled {
         /// The method of the request.
@@ -24,25 +25,26 @@ pub enum Event {
         path: Box<str>,
         /// The attempt that failed.
         attempt: Attempt,
-        /// How long it will be until the next, unless the gate holds it longer.
+        /// The minimum wait before the next attempt. The limiter may extend it.
         delay: Duration,
-        /// What set that wait; never the gate, which may hold the call longer.
+        /// The source of that wait. Never [`WaitSource::Limiter`], because the wait for a permit begins later.
         source: WaitSource,
     },
-    /// The service refused a request over its limit, or for a while, or the quota that it told is used up and a call
-    /// wants to be sent: every call of this client waits.
+    /// The rate limiter paused: no call of this client or its clones sends a request until the pause ends.
     ///
-    /// It is told again before [`Resumed`](Self::Resumed) if the gate stays closed for longer, by more than a second.
+    /// A throttling response causes a pause. A used-up reported quota also causes one, which is reported once a call
+    /// waits for it. If a pause grows by more than a second, it is reported again before [`Resumed`](Self::Resumed).
     #[non_exhaustive]
     Paused {
-        /// How long nothing is sent at least, counted from now.
+        /// The minimum length of the pause, counted from now.
         wait: Duration,
     },
-    /// The wait is over and requests are let through again, paced. Told with the first call that comes to the gate then.
+    /// The pause is over, and the limiter admits requests again. Reported with the first call that needs a permit after
+    /// the pause.
     #[non_exhaustive]
     Resumed {},
-    /// A call ended with an error of the service or on the way to it. A request that could not be made and a success that
-    /// could not be decoded are not told.
+    /// A call failed. Not emitted if the request could not be built, or if the body of a successful response was read
+    /// and could not be decoded.
     #[non_exhaustive]
     CallEnded {
         /// The method of the request.
@@ -51,29 +53,29 @@ pub enum Event {
         path: Box<str>,
         /// The last attempt; `None` if nothing was sent.
         last: Option<Attempt>,
-        /// How many attempts were made.
+        /// The number of attempts.
         attempts: usize,
-        /// Why there was no further one.
+        /// The reason why no further attempt was made.
         reason: StopReason,
     },
 }
 
-/// Whom events are told, if anyone.
+/// The receiver of a client's events, if one is registered.
 #[derive(Clone, Default)]
-pub(crate) struct Observer(Option<Arc<Observe>>);
+pub(crate) struct Observer(Option<Arc<Callback>>);
 
-type Observe = dyn Fn(&Event) + Send + Sync;
+type Callback = dyn Fn(&Event) + Send + Sync;
 
 impl Observer {
-    pub(crate) fn new(observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(observe)))
+    pub(crate) fn new(callback: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(callback)))
     }
 
-    /// Tells the event, which is made only if someone listens.
-    pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
-        if let Some(observe) = &self.0 {
-            // What goes wrong with observing must not go wrong with the call.
-            let _ = catch_unwind(AssertUnwindSafe(|| observe(&event())));
+    /// Passes an event to the callback. The event is created only if a callback is registered.
+    pub(crate) fn notify(&self, event: impl FnOnce() -> Event) {
+        if let Some(callback) = &self.0 {
+            // A panic in the callback must not fail the call.
+            let _ = catch_unwind(AssertUnwindSafe(|| callback(&event())));
         }
     }
 }

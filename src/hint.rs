@@ -1,4 +1,4 @@
-//! Retry hints and reported quotas, read from a response.
+//! Retry hints and reported quotas, read from a response: [`hint`] and [`quota`].
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -12,26 +12,26 @@ static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 static RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 static RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// What set the length of a wait.
+/// The source of a wait's length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WaitSource {
-    /// The header `Retry-After` or `retry-after-ms`.
+    /// The header `Retry-After` (RFC 9110 §10.2.3) or `retry-after-ms`.
     Header,
     /// The member `retry_after` of the body.
     Body,
-    /// The header `X-RateLimit-Reset`.
+    /// The header `X-RateLimit-Reset`, which counts after a rate limit only.
     Reset,
-    /// The range of seconds that the code's page names.
+    /// The range of seconds in the documentation of the error code.
     Documented,
-    /// The policy's own exponential backoff.
+    /// The exponential backoff of the policy.
     Backoff,
     /// The rate limiter that all clones of a client share.
     Limiter,
 }
 
 impl WaitSource {
-    /// A short name that stays, for labels of metrics and for records: `"header"`, `"backoff"`.
+    /// Returns a stable short name for metric labels and records, such as `"header"` or `"backoff"`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -58,16 +58,17 @@ impl fmt::Display for WaitSource {
     }
 }
 
-/// A wait, counted from the arrival of the answer that asks for it.
+/// A retry hint: a requested wait, counted from the arrival of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hint {
     pub(crate) wait: Duration,
     pub(crate) source: WaitSource,
 }
 
-/// What an answer asks for: the longest of its waits, and what it gave as a wait and is malformed, which counts as absent.
+/// Returns the longest requested wait, and the hints that could not be parsed, which are ignored.
 ///
-/// `X-RateLimit-Reset` comes with every answer of services that send it, and asks for a wait only in a refusal.
+/// `body` is the wait that the body requests. `X-RateLimit-Reset` requests a wait only after a rate limit, because
+/// services send it with every response.
 pub(crate) fn hint(
     headers: &HeaderMap,
     body: Option<Duration>,
@@ -79,12 +80,12 @@ pub(crate) fn hint(
     let mut malformed = Vec::new();
     let mut consider = |name: &HeaderName, source, read: &dyn Fn(&str) -> Option<Duration>| {
         for value in headers.get_all(name) {
-            match text(value).and_then(read) {
+            match trimmed(value).and_then(read) {
                 Some(wait) if longest.is_none_or(|longest| wait >= longest.wait) => {
                     longest = Some(Hint { wait, source });
                 }
                 Some(_) => {}
-                None => malformed.push(shown(name, value)),
+                None => malformed.push(malformed_hint(name, value)),
             }
         }
     };
@@ -101,18 +102,18 @@ pub(crate) fn hint(
     (longest, malformed)
 }
 
-/// What an answer tells of the quota: how many more requests the service takes, and for how long from now on.
+/// Returns the reported quota: the remaining requests of the window, and the time until the window's reset.
 pub(crate) fn quota(headers: &HeaderMap) -> Option<(u64, Duration)> {
-    let remaining = digits(text(headers.get(&RATE_LIMIT_REMAINING)?)?)?;
-    Some((remaining, reset(text(headers.get(&RATE_LIMIT_RESET)?)?, clock(headers, SystemTime::now()))?))
+    let remaining = digits(trimmed(headers.get(&RATE_LIMIT_REMAINING)?)?)?;
+    Some((remaining, reset(trimmed(headers.get(&RATE_LIMIT_RESET)?)?, clock(headers, SystemTime::now()))?))
 }
 
-/// How long until the window's reset, given as Unix time in seconds.
+/// Returns the time until the window's reset, which `text` gives as Unix time in seconds.
 fn reset(text: &str, clock: SystemTime) -> Option<Duration> {
     Some(until(add(SystemTime::UNIX_EPOCH, Duration::from_secs(digits(text)?)), clock))
 }
 
-/// `delay-seconds` of RFC 9110 §10.2.3: digits and nothing else. More than can be counted saturates.
+/// Parses `delay-seconds` (RFC 9110 §10.2.3), which consists of digits only. An overflow saturates.
 pub(crate) fn delay_seconds(text: &str) -> Option<Duration> {
     match digits(text)? {
         u64::MAX => Some(Duration::MAX),
@@ -120,43 +121,46 @@ pub(crate) fn delay_seconds(text: &str) -> Option<Duration> {
     }
 }
 
-/// `time + wait`, kept to what an HTTP date can name: from 1970 to the end of the year 9999.
+/// Returns `time + wait`, limited to the range of HTTP dates: from 1970 to the end of the year 9999.
 pub(crate) fn add(time: SystemTime, wait: Duration) -> SystemTime {
     const END_OF_9999: Duration = Duration::from_secs(253_402_300_799);
     let end = SystemTime::UNIX_EPOCH.checked_add(END_OF_9999).unwrap_or(time);
     time.checked_add(wait).unwrap_or(end).clamp(SystemTime::UNIX_EPOCH, end)
 }
 
-/// The service's clock, as its `Date` shows it, so that a wrong local clock does no harm. An answer with `Age` comes out
-/// of a cache and its `Date` is old.
+/// Returns the time of the service's clock, from the header `Date`, so that a wrong local clock does not matter.
+///
+/// The local time replaces a missing `Date`, and that of a response with `Age`: it comes from a cache, so its `Date` is
+/// old.
 fn clock(headers: &HeaderMap, received: SystemTime) -> SystemTime {
     let date = headers.get(DATE).filter(|_| !headers.contains_key(AGE));
-    date.and_then(text).and_then(|date| http_date(date, received)).unwrap_or(received)
+    date.and_then(trimmed).and_then(|date| http_date(date, received)).unwrap_or(received)
 }
 
 fn until(time: SystemTime, clock: SystemTime) -> Duration {
     time.duration_since(clock).unwrap_or_default()
 }
 
-fn text(value: &HeaderValue) -> Option<&str> {
+fn trimmed(value: &HeaderValue) -> Option<&str> {
     Some(value.to_str().ok()?.trim_matches([' ', '\t']))
 }
 
-/// A malformed hint, for the attempt's trace: at most 60 characters of it.
-fn shown(name: &HeaderName, value: &HeaderValue) -> Box<str> {
+/// Returns the first 60 characters of a malformed hint, for [`Attempt`](crate::Attempt).
+fn malformed_hint(name: &HeaderName, value: &HeaderValue) -> Box<str> {
     let value: String = String::from_utf8_lossy(value.as_bytes()).chars().take(60).collect();
     format!("{name}: {value}").into()
 }
 
+/// Parses a number that consists of digits only. An overflow saturates.
 fn digits(text: &str) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// An HTTP date in any of its three forms (RFC 9110 §5.6.7), with the leap second 60.
+/// Parses an HTTP date in any of its three formats (RFC 9110 §5.6.7), including leap seconds.
 fn http_date(text: &str, clock: SystemTime) -> Option<SystemTime> {
     let text = fixdate_of_rfc850(text, clock).unwrap_or_else(|| text.to_owned());
-    // httpdate knows no second 60, which a leap second has.
+    // httpdate rejects second 60, which is a leap second.
     match text.find(":60") {
         Some(at) if text.get(..at)?.contains(':') => {
             let second_59 = httpdate::parse_http_date(&text.replacen(":60", ":59", 1)).ok()?;
@@ -166,11 +170,13 @@ fn http_date(text: &str, clock: SystemTime) -> Option<SystemTime> {
     }
 }
 
-/// The mean year of the Gregorian calendar.
-const SECONDS_A_YEAR: u64 = 31_556_952;
+/// The length of the mean Gregorian year.
+const SECONDS_PER_YEAR: u64 = 31_556_952;
 
-/// The IMF-fixdate of a date in RFC 850's form, whose year has two digits: it is not more than 50 years ahead.
-#[expect(clippy::arithmetic_side_effects, reason = "a clock's years have four digits, and these have two")]
+/// Converts a date in RFC 850's format to an IMF-fixdate.
+///
+/// Its year has two digits, and is the latest one that is not more than 50 years in the future (RFC 9110 §5.6.7).
+#[expect(clippy::arithmetic_side_effects, reason = "the clock's year has four digits, and the date's year has two")]
 fn fixdate_of_rfc850(text: &str, clock: SystemTime) -> Option<String> {
     let (weekday, rest) = text.split_once(", ")?;
     let (date, time) = rest.split_once(' ')?;
@@ -178,7 +184,7 @@ fn fixdate_of_rfc850(text: &str, clock: SystemTime) -> Option<String> {
     let year_of_century = digits(year).filter(|_| year.len() == 2)?;
     let weekday = weekday.get(..3).filter(|_| weekday.len() > 3)?;
 
-    let this_year = until(clock, SystemTime::UNIX_EPOCH).as_secs() / SECONDS_A_YEAR + 1970;
+    let this_year = until(clock, SystemTime::UNIX_EPOCH).as_secs() / SECONDS_PER_YEAR + 1970;
     let this_century = this_year - this_year % 100;
     let year = [100, 0]
         .into_iter()

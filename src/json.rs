@@ -1,35 +1,35 @@
-//! A JSON object, member by member in its order: [`Members`].
+//! Lenient reading of JSON objects: [`Members`].
 
 use std::borrow::Cow;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The members of a JSON object, each still unread, so that one which is ill-typed or too deep spoils no other.
+/// The members of a JSON object, in order and not yet parsed, so that an invalid member does not affect the others.
 #[derive(Default)]
 pub(crate) struct Members<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    /// The members that came whole, in order; none if the text is not a JSON object.
+    /// Returns the complete members of a possibly truncated object; none if the text is not a JSON object.
     pub(crate) fn of(text: &'a str) -> Self {
-        // An error means that the rest is truncated or not JSON; what was gathered until there stays.
-        Self::gathered(text).0
+        // An error means that the rest is truncated or invalid; the members before it are complete.
+        Self::collected(text).0
     }
 
-    /// All members; `None` if the text is not a JSON object, or one of them cannot be read.
+    /// Returns all members; `None` if the text is not a complete and valid JSON object.
     pub(crate) fn all(text: &'a str) -> Option<Self> {
-        let (members, end) = Self::gathered(text);
+        let (members, end) = Self::collected(text);
         end.is_ok().then_some(members)
     }
 
-    fn gathered(text: &'a str) -> (Self, serde_json::Result<()>) {
+    fn collected(text: &'a str) -> (Self, serde_json::Result<()>) {
         const USUAL: usize = 8;
         let mut members = Self(Vec::with_capacity(USUAL));
         let end = serde_json::Deserializer::from_str(text).deserialize_map(&mut members);
         (members, end)
     }
 
-    /// What `read` makes of the last member of this name that it can read.
+    /// Returns the value of the last member with this name for which `read` returns one.
     pub(crate) fn last<T>(&self, name: &str, read: impl Fn(&'a RawValue) -> Option<T>) -> Option<T> {
         self.0.iter().rev().filter(|(member, _)| member == name).find_map(|(_, raw)| read(raw))
     }
@@ -50,14 +50,14 @@ impl<'de> Visitor<'de> for &mut Members<'de> {
     }
 }
 
-/// A text of a JSON document, borrowed from it where nothing in it is escaped.
+/// A JSON string, borrowed from the document unless it contains escapes.
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
 impl<'a> Text<'a> {
-    /// The text that a value of a document is; `None` for a value of another type or with half a surrogate pair.
+    /// Returns the string that `raw` contains; `None` for another type, or for a string with half of a surrogate pair.
     pub(crate) fn of(raw: &'a RawValue) -> Option<Self> {
         let quoted = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-        // To look at every byte is quicker than to stop at the first: it is done for many at once.
+        // Checking every byte is faster than stopping at the first backslash, because the loop is vectorized.
         if quoted.bytes().fold(0, |found, byte| found | u8::from(byte == b'\\')) > 0 {
             return serde_json::from_str(raw.get()).ok();
         }
@@ -73,7 +73,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
             type Value = Text<'de>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a text")
+                f.write_str("a string")
             }
 
             fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {

@@ -1,7 +1,13 @@
-//! A client for the APIs of abaco (accounting), FSM Navigator (field service) and Stayforge (hotel access), whose
-//! documented errors become one [`ApiError`] and whose retries follow each code's documentation.
+//! An async client for the APIs of abaco (accounting), FSM Navigator (field service) and Stayforge (hotel access).
 //!
-//! # Start
+//! - **One error type.** The three documented error formats become one [`ApiError`] enum. Its variants distinguish what
+//!   the caller can do, and the exact documented code stays available as a typed value.
+//! - **Documented, safe retries.** A request is retried when the documentation of its error code allows it. It is never
+//!   resent earlier than the service asked, and never when resending could take effect twice.
+//! - **Adaptive rate limiting.** All clones of a client share one rate limiter. It pauses after a throttling response
+//!   and learns how many requests the service accepts.
+//!
+//! # Usage
 //!
 //! ```no_run
 //! use steadfast::{Abaco, ApiError, Client, abaco};
@@ -12,54 +18,60 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A [`Client`] makes [`Request`]s; [`Request::fetch`] decodes JSON and [`Request::send`] gives the whole [`Response`].
+//! A [`Client`] creates [`Request`]s. [`Request::fetch`] sends a request and decodes the JSON body of the response,
+//! [`Request::send`] returns the whole [`Response`], and [`Request::pages`] reads a list page by page.
 //!
 //! # Errors
 //!
-//! [`ApiError`]'s variants say what to do; the exact documented code is beside it:
+//! Match on the variants of [`ApiError`], and on exact codes where they matter:
 //!
 //! ```
 //! use steadfast::{ApiError, fsm_navigator};
 //!
 //! fn explain(error: &ApiError) -> String {
 //!     match error {
-//!         ApiError::RateLimited(_) => format!("come back at {:?}", error.retry_at()),
-//!         ApiError::Conflict(_) if error.is(fsm_navigator::Code::DuplicateCustomer) => "known already".to_owned(),
-//!         ApiError::InvalidRequest(rejection) => format!("wrong fields: {:?}", rejection.fields),
+//!         ApiError::RateLimited(_) => format!("rate limited; retry at {:?}", error.retry_at()),
+//!         ApiError::Conflict(_) if error.is(fsm_navigator::Code::DuplicateCustomer) => "already exists".to_owned(),
+//!         ApiError::InvalidRequest(rejection) => format!("invalid fields: {:?}", rejection.fields),
 //!         other => format!("{other}; {}", other.help().unwrap_or("no advice is documented")),
 //!     }
 //! }
 //! ```
 //!
-//! Every error is one line, without the key, and keeps the whole answer: see [`Rejection`], [`TransportError`],
-//! [`TimeoutError`], [`DecodeError`] and [`BuildError`]. The tables of codes are [`abaco::Code`], [`fsm_navigator::Code`] and
-//! [`stayforge::Code`]. They serve any HTTP library: see [`ApiError::from_response`].
+//! An error prints as one line that contains no secret. Its payload has the details: [`Rejection`] for an error
+//! response, else [`TransportError`], [`TimeoutError`], [`DecodeError`] or [`BuildError`]. The documented codes are
+//! [`abaco::Code`], [`fsm_navigator::Code`] and [`stayforge::Code`]. To read the responses of another HTTP library,
+//! call [`ApiError::from_response`].
 //!
-//! # Retries
+//! # Retries and rate limiting
 //!
-//! A request is sent again, if that may help and cannot act twice, and never sooner than the service asks: [`RetryPolicy`]
-//! states the rule, and is on by default. Clones of a client act together: one refusal holds all of them back, and a
-//! [`RetryBudget`] keeps an outage from being multiplied. Every error and response tells its [`Attempt`]s, and an error its
-//! [`StopReason`]. [`ClientBuilder::observer`] is told of each [`Event`].
+//! Both are enabled by default. [`RetryPolicy`] defines which requests are resent and how long the client waits.
+//! [`Client`](Client#rate-limiting) describes the rate limiter. The clones of a client also share a retry quota
+//! ([`RetryBudget`]) and a limit on the requests in flight ([`ClientBuilder::max_in_flight`]).
 //!
-//! # Lists
-//!
-//! [`Request::pages`] reads a list page by page, each with its retries.
+//! [`ApiError::attempts`] and [`Response::attempts`] list the attempts of a call, and [`ApiError::stop_reason`] returns
+//! the reason why a failed call was not retried. [`ClientBuilder::observer`] registers a callback that receives each
+//! [`Event`].
 //!
 //! # Testing
 //!
-//! The module `testing` (with the feature of this name) has stand-ins for a service, in memory and on loopback, which send
-//! every documented error as its vendor would. On tokio's paused clock a minute of waiting takes no time.
+//! The feature `testing` adds the module `testing` with two mock services, one in memory and one on a loopback socket.
+//! They send every documented error in the vendor's format. With tokio's clock paused, a wait of a minute takes no
+//! time.
 //!
-//! # A service of your own
+//! # Other services
 //!
-//! One file describes it: see [`Service`] and [`error_codes!`]. It has the typed codes, the retries, the gate, the lists and
-//! the stand-ins of the other three.
+//! To add a service, implement [`Service`] and list its error codes with [`error_codes!`]. Typed codes, retries, the
+//! rate limiter, lists and the mock services then work as for the other three.
 //!
 //! # Features
 //!
-//! `rustls` (the default) and `native-tls` choose the TLS library; `testing` adds the stand-ins; `miette`, `serde` and
-//! `backoff` add to [`ApiError`] what these crates want of an error.
+//! - `rustls` (default): TLS with rustls and the system's certificates.
+//! - `native-tls`: TLS with the system's library; takes effect only without `rustls`.
+//! - `testing`: the mock services.
+//! - `miette`: implements miette's `Diagnostic` for [`ApiError`].
+//! - `serde`: implements `Serialize` for [`ApiError`], as a log record without secrets.
+//! - `backoff`: converts an [`ApiError`] to an error of the unmaintained crate backoff.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(
@@ -112,7 +124,7 @@ pub use service::stayforge::{self, Stayforge};
 pub use service::{Credential, Service, SupportsDelete, XApiKey};
 pub use transport::Transport;
 
-/// The examples of the README, compiled.
+/// The examples of the README, compiled as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

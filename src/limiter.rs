@@ -16,8 +16,8 @@ mod acquire;
 mod queue;
 mod window;
 
-pub(crate) use acquire::Acquire;
 use queue::State;
+pub(crate) use queue::{PausedTooLong, Transitions, WaitBounds};
 use window::Start;
 pub(crate) use window::{Quota, later};
 
@@ -26,25 +26,6 @@ pub(crate) struct Limiter<R> {
     state: Mutex<State<R>>,
     max_in_flight: usize,
     has_transitions: AtomicBool,
-}
-
-/// The bounds of a call's wait for a permit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WaitBounds {
-    /// The end of the call; `None` for never.
-    pub(crate) deadline: Option<Instant>,
-    /// The longest pause that the call accepts.
-    pub(crate) max_wait: Duration,
-}
-
-/// A pause that lasts longer than a call can wait.
-pub(crate) struct PausedTooLong<R> {
-    /// The time left until the pause ends.
-    pub(crate) wait: Duration,
-    /// Whether the pause exceeds `max_wait`, rather than the deadline.
-    pub(crate) exceeds_max_wait: bool,
-    /// What was kept of the throttling response that caused the pause; `None` if a used-up quota caused it.
-    pub(crate) response: Option<R>,
 }
 
 /// The outcome of a request, as far as it matters to the limiter.
@@ -66,15 +47,6 @@ pub(crate) enum Feedback<R> {
     NotSent,
 }
 
-/// Changes of the limiter that its user has not reported yet, the resumption first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Transitions {
-    /// The pause has ended.
-    pub(crate) resumed: bool,
-    /// A pause has begun or grown; it lasts for this time.
-    pub(crate) paused: Option<Duration>,
-}
-
 impl<R: Clone> Limiter<R> {
     pub(crate) fn new(max_in_flight: usize) -> Self {
         Self { state: Mutex::new(State::new()), max_in_flight, has_transitions: AtomicBool::new(false) }
@@ -85,11 +57,6 @@ impl<R: Clone> Limiter<R> {
         let mut state = self.lock();
         let is_open = state.is_quiet() && state.in_flight < self.max_in_flight;
         is_open.then(|| Permit::new(self, state.start(now), now, Duration::ZERO))
-    }
-
-    /// Waits for a permit. `times_throttled` counts how often this call has been throttled.
-    pub(crate) fn acquire(&self, times_throttled: u32, bounds: WaitBounds) -> Acquire<'_, R> {
-        Acquire::new(self, times_throttled, bounds)
     }
 
     /// Takes the transitions that have not been reported yet.
@@ -128,13 +95,6 @@ impl<R: Clone> Limiter<R> {
         drop(state);
         drop(discarded);
         woken.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl WaitBounds {
-    /// Returns whether a call can wait until `until`.
-    fn allow(self, now: Instant, until: Instant) -> bool {
-        until.saturating_duration_since(now) <= self.max_wait && self.deadline.is_none_or(|deadline| until < deadline)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The client's own part of a call, for the programs that measure it. Not part of the public API.
+//! The work of the client before and after each request, for the programs in `benches/`. Not part of the public API.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::error::Rejection;
 use crate::limiter::Limiter;
 use crate::retry::budget::{Bucket, RetryBudget};
 
-/// A limiter and a retry quota, through which every call passes.
+/// A limiter and a retry quota, which every call uses.
 #[expect(missing_debug_implementations, reason = "for the measuring programs only")]
 pub struct Admission {
     limiter: Limiter<Arc<Rejection>>,
@@ -23,8 +23,8 @@ impl Admission {
         Self { limiter: Limiter::new(1_000), budget: Bucket::new(RetryBudget::new()) }
     }
 
-    /// Does what a successful call does here: acquire a permit, report the response, add a token.
-    pub fn pass(&self) {
+    /// Performs these steps of a successful call: acquires a permit, reports the response and adds a token.
+    pub fn admit(&self) {
         if let Some(permit) = self.limiter.try_acquire(Instant::now()) {
             permit.accepted(Instant::now(), None);
         }

@@ -1,4 +1,4 @@
-//! A list that a service gives page by page: [`Pages`].
+//! Lists that a service returns page by page: [`Pages`].
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -21,18 +21,33 @@ use list::List;
 
 mod list;
 
-/// A list, page by page, as a [`Stream`]; made by [`Request::pages`](crate::Request::pages).
+/// A stream of the pages of a list, created by [`Request::pages`](crate::Request::pages).
 ///
-/// A page is asked for when the one before has been taken, and each is a call of its own, with its retries and its
-/// deadline. It begins with the page that the query names as `page`, or with page 1, and ends after the page that
-/// `total_pages` or `total` says is the last, at an empty one, which is not given, at one that came before, and after an
-/// error. Where a page comes again though more should follow, that is an error. To go on after an error, begin again
-/// with the number of the page that is missing: the one after the last [`Page::number`].
+/// Each page is requested when the stream is polled for it, as a call of its own with its own retries and deadline. The
+/// stream starts at page 1, or at the page given as `page` in the query.
 ///
-/// In a page, the items are the body itself if that is a list; else its member `data` (as with FSM Navigator); else the
-/// member with the name of the resource, the last segment of the path (as with abaco); else the only list among the
-/// members. `page`, `total` and `total_pages` are read from the member `pagination` (as with FSM Navigator and Stayforge)
-/// or beside the list (as with abaco).
+/// # End of the list
+///
+/// The stream ends after the last page (by `total_pages` or `total`), on an empty or repeated page, or after an error.
+/// It does not yield the empty or repeated page. If a page is repeated although more items should follow, the stream
+/// yields an error, because part of the list may be missing.
+///
+/// To continue after an error, create a new stream that starts at the page after the last [`Page::number`].
+///
+/// # Recognized formats
+///
+/// The items are the first of these that is present:
+///
+/// 1. the body itself, if it is an array;
+/// 2. the member `data` (FSM Navigator);
+/// 3. the member named after the resource, which is the last segment of the path (abaco); case and word separators are
+///    ignored, so `businessPartners` matches `/business-partners`;
+/// 4. the only member that is an array.
+///
+/// `page`, `total` and `total_pages` are read from the member `pagination` (FSM Navigator, Stayforge), or from the
+/// members beside the list (abaco).
+///
+/// # Examples
 ///
 /// ```
 /// use serde_json::json;
@@ -57,20 +72,25 @@ mod list;
 /// assert_eq!(service.received().len(), 3);
 /// # Ok(()) }
 /// ```
-#[must_use = "pages are asked for when they are taken, with `next`"]
+#[must_use = "a stream does nothing until it is polled, for example with `next`"]
 pub struct Pages<T> {
-    /// The request without its page; `None` when no further page is to come.
+    /// The request without its page number; `None` once the list has ended.
     request: Option<Request>,
+    /// The number of the first page.
     first: u64,
+    /// The number of the current page.
     number: u64,
+    /// The call for the current page, if it is in progress.
     call: Option<Call>,
-    /// How many items came, and how many at most in one page.
+    /// The number of items received.
     items: u64,
+    /// The largest number of items in one page.
     size: u64,
-    /// The lists that came, by their hashes, and the last number that the service gave to one.
+    /// The hashes of the lists received.
     seen: HashSet<u64>,
     hasher: RandomState,
-    told: Option<u64>,
+    /// The page number in the last response.
+    reported: Option<u64>,
     item: PhantomData<fn() -> T>,
 }
 
@@ -80,23 +100,25 @@ type Call = Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send>>;
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
-    /// The number under which it was asked for.
+    /// The page number in the request.
     pub number: u64,
-    /// Its items, at least one.
+    /// The items, at least one.
     pub items: Vec<T>,
-    /// How many items the whole list has, if the service says so.
+    /// The number of items in the whole list, if the service reports it.
     pub total: Option<u64>,
-    /// How many pages the whole list has, if the service says so.
+    /// The number of pages in the whole list, if the service reports it.
     pub total_pages: Option<u64>,
 }
 
 impl Request {
-    /// Reads a list page by page, beginning with the page that the query names as `page`, or with page 1.
+    /// Reads a list page by page, starting at page 1 or at the page given as `page` in the query.
+    ///
+    /// Nothing is sent until the returned stream is polled.
     pub fn pages<T: DeserializeOwned>(self) -> Pages<T> {
         Pages::new(self)
     }
 
-    /// This request, for the page of this number.
+    /// Returns this request for one page.
     fn page(&mut self, number: u64) -> Self {
         let mut parts = self.parts.clone();
         address::add_query(&mut parts.url, &format!("page={number}"));
@@ -122,30 +144,32 @@ impl<T: DeserializeOwned> Pages<T> {
             size: 0,
             seen: HashSet::new(),
             hasher: RandomState::new(),
-            told: None,
+            reported: None,
             item: PhantomData,
         }
     }
 
-    /// The next page; `None` after the last.
+    /// Returns the next page, or `None` after the last one.
     ///
-    /// Dropping the future loses nothing: the call goes on with the next one. Until then it keeps its place among the requests
-    /// under way; dropping the `Pages` frees it.
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no page: the next call of this function continues the request. Until then the request
+    /// still counts towards [`max_in_flight`](crate::ClientBuilder::max_in_flight). Dropping the `Pages` cancels it.
     ///
     /// # Errors
     ///
-    /// As [`Request::fetch`](crate::Request::fetch), for this page. [`ApiError::Decode`] too if the body holds no list, or
-    /// if the service gives a page again though more of them should follow.
+    /// Returns the errors of [`Request::fetch`](crate::Request::fetch) for the page. Also returns [`ApiError::Decode`]
+    /// if the body contains no list, or if the service repeats a page although more should follow.
     pub async fn next(&mut self) -> Option<Result<Page<T>, ApiError>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// Reads a page and decides whether another is to be asked for.
+    /// Reads a page, and determines the next page to request. Returns `None` at the end of the list.
     fn read(&mut self, response: &Response, resource: &str) -> Result<Option<Page<T>>, ApiError> {
-        let list = List::of(response, resource)?;
+        let list = List::find(response, resource)?;
         let page = Page {
             number: self.number,
-            items: response.json_of::<Vec<T>>(list.member.as_deref(), list.text)?,
+            items: response.decode_part::<Vec<T>>(list.member.as_deref(), list.json)?,
             total: list.total,
             total_pages: list.total_pages,
         };
@@ -160,20 +184,20 @@ impl<T: DeserializeOwned> Pages<T> {
                 return Ok(None);
             }
             Repeats::Doubtful => {
-                let problem = format!("what came as page {} seems to be a page that came before", page.number);
-                return Err(response.is_not("the next page of the list", problem));
+                let problem = format!("page {} seems to repeat an earlier page", page.number);
+                return Err(response.unexpected_body("the next page of the list", problem));
             }
         }
         let items = u64::try_from(page.items.len()).unwrap_or(u64::MAX);
         self.items = self.items.saturating_add(items);
         self.size = self.size.max(items);
         let before = list.limit.and_then(|limit| self.number.saturating_sub(1).checked_mul(limit));
-        let up_to_here = before.and_then(|before| before.checked_add(items));
+        let count_by_limit = before.and_then(|before| before.checked_add(items));
         let final_page = page.total_pages.map(|pages| if self.first == 0 { pages.saturating_sub(1) } else { pages });
         let is_last = match final_page {
             Some(final_page) if final_page >= page.number => final_page == page.number,
-            // Fewer pages than this one is no count of pages.
-            Some(_) | None => page.total.is_some_and(|total| total == self.count() || up_to_here == Some(total)),
+            // A `total_pages` below the present page is wrong and is ignored.
+            Some(_) | None => page.total.is_some_and(|total| total == self.count() || count_by_limit == Some(total)),
         };
         match self.number.checked_add(1) {
             Some(next) if !is_last => self.number = next,
@@ -182,11 +206,11 @@ impl<T: DeserializeOwned> Pages<T> {
         Ok(Some(page))
     }
 
-    /// Whether a list came before, by its items and by the number that the service gives it.
+    /// Compares a list with the earlier ones, by its items and by the page number in the response.
     fn repeats(&mut self, list: &List<'_>, page: &Page<T>) -> Repeats {
-        let is_new = self.seen.insert(self.hasher.hash_one(list.text));
-        let before = std::mem::replace(&mut self.told, list.page);
-        let order = list.page.zip(before).map(|(told, before)| told.cmp(&before));
+        let is_new = self.seen.insert(self.hasher.hash_one(list.json));
+        let before = std::mem::replace(&mut self.reported, list.page);
+        let order = list.page.zip(before).map(|(reported, before)| reported.cmp(&before));
         let is_counted = page.total.is_some() || page.total_pages.is_some();
         match (is_new, order) {
             (true, Some(Ordering::Equal)) if !is_counted => Repeats::Doubtful,
@@ -197,15 +221,15 @@ impl<T: DeserializeOwned> Pages<T> {
         }
     }
 
-    /// Whether the service says that more follows than what came before this page.
+    /// Returns whether the counts that the service reports call for more items than the earlier pages had.
     fn is_more_expected(&self, page: &Page<T>) -> bool {
         let is_counted = self.first <= 1;
         page.total_pages.is_some_and(|pages| page.number <= pages)
             || page.total.is_some_and(|total| is_counted && self.count() < total)
     }
 
-    /// How many items of the list there are up to this page. Those of pages that were left out are reckoned from the
-    /// fullest page, so that the count is never too high, which would end the list early.
+    /// Returns the number of items up to this page. Pages before the first one requested are assumed to be as long as
+    /// the longest page received.
     fn count(&self) -> u64 {
         self.first.saturating_sub(1).saturating_mul(self.size).saturating_add(self.items)
     }
@@ -251,11 +275,12 @@ impl<T> IntoIterator for Page<T> {
     }
 }
 
-/// Whether a page came before.
+/// The result of comparing a page with the earlier ones.
 enum Repeats {
+    /// The page is new.
     No,
-    /// It did, and nothing says that more should have come.
+    /// The page repeats an earlier one, and no more items are expected.
     Yes,
-    /// It seems so, and part of the list may be missing.
+    /// The page seems to repeat an earlier one although more items are expected, so part of the list may be missing.
     Doubtful,
 }

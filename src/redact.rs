@@ -1,35 +1,39 @@
-//! The secret part of a key, and how it is kept out of what the crate shows.
+//! Redaction of the key: [`Secret`].
 
 use std::fmt;
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 
-/// What stands where a secret stood.
+/// The replacement of a secret.
 const REDACTED: &[u8] = b"[redacted]";
 
-/// Shorter texts are left alone: they keep no secret, and striking each out would garble what the service says.
-const SHORTEST: usize = 8;
+/// The minimum length of a secret that is redacted. Shorter ones are too easy to guess to be secret, and occur in
+/// ordinary text.
+const MIN_SECRET: usize = 8;
 
-/// At the end of a body, which may have been cut there, so many first characters of the secret are struck out too.
-const SHORTEST_BEGINNING: usize = 4;
+/// The minimum length of the beginning of a secret that is redacted at the end of a body, which may have been cut
+/// there.
+const MIN_PREFIX: usize = 4;
 
 /// The secret part of a client's key.
 pub(crate) struct Secret(pub(crate) SecretString);
 
 impl Secret {
-    /// `body` with each occurrence of the secret struck out: plain or in Base64, escaped as in JSON, or percent-encoded.
+    /// Returns `body` with each occurrence of the secret redacted.
+    ///
+    /// The secret is found in plain text and in Base64, with or without JSON escapes and percent-encoding.
     pub(crate) fn redact(&self, body: Bytes) -> Bytes {
         let secret = self.0.expose_secret().as_bytes();
-        if secret.len() < SHORTEST {
+        if secret.len() < MIN_SECRET {
             return body;
         }
-        let begins = SPELLINGS.map(|spelling| character(secret, spelling, 0).unwrap_or_default());
+        let first_characters = ENCODINGS.map(|encoding| character(secret, encoding, 0).unwrap_or_default());
         let mut clean = Vec::new();
         let (mut kept, mut at) = (0, 0);
         while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
-            let may_begin = |byte: &&u8| matches!(byte, b'\\' | b'%') || begins.as_flattened().contains(byte);
-            match rest.first().filter(may_begin).and_then(|_| occurrence(rest, secret)) {
+            let may_begin = |byte: &&u8| matches!(byte, b'\\' | b'%') || first_characters.as_flattened().contains(byte);
+            match rest.first().filter(may_begin).and_then(|_| occurrence_length(rest, secret)) {
                 Some(length) => {
                     clean.extend_from_slice(body.get(kept..at).unwrap_or_default());
                     clean.extend_from_slice(REDACTED);
@@ -46,7 +50,7 @@ impl Secret {
         clean.into()
     }
 
-    /// `text` with each occurrence of the secret struck out.
+    /// Returns `text` with each occurrence of the secret redacted.
     pub(crate) fn redact_text(&self, text: &str) -> Box<str> {
         let clean = self.redact(Bytes::copy_from_slice(text.as_bytes()));
         String::from_utf8_lossy(&clean).into()
@@ -59,7 +63,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A secret as the bytes of a header: all copies of the header share them, and the last one to go overwrites them.
+/// A secret as the bytes of a header value.
+///
+/// All clones of the value share the bytes, which are overwritten when the last clone is dropped.
 pub(crate) struct Exposed(pub(crate) SecretString);
 
 impl AsRef<[u8]> for Exposed {
@@ -68,18 +74,18 @@ impl AsRef<[u8]> for Exposed {
     }
 }
 
-/// How long the secret is, as it is written at the beginning of `text`; `None` if it is not there.
-fn occurrence(text: &[u8], secret: &[u8]) -> Option<usize> {
+/// Returns the length of the secret at the start of `text`, as it is encoded there; `None` if `text` starts otherwise.
+fn occurrence_length(text: &[u8], secret: &[u8]) -> Option<usize> {
     let first_backslashes = backslashes(text);
-    SPELLINGS.into_iter().find_map(|spelling| {
+    ENCODINGS.into_iter().find_map(|encoding| {
         let (mut rest, mut escapes) = (text, first_backslashes);
         for matched in 0.. {
-            let Some([usual, other]) = character(secret, spelling, matched) else { break };
-            if rest.is_empty() && matched >= SHORTEST_BEGINNING {
+            let Some([usual, alternative]) = character(secret, encoding, matched) else { break };
+            if rest.is_empty() && matched >= MIN_PREFIX {
                 return Some(text.len());
             }
-            let written = |byte| written(rest, escapes, byte);
-            let length = written(usual).or_else(|| (other != usual).then(|| written(other)).flatten())?;
+            let length = |byte| character_length(rest, escapes, byte);
+            let length = length(usual).or_else(|| (alternative != usual).then(|| length(alternative)).flatten())?;
             rest = rest.get(length..)?;
             escapes = backslashes(rest);
         }
@@ -87,21 +93,24 @@ fn occurrence(text: &[u8], secret: &[u8]) -> Option<usize> {
     })
 }
 
-/// How the characters of a text can stand for the secret.
+/// An encoding of the secret in a text.
 #[derive(Clone, Copy)]
-enum Spelling {
+enum Encoding {
     Plain,
-    /// In Base64, with so many bits in the secret's first group that belong to what is before it.
+    /// Base64. The value is the number of bits of the secret's first 24-bit group that precede the secret, such as
+    /// those of the key ID.
     Base64(usize),
 }
 
-const SPELLINGS: [Spelling; 4] = [Spelling::Plain, Spelling::Base64(0), Spelling::Base64(8), Spelling::Base64(16)];
+const ENCODINGS: [Encoding; 4] = [Encoding::Plain, Encoding::Base64(0), Encoding::Base64(8), Encoding::Base64(16)];
 
-/// The character at this place of the spelled secret, with its alternative, or `None` at the end. Of Base64, only those
-/// count that hold nothing but the secret; of its two alphabets (RFC 4648 §4 and §5) either will do.
-#[expect(clippy::arithmetic_side_effects, reason = "of places in a key, which is short, and of parts of a byte")]
-fn character(secret: &[u8], spelling: Spelling, at: usize) -> Option<[u8; 2]> {
-    let Spelling::Base64(bits_before) = spelling else {
+/// Returns character number `at` of the encoded secret; `None` at its end.
+///
+/// The second element is the character of the other Base64 alphabet (RFC 4648 §4 and §5). Base64 characters that also
+/// encode bits before or after the secret do not count.
+#[expect(clippy::arithmetic_side_effects, reason = "indexes into a key, which is short, and bits of a byte")]
+fn character(secret: &[u8], encoding: Encoding, at: usize) -> Option<[u8; 2]> {
+    let Encoding::Base64(bits_before) = encoding else {
         return secret.get(at).map(|byte| [*byte; 2]);
     };
     let bit = (bits_before.div_ceil(6) + at) * 6 - bits_before;
@@ -118,18 +127,20 @@ fn character(secret: &[u8], spelling: Spelling, at: usize) -> Option<[u8; 2]> {
     })
 }
 
-/// A text that was escaped again and again has more backslashes with each time; looking further than this would take time
-/// that grows with the square of a run of them.
-const MOST_BACKSLASHES: usize = 16;
+/// The maximum number of backslashes before an escaped character, which four rounds of escaping produce. Without a
+/// limit, the time to scan a run of backslashes would grow with the square of its length.
+const MAX_BACKSLASHES: usize = 16;
 
-/// How many backslashes are at the beginning of `text`.
+/// Returns the number of backslashes at the start of `text`, up to [`MAX_BACKSLASHES`].
 fn backslashes(text: &[u8]) -> usize {
-    text.iter().take(MOST_BACKSLASHES).take_while(|byte| **byte == b'\\').count()
+    text.iter().take(MAX_BACKSLASHES).take_while(|byte| **byte == b'\\').count()
 }
 
-/// How many bytes write `byte` at the beginning of `text`, after so many backslashes: itself, `\/` or `\u002f`, escaped up
-/// to four times, or `%2F`.
-fn written(text: &[u8], backslashes: usize, byte: u8) -> Option<usize> {
+/// Returns the length of `byte` at the start of `text`, which starts with `backslashes` backslashes; `None` if `text`
+/// starts with another character.
+///
+/// For a slash, the recognized forms are `/`, `\/`, `\u002f` and `%2F`. Escapes may be escaped up to four times.
+fn character_length(text: &[u8], backslashes: usize, byte: u8) -> Option<usize> {
     let hex = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
     let escaped = text.get(backslashes..).unwrap_or_default();
     match escaped {

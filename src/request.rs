@@ -1,4 +1,4 @@
-//! One call being described: [`Request`].
+//! A request before it is sent: [`Request`].
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -23,15 +23,16 @@ mod query;
 
 use parts::RequestParts;
 
-/// One call being described; [`send`](Self::send) or [`fetch`](Self::fetch) makes it.
+/// A request under construction. [`send`](Self::send) and [`fetch`](Self::fetch) send it.
 ///
-/// What is wrong with the parts is reported by these two, as [`ApiError::Build`], before anything is sent.
-#[must_use = "a request is sent by `send` or `fetch`"]
+/// Invalid input, such as a path without a leading `/`, does not interrupt the construction. `send` and `fetch` return
+/// the first such error as [`ApiError::Build`] and send nothing.
+#[must_use = "a request does nothing until `send` or `fetch` is called"]
 #[derive(Debug)]
 pub struct Request {
     pub(crate) core: Arc<Core>,
     pub(crate) parts: Box<RequestParts>,
-    /// What is wrong with the parts.
+    /// The first error in the input.
     pub(crate) problem: Option<Box<BuildError>>,
 }
 
@@ -45,38 +46,47 @@ impl Request {
             body: None,
             retry: core.retry,
             deadline: core.deadline,
-            refused_path: None,
+            invalid_path: None,
         });
         let problem = address::add_path(&mut parts.url, path).err();
         if problem.is_some() {
-            parts.refused_path = Some(address::showable(path).into());
+            parts.invalid_path = Some(address::displayable(path).into());
         }
         Self { core: Arc::clone(core), parts, problem }
     }
 
-    /// Adds one segment to the path, percent-encoded, so that an id cannot change the path: `a/b` becomes `a%2Fb`.
+    /// Appends one segment to the path, percent-encoded, so that an ID cannot change the path: `a/b` becomes `a%2Fb`.
     ///
-    /// An empty segment, `.`, `..` and control characters cannot be encoded and are refused.
+    /// Segments that cannot be encoded are rejected: the empty segment, `.`, `..`, and segments with control
+    /// characters.
     pub fn segment(self, segment: impl Display) -> Self {
         self.change(|request| address::add_segment(&mut request.url, &segment.to_string()))
     }
 
-    /// Adds to the query: anything that serialises as a flat map or as a list of pairs. `None` values are left out.
+    /// Appends parameters to the query.
+    ///
+    /// `query` must serialize to a flat map or a list of pairs, with strings, numbers and booleans as values. `None`
+    /// values are omitted.
     ///
     /// ```no_run
-    /// # let client = steadfast::Client::<steadfast::Stayforge>::new(steadfast::stayforge::ApiKey::new("sk_example")?)?;
+    /// # let key = steadfast::stayforge::ApiKey::new("sk_example")?;
+    /// # let client = steadfast::Client::<steadfast::Stayforge>::new(key)?;
     /// let request = client.get("/v1/branches").query(&[("page", 2), ("limit", 50)]);
     /// # Ok::<(), steadfast::ApiError>(())
     /// ```
     pub fn query<Q: Serialize + ?Sized>(self, query: &Q) -> Self {
         self.change(|request| {
-            address::add_query(&mut request.url, &query::encoded(query)?);
+            address::add_query(&mut request.url, &query::encode(query)?);
             Ok(())
         })
     }
 
-    /// Sets a header. The key's own header, `Cookie`, `Origin`, `Referer`, `Host` and those that frame the message are
-    /// refused: the client answers for them.
+    /// Sets a header. It overrides a header with the same name that was set by
+    /// [`ClientBuilder::header`](crate::ClientBuilder::header).
+    ///
+    /// These headers are rejected, because only the client may set them: the header that carries the key,
+    /// `Authorization`, `Cookie`, `Origin`, `Referer`, `Host`, and the headers that frame the message (`Connection`,
+    /// `Content-Length`, `Transfer-Encoding`, `Upgrade`).
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         let header = headers::parse(&self.core.key_header, name.as_ref(), value.as_ref());
         self.change(|request| {
@@ -86,11 +96,12 @@ impl Request {
         })
     }
 
-    /// Sets the body to this value as JSON, and `Content-Type` to `application/json`.
+    /// Sets the body to `value`, serialized to JSON, and the `Content-Type` to `application/json`.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.change(|request| {
             let json = serde_json::to_vec(value).map_err(|error| {
-                BuildError::new(BuildErrorKind::Body, "the value cannot be written as JSON").with_source(error)
+                BuildError::new(BuildErrorKind::Body, "the value cannot be serialized to JSON; see the error source")
+                    .with_source(error)
             })?;
             request.body = Some(json.into());
             let json = HeaderValue::from_static("application/json");
@@ -99,28 +110,32 @@ impl Request {
         })
     }
 
-    /// Sets the body to these bytes. Give their `Content-Type` with [`header`](Self::header).
+    /// Sets the body to raw bytes. Set their `Content-Type` with [`header`](Self::header).
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.parts.body = Some(body.into());
         self
     }
 
-    /// Says whether sending this request twice does the same as sending it once. Defaults to what the method says
-    /// (RFC 9110 §9.2.2): GET, PUT and DELETE are idempotent, POST and PATCH are not.
+    /// Marks the request as idempotent or not. Sending an idempotent request twice has the same effect as sending it
+    /// once. Defaults to the definition of the method (RFC 9110 §9.2.2): GET, PUT and DELETE are idempotent, POST and
+    /// PATCH are not.
     ///
-    /// With `true` the request is sent again also after an answer that leaves open whether it took effect.
+    /// An idempotent request can be resent even if an earlier attempt may have taken effect, for example after a 500 or
+    /// a timeout.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
         self.parts.idempotent = idempotent;
         self
     }
 
-    /// Sends this key as `Idempotency-Key` and marks the request as idempotent. Only for services that honour it; none of
-    /// the three documents that it does.
+    /// Sets the `Idempotency-Key` header and marks the request as [`idempotent`](Self::idempotent).
+    ///
+    /// Use it only if the service honors that header. None of the three services documents that it does.
     pub fn idempotency_key(self, key: impl AsRef<str>) -> Self {
         self.header("idempotency-key", key).idempotent(true)
     }
 
-    /// Sets when this call is tried again. Defaults to the client's policy.
+    /// Sets the retry policy of this call. Defaults to the client's policy
+    /// ([`ClientBuilder::retry`](crate::ClientBuilder::retry)).
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.parts.retry = policy;
         self.change(|_| match policy.contradiction() {
@@ -129,38 +144,54 @@ impl Request {
         })
     }
 
-    /// Sets how long this call may take, all attempts and waits included. Defaults to the client's deadline;
-    /// `Duration::MAX` is none.
+    /// Sets the time limit of this call, including all attempts and all waits. Defaults to the client's deadline
+    /// ([`ClientBuilder::deadline`](crate::ClientBuilder::deadline)); `Duration::MAX` means no limit.
+    ///
+    /// It must not be zero. It may be shorter than the client's
+    /// [`attempt_timeout`](crate::ClientBuilder::attempt_timeout).
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.parts.deadline = deadline;
         self.change(|_| {
             if deadline.is_zero() {
                 return Err(BuildError::new(
                     BuildErrorKind::Configuration,
-                    "deadline is zero, so the call could not succeed; Duration::MAX means no limit",
+                    "deadline is zero; set a longer time, or Duration::MAX for no limit",
                 ));
             }
             Ok(())
         })
     }
 
-    /// Makes the call, with retries, and reads the whole answer.
+    /// Sends the request, with retries, and reads the whole response.
     ///
-    /// Dropping the future gives the call up; a request that is under way may still take effect.
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the call and frees its place in the rate limiter. A request that is in flight may
+    /// still take effect.
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`]. The error's [`stop_reason`](ApiError::stop_reason) says why the call was not tried (again), its
-    /// [`attempts`](ApiError::attempts) what was tried.
+    /// - [`ApiError::Build`] if the request is invalid. Nothing was sent.
+    /// - The variant of the response's [`Category`](crate::Category) if the service sent an error response.
+    /// - [`ApiError::Transport`] or [`ApiError::Timeout`] if no complete response arrived.
+    /// - [`ApiError::Decode`] if the body of a success is longer than
+    ///   [`max_body`](crate::ClientBuilder::max_body).
+    ///
+    /// After several attempts, the error is that of the last one. If the rate limiter is paused for longer than the
+    /// call may wait before its first attempt, the error is the response that caused the pause, or `Timeout` if a
+    /// used-up quota caused it; its list of attempts is empty.
+    ///
+    /// [`ApiError::stop_reason`] returns the reason why there was no further attempt.
     pub async fn send(self) -> Result<Response, ApiError> {
         call::run(self.core, self.parts, self.problem).await
     }
 
-    /// Makes the call, with retries, and decodes the answer from JSON; see [`Response::json`].
+    /// Sends the request, with retries, and decodes the body of the response from JSON. See [`Response::json`].
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and [`ApiError::Decode`] if the answer is not JSON for a `T`; that is not tried again.
+    /// Returns the errors of [`send`](Self::send), and [`ApiError::Decode`] if the body is not valid JSON for a `T`.
+    /// The request took effect in that case, so it is not resent.
     pub async fn fetch<T: DeserializeOwned>(self) -> Result<T, ApiError> {
         call::run(self.core, self.parts, self.problem).await?.json()
     }

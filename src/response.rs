@@ -1,4 +1,4 @@
-//! A success: [`Response`].
+//! Successful responses: [`Response`].
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -19,7 +19,9 @@ use incoming::Incoming;
 
 pub(crate) mod incoming;
 
-/// A success answer of the service, with its body read. It keeps its client alive, and with that the client's connections.
+/// A successful response, whose body has been read.
+///
+/// A `Response` keeps its client alive, including the client's connections.
 ///
 /// ```
 /// use steadfast::Abaco;
@@ -41,48 +43,51 @@ pub struct Response {
     pub(crate) incoming: Box<Incoming>,
     pub(crate) parts: Box<RequestParts>,
     pub(crate) core: Arc<Core>,
-    /// When the call began, when the request was sent that succeeded, and when its answer was read.
+    /// The start of the call.
     pub(crate) began: Instant,
+    /// The start of the successful attempt.
     pub(crate) sent: Instant,
+    /// The end of the call.
     pub(crate) ended: Instant,
+    /// The attempts that failed.
     pub(crate) failed: Vec<Attempt>,
-    /// All attempts, once somebody asks.
+    /// All attempts, listed on first use: most callers never read them.
     pub(crate) attempts: OnceLock<Vec<Attempt>>,
 }
 
 impl Response {
-    /// The status, 200 to 299.
+    /// Returns the status, from 200 to 299.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.incoming.head.status
     }
 
-    /// The headers.
+    /// Returns the headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.incoming.head.headers
     }
 
-    /// The body, byte for byte; empty for a 204. Cloning it is cheap.
+    /// Returns the body as received; empty for a 204. Cloning the returned `Bytes` is cheap.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.incoming.body
     }
 
-    /// The body, without a copy.
+    /// Consumes the response and returns its body.
     #[must_use]
     pub fn into_body(self) -> Bytes {
         self.incoming.body
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     ///
     /// # Errors
     ///
-    /// [`ApiError::Decode`] if it is not UTF-8. The request has taken effect.
+    /// Returns [`ApiError::Decode`] if the body is not UTF-8. The request took effect in that case.
     pub fn text(&self) -> Result<&str, ApiError> {
         std::str::from_utf8(self.body()).map_err(|error| {
-            self.undecoded(DecodeError::not_text(
+            self.decode_error(DecodeError::not_text(
                 self.status(),
                 self.body().clone(),
                 error.valid_up_to(),
@@ -91,23 +96,24 @@ impl Response {
         })
     }
 
-    /// The body decoded from JSON, whatever its `Content-Type`. An empty body counts as `null`, which `()` and `Option`
-    /// take.
+    /// Decodes the body from JSON, whatever its `Content-Type`. An empty body counts as `null`, which decodes to `()`
+    /// or `None`.
     ///
     /// # Errors
     ///
-    /// [`ApiError::Decode`] if it is not JSON for a `T`; the error says where. The request has taken effect.
+    /// Returns [`ApiError::Decode`] if the body is not valid JSON for a `T`. [`DecodeError::json_path`] returns the
+    /// position. The request took effect in that case.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        DecodeError::decode(self.status(), self.body(), &self.core.secret).map_err(|error| self.undecoded(error))
+        DecodeError::decode(self.status(), self.body(), &self.core.secret).map_err(|error| self.decode_error(error))
     }
 
-    /// The id under which the service logged the request, if a header names it; without the key, should it hold that.
+    /// Returns the request ID from the response headers, if present, with the API key redacted.
     #[must_use]
     pub fn request_id(&self) -> Option<Box<str>> {
         request_id(self.headers()).map(|id| self.core.secret.redact_text(&id))
     }
 
-    /// The attempts that it took, in order; the last is the one that succeeded.
+    /// Returns the attempts of the call, in order. The last one succeeded.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
         self.attempts.get_or_init(|| {
@@ -119,35 +125,36 @@ impl Response {
         })
     }
 
-    /// How long the call took, waits included.
+    /// Returns the duration of the call, including waits.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.ended.saturating_duration_since(self.began)
     }
 
-    /// The body's JSON, still unread.
+    /// Returns the JSON of the body, not yet decoded.
     pub(crate) fn borrow_json(&self) -> Result<&RawValue, ApiError> {
-        DecodeError::borrow(self.status(), self.body(), &self.core.secret).map_err(|error| self.undecoded(error))
+        DecodeError::borrow(self.status(), self.body(), &self.core.secret).map_err(|error| self.decode_error(error))
     }
 
-    /// A part of the body, `text`, decoded from JSON: its member of this name, or all of it.
-    pub(crate) fn json_of<T: DeserializeOwned>(&self, member: Option<&str>, text: &str) -> Result<T, ApiError> {
-        serde_json::from_str(text).or_else(|_| {
-            let part = Bytes::copy_from_slice(text.as_bytes());
+    /// Decodes the JSON of a part of the body: of a member, or of the whole body if `member` is `None`.
+    pub(crate) fn decode_part<T: DeserializeOwned>(&self, member: Option<&str>, json: &str) -> Result<T, ApiError> {
+        serde_json::from_str(json).or_else(|_| {
+            let part = Bytes::copy_from_slice(json.as_bytes());
             DecodeError::decode(self.status(), &part, &self.core.secret).map_err(|mut error| {
                 error.place_in(member, &self.core.secret.redact(self.body().clone()));
-                self.undecoded(error)
+                self.decode_error(error)
             })
         })
     }
 
-    /// The error for a body that is JSON and not what was expected.
-    pub(crate) fn is_not(&self, expected: &'static str, problem: impl Into<Box<str>>) -> ApiError {
+    /// Returns the error of a body that is valid JSON, but not the expected kind.
+    pub(crate) fn unexpected_body(&self, expected: &'static str, problem: impl Into<Box<str>>) -> ApiError {
         let body = self.core.secret.redact(self.body().clone());
-        self.undecoded(DecodeError::new(self.status(), expected, problem, &body, 0))
+        self.decode_error(DecodeError::new(self.status(), expected, problem, &body, 0))
     }
 
-    fn undecoded(&self, mut error: Box<DecodeError>) -> ApiError {
+    /// Returns the error with the report of the call.
+    fn decode_error(&self, mut error: Box<DecodeError>) -> ApiError {
         error.request_id = self.request_id();
         ApiError::from(error).with_report(Report {
             service: self.core.service,
@@ -161,7 +168,7 @@ impl Response {
     }
 }
 
-/// Status, length and attempts: the service may have sent the key back in a header or in the body.
+/// Prints neither headers nor body, because the service may have echoed the key in them.
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")

@@ -1,4 +1,4 @@
-//! Whether to send a request again, and when: [`RetryPolicy`].
+//! The rule for retries: [`RetryPolicy`].
 
 use std::time::Duration;
 
@@ -12,16 +12,31 @@ use backoff::{backoff, scaled};
 mod backoff;
 pub(crate) mod budget;
 
-/// When a call is tried again, and how long it waits before.
+/// A policy for retries: their conditions, their number, and the waits before them.
 ///
-/// A request is sent again if both hold:
+/// A request is resent only if it is both retryable and safe to resend.
 ///
-/// - It is *promising*: the code's page says to retry, or it is silent and the status is 408, 429, 500, 502, 503 or 504,
-///   or no answer came (a timeout, a connection that could not be made or broke; but not a failed TLS handshake).
-/// - It is *safe*: the method is idempotent (RFC 9110 §9.2.2) or the request was marked so, or the answer proves that the
-///   request had no effect, or nothing of it was sent.
+/// It is *retryable*, meaning that another attempt may succeed, in one of these cases:
 ///
-/// The wait is the longest of what the answer asks for, what the page names and an exponential backoff with full jitter.
+/// - The documentation of the error code says to retry ([`Retry`](crate::Retry)).
+/// - The documentation does not mention retries, and the status is 408, 429, 500, 502, 503 or 504.
+/// - The connection failed or a time limit expired before the response was complete. A failed TLS handshake is not
+///   retryable.
+///
+/// It is *safe to resend*, meaning that it cannot take effect twice, in one of these cases:
+///
+/// - The method is idempotent (RFC 9110 §9.2.2), or the request is marked as
+///   [idempotent](crate::Request::idempotent).
+/// - The response proves that the request had no effect ([`Effect::None`]).
+/// - No byte of the request was sent.
+///
+/// The wait before a retry is the longest of three: the retry hint of the response, the documented range of seconds,
+/// and an exponential backoff with jitter. The retry hints are the headers `Retry-After` (RFC 9110 §10.2.3) and
+/// `retry-after-ms`, the member `retry_after` of the body and, after a rate limit, `X-RateLimit-Reset`. Jitter makes
+/// the wait longer than a retry hint, never shorter.
+///
+/// The call ends if the policy's attempts are used up, or if the next wait would be longer than `max_wait` or end after
+/// the call's deadline. [`RetryBudget`](crate::RetryBudget) additionally limits the retries of all calls of a client.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,119 +50,133 @@ pub(crate) mod budget;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     max_attempts: u32,
-    base: Duration,
-    rate_limit_base: Duration,
-    cap: Duration,
+    initial_delay: Duration,
+    rate_limit_delay: Duration,
+    max_delay: Duration,
     max_wait: Duration,
     seed: Option<u64>,
 }
 
 impl RetryPolicy {
-    /// The defaults: 3 attempts, 500 ms (1 s after a rate limit) doubling up to 20 s, and no wait over 120 s.
+    /// Creates a policy with the defaults: 3 attempts, an initial delay of 500 ms (1 s after a rate limit), a max delay
+    /// of 20 s and a `max_wait` of 120 s.
     #[must_use]
     pub const fn new() -> Self {
         Self {
             max_attempts: 3,
-            base: Duration::from_millis(500),
-            rate_limit_base: Duration::from_secs(1),
-            cap: Duration::from_secs(20),
+            initial_delay: Duration::from_millis(500),
+            rate_limit_delay: Duration::from_secs(1),
+            max_delay: Duration::from_secs(20),
             max_wait: Duration::from_secs(120),
             seed: None,
         }
     }
 
-    /// One attempt and no more.
+    /// Creates a policy without retries: every call makes one attempt.
     #[must_use]
     pub const fn disabled() -> Self {
         Self::new().with_max_attempts(1)
     }
 
-    /// How many requests a call may send, the first included. Defaults to 3; 0 counts as 1.
+    /// Sets the maximum number of attempts of a call, including the first. Defaults to 3; 0 counts as 1.
     #[must_use]
     pub const fn with_max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = if attempts == 0 { 1 } else { attempts };
         self
     }
 
-    /// The longest backoff after the first attempt; it doubles with each further one. Defaults to 500 ms.
+    /// Sets the maximum backoff after the first attempt. Defaults to 500 ms.
+    ///
+    /// The maximum doubles with each further attempt, up to the max delay. The backoff itself is random, and at least a
+    /// tenth of the initial delay. An initial delay longer than the max delay is a contradiction, which
+    /// [`ApiError::Build`] reports.
     #[must_use]
-    pub const fn with_initial_delay(mut self, base: Duration) -> Self {
-        self.base = base;
+    pub const fn with_initial_delay(mut self, delay: Duration) -> Self {
+        self.initial_delay = delay;
         self
     }
 
-    /// The same after a rate limit that names no wait. Defaults to 1 s.
+    /// Sets the initial delay after a rate limit, which replaces the usual one. Defaults to 1 s.
     #[must_use]
-    pub const fn with_rate_limit_delay(mut self, base: Duration) -> Self {
-        self.rate_limit_base = base;
+    pub const fn with_rate_limit_delay(mut self, delay: Duration) -> Self {
+        self.rate_limit_delay = delay;
         self
     }
 
-    /// Where the doubling ends. Defaults to 20 s. Waits that the service asks for may be longer.
+    /// Sets the maximum backoff of all attempts. Defaults to 20 s. A wait that the service requests may be longer.
     #[must_use]
-    pub const fn with_max_delay(mut self, cap: Duration) -> Self {
-        self.cap = cap;
+    pub const fn with_max_delay(mut self, delay: Duration) -> Self {
+        self.max_delay = delay;
         self
     }
 
-    /// The longest wait that a call accepts; a service that asks for more ends the call at once with
-    /// [`StopReason::WaitTooLong`]. Defaults to 120 s; `Duration::MAX` accepts any.
+    /// Sets the maximum wait before a retry. Defaults to 120 s; `Duration::MAX` means no limit.
+    ///
+    /// If the service requests a longer wait, the call ends at once with [`StopReason::WaitTooLong`], and
+    /// [`ApiError::retry_at`] returns the time at which to retry.
     #[must_use]
     pub const fn with_max_wait(mut self, max_wait: Duration) -> Self {
         self.max_wait = max_wait;
         self
     }
 
-    /// Makes the jitter repeatable, for tests. Defaults to a new seed for each call. Clients that share a seed wait alike
-    /// and so come back all at once.
+    /// Sets the seed of the jitter, which makes the waits reproducible in tests. Defaults to a new seed for each call.
+    ///
+    /// Do not set a seed in production: clients with the same seed retry at the same time.
     #[must_use]
     pub const fn with_seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// How many requests a call may send, the first included.
+    /// Returns the maximum number of attempts of a call, including the first.
     #[must_use]
     pub const fn max_attempts(&self) -> u32 {
         self.max_attempts
     }
 
-    /// The longest wait that a call accepts.
+    /// Returns the maximum wait before a retry.
     #[must_use]
     pub const fn max_wait(&self) -> Duration {
         self.max_wait
     }
 
-    /// The source of a call's randomness.
+    /// Creates the random number generator of a call.
     pub(crate) fn random(&self) -> fastrand::Rng {
         self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)
     }
 
-    /// How long to hold back after so many refusals in a row that named no wait.
-    pub(crate) fn rate_limit_backoff(&self, refusals: u32, random: f64) -> Duration {
-        backoff(self.rate_limit_base, self.cap, refusals, random).min(self.max_wait)
+    /// Returns the length of a pause after `throttled` consecutive throttling responses without a retry hint.
+    pub(crate) fn rate_limit_backoff(&self, throttled: u32, random: f64) -> Duration {
+        backoff(self.rate_limit_delay, self.max_delay, throttled, random).min(self.max_wait)
     }
 
-    /// How much longer than a service asked, so that clients which were told the same moment come apart: up to a fiftieth,
-    /// at most `base`, and no wait over `max_wait`.
+    /// Returns the extension of a requested wait, which separates clients that got the same retry hint.
+    ///
+    /// It is at most 2 % of the wait and at most one initial delay, and does not extend the wait beyond `max_wait`.
     pub(crate) fn jitter(&self, wait: Duration, random: f64) -> Duration {
-        scaled(scaled(wait, 0.02).min(self.base), random).min(self.max_wait.saturating_sub(wait))
+        scaled(scaled(wait, 0.02).min(self.initial_delay), random).min(self.max_wait.saturating_sub(wait))
     }
 
-    /// What contradicts itself in these settings.
+    /// Returns the contradiction between settings, if there is one.
     pub(crate) fn contradiction(&self) -> Option<&'static str> {
         if self.max_attempts == 1 {
             None
-        } else if self.base > self.cap {
-            Some("the retry policy's base is longer than its cap; lower the one or raise the other")
+        } else if self.initial_delay > self.max_delay {
+            Some("the retry policy's initial_delay is longer than its max_delay; lower the one or raise the other")
         } else if self.max_wait.is_zero() {
-            Some("the retry policy's max_wait is zero, so no retry could wait; RetryPolicy::disabled() makes none")
+            Some(
+                "the retry policy's max_wait is zero, so no retry could wait; raise it, or use RetryPolicy::disabled()",
+            )
         } else {
             None
         }
     }
 
-    /// Decides what follows an error. Pure: the same arguments give the same decision.
+    /// Decides if the request is sent again after an error, by the [rule](Self) of the policy.
+    ///
+    /// The function is pure: the same arguments give the same decision. It depends neither on the retry quota nor on
+    /// the rate limiter, which may delay or prevent a retry of a [`Client`](crate::Client).
     ///
     /// ```
     /// use http::{HeaderMap, Method, StatusCode};
@@ -159,7 +188,7 @@ impl RetryPolicy {
     /// let get = policy.decide(&down, &CallState::new(&Method::GET));
     /// assert!(matches!(get, Decision::Wait { .. }));
     ///
-    /// // A POST that met a 502 may have been carried out.
+    /// // A POST that met a 502 may have taken effect.
     /// let post = policy.decide(&down, &CallState::new(&Method::POST));
     /// assert_eq!(post, Decision::Stop(StopReason::MayHaveActed));
     /// ```
@@ -183,31 +212,32 @@ impl RetryPolicy {
         self.wait(error, state)
     }
 
-    /// The wait before the next attempt, or why it cannot be kept.
+    /// Returns the wait before the next attempt, or stops if the wait would be too long.
     fn wait(&self, error: &ApiError, state: &CallState) -> Decision {
         let mut random = fastrand::Rng::with_seed(state.seed);
-        let base = if error.category() == Some(Category::RateLimited) { self.rate_limit_base } else { self.base };
-        let own = backoff(base, self.cap, state.attempt, random.f64()).min(self.max_wait);
-        let mut wait = (own, WaitSource::Backoff);
+        let is_rate_limit = error.category() == Some(Category::RateLimited);
+        let initial_delay = if is_rate_limit { self.rate_limit_delay } else { self.initial_delay };
+        let backoff = backoff(initial_delay, self.max_delay, state.attempt, random.f64()).min(self.max_wait);
+        let mut wait = (backoff, WaitSource::Backoff);
 
         if let Some(rejection) = error.rejection() {
             let documented = rejection.documented_wait();
             let hint = rejection.hint();
-            if rejection.asked_wait().is_some_and(|least| least > self.max_wait) {
+            if rejection.requested_wait().is_some_and(|minimum| minimum > self.max_wait) {
                 return Decision::Stop(StopReason::WaitTooLong);
             }
-            // Jitter on what the service asked for goes upward only: many are told the same moment.
-            let documented = documented.map(|(least, most)| {
-                let wait = least.saturating_add(scaled(most.saturating_sub(least), random.f64()));
+            // Jitter extends a requested wait and never shortens it; many clients may have got the same one.
+            let documented = documented.map(|(minimum, maximum)| {
+                let wait = minimum.saturating_add(scaled(maximum.saturating_sub(minimum), random.f64()));
                 (wait.min(self.max_wait), WaitSource::Documented)
             });
             let hinted = hint.map(|hint| {
-                let spread = self.jitter(hint.wait, random.f64());
-                (hint.wait.saturating_add(spread), hint.source)
+                let jitter = self.jitter(hint.wait, random.f64());
+                (hint.wait.saturating_add(jitter), hint.source)
             });
-            for asked in [documented, hinted].into_iter().flatten() {
-                if asked.0 >= wait.0 {
-                    wait = asked;
+            for requested in [documented, hinted].into_iter().flatten() {
+                if requested.0 >= wait.0 {
+                    wait = requested;
                 }
             }
         }
@@ -226,38 +256,40 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What follows an error.
+/// The decision of a [`RetryPolicy`] after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Wait, then send the request again.
     Wait {
-        /// How long, counted from now.
+        /// The length of the wait, counted from now.
         delay: Duration,
-        /// What set its length.
+        /// The source of the wait's length.
         source: WaitSource,
     },
-    /// Give the error to the caller.
+    /// Return the error to the caller, for this reason.
     Stop(StopReason),
 }
 
-/// What [`RetryPolicy::decide`] needs to know of a call besides its error.
+/// The state of a call, on which [`RetryPolicy::decide`] bases its decision together with the error.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallState {
-    /// How many attempts were made, the failed one included; at least 1.
+    /// The number of attempts that were made, including the failed one; at least 1.
     pub attempt: u32,
-    /// Whether sending the request twice does the same as sending it once.
+    /// `true` if the request is idempotent (RFC 9110 §9.2.2): sending it twice has the same effect as sending it once.
     pub idempotent: bool,
-    /// Whether the request's body can be sent again.
+    /// `true` if the body of the request can be sent again.
     pub replayable: bool,
-    /// How long it is until the deadline; `Duration::MAX` without one.
+    /// The time until the deadline; `Duration::MAX` without a deadline.
     pub remaining: Duration,
-    /// Where the jitter comes from: the same seed gives the same wait.
+    /// The seed of the jitter. The same seed gives the same wait.
     pub seed: u64,
 }
 
 impl CallState {
-    /// The state after the first attempt of a request with this method: a body that can be sent again, no deadline, seed 0.
+    /// Creates the state after the first attempt of a request with this method.
+    ///
+    /// The body can be sent again, there is no deadline, and the seed is 0.
     #[must_use]
     pub fn new(method: &Method) -> Self {
         Self { attempt: 1, idempotent: method.is_idempotent(), replayable: true, remaining: Duration::MAX, seed: 0 }

@@ -1,4 +1,4 @@
-//! What a service is: the one description that the rest of the crate works from.
+//! The description of a service: [`Service`] and [`Credential`].
 
 use http::header::HeaderName;
 use http::{HeaderMap, StatusCode};
@@ -17,9 +17,11 @@ pub use key::XApiKey;
 pub(crate) use key::checked;
 pub(crate) use reading::request_id;
 
-/// One HTTP API: where it is, how it takes its key and how it writes its errors.
+/// An HTTP API: its address, its key and its error format.
 ///
-/// A service of your own is a type that implements this, beside a table made by [`error_codes!`](crate::error_codes).
+/// The crate implements this trait for [`Abaco`](abaco::Abaco), [`FsmNavigator`](fsm_navigator::FsmNavigator) and
+/// [`Stayforge`](stayforge::Stayforge). Implement it on a type of your own to use another service; the table of its
+/// errors is defined with [`error_codes!`](crate::error_codes).
 ///
 /// ```no_run
 /// use http::{HeaderMap, StatusCode};
@@ -29,7 +31,7 @@ pub(crate) use reading::request_id;
 ///     /// The codes of a parcel service.
 ///     pub enum Code of "parcels" {
 ///         /// The parcel has left the depot.
-///         /// Change the address at the carrier instead.
+///         /// Change the delivery address with the carrier.
 ///         AlreadySent = "sent" 409 Conflict Never Possible
 ///     }
 /// }
@@ -54,43 +56,44 @@ pub(crate) use reading::request_id;
 pub trait Service: Send + Sync + 'static {
     /// The documented error codes.
     type Code: ErrorCode;
-    /// The key that opens the service.
+    /// The key of the service.
     type Key: Credential;
 
-    /// The short name that errors and logs show. Defaults to the name in the table of codes.
+    /// The short name in errors and logs. Defaults to the name in the table of codes.
     const NAME: &'static str = <Self::Code as ErrorCode>::SERVICE;
-    /// The documented address of the production service.
+    /// The documented base URL of the production service.
     const BASE_URL: &'static str;
-    /// The prefix of the environment variables `…_API_KEY` and `…_BASE_URL`.
+    /// The prefix of the environment variables `…_API_KEY` and `…_BASE_URL`, which `Client::from_env` reads.
     const ENV: &'static str;
 
-    /// Reads the service's own form of an error; `None` where the body is not in that form.
+    /// Reads an error body in the service's format; `None` if the body is not in that format.
     ///
-    /// The body is whatever the server sent, cut at 256 KiB. This must not panic for any of it.
+    /// `body` contains the first 256 KiB that the server sent. An implementation must not panic, whatever the body
+    /// contains.
     fn read_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<ErrorBody>;
 }
 
-/// Marks a service that takes DELETE requests with a key, which gives its client `delete`.
+/// A service that accepts DELETE requests with an API key. Only clients of such a service have the method `delete`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not take DELETE requests with an API key",
-    label = "this service refuses every DELETE that carries an API key",
-    note = "abaco answers 403 API_KEY_DELETE_FORBIDDEN to them: remove the record in its web app, or send a POST to the \
-            cancel or reversal route where there is one"
+    message = "`{Self}` does not accept DELETE requests with an API key",
+    label = "this service rejects every DELETE request with an API key",
+    note = "abaco rejects them with 403 API_KEY_DELETE_FORBIDDEN; delete the record in its web app, or use the POST \
+            route that cancels or reverses it, if there is one"
 )]
 pub trait SupportsDelete: Service {}
 
-/// A key: how its text is checked and which header carries it.
+/// An API key: the check of its text, and the header that carries it.
 pub trait Credential: Clone + Send + Sync + 'static {
-    /// Reads a key as an environment variable holds it.
+    /// Parses a key in the form that an environment variable contains.
     ///
     /// # Errors
     ///
-    /// [`ApiError::Build`] for a text that can never be a valid key. The error does not hold the text.
+    /// Returns [`ApiError::Build`] if the text cannot be a valid key. The error does not contain the text.
     fn parse(text: SecretString) -> Result<Self, ApiError>;
 
-    /// The header that carries the key, with its whole value.
+    /// Returns the name and the complete value of the header that carries the key.
     fn header(&self) -> (HeaderName, SecretString);
 
-    /// The part that must never be shown. It is struck out wherever the service sends it back.
+    /// Returns the secret part of the key. It is redacted wherever the service sends it back.
     fn secret(&self) -> &SecretString;
 }

@@ -1,32 +1,36 @@
-//! How a request reaches the service: [`Transport`].
+//! The layer that sends requests: [`Transport`].
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use http_body::Body as _;
 use url::Url;
 
-use crate::error::{ApiError, TransportError};
+use crate::error::ApiError;
 
+mod body;
+pub(crate) mod carrier;
+mod failure;
 pub(crate) mod reqwest;
 
-use reqwest::Reqwest;
+pub use body::Body;
 
-/// Sends one request and brings the head of its answer; the body is read afterwards, piece by piece.
+/// A transport, which sends single requests and receives the responses.
 ///
-/// The default is reqwest. Another one, in memory say, is given with
-/// [`ClientBuilder::transport`](crate::ClientBuilder::transport).
+/// The default transport is reqwest. Set another one with
+/// [`ClientBuilder::transport`](crate::ClientBuilder::transport), for example one that responds from memory.
+///
+/// A transport must not follow redirects, store cookies or retry: the client relies on one request for each call of
+/// [`send`](Self::send). Dropping the future cancels the request.
 ///
 /// ```
 /// use http::Response;
 /// use steadfast::transport::{Body, HttpRequest, SendFuture};
 /// use steadfast::{Abaco, Client, Transport, abaco};
 ///
-/// /// Answers every request with its own path.
+/// /// Responds to every request with its path.
 /// struct Echo;
 ///
 /// impl Transport for Echo {
@@ -43,24 +47,17 @@ use reqwest::Reqwest;
 /// assert_eq!(client.get("/documents").send().await?.text()?, "/documents");
 /// # Ok(()) }
 /// ```
-///
-/// It must not follow redirects, keep cookies or try again by itself: the client counts on one request for each call of
-/// `send`. Dropping the future gives the request up.
 pub trait Transport: Send + Sync + 'static {
-    /// Sends the request, once.
+    /// Sends the request once. Returns the head of the response, and its body to be read in chunks.
     ///
     /// # Errors
     ///
-    /// [`ApiError::Transport`] when no answer came, saying whether the request can have arrived; [`ApiError::Timeout`]
-    /// when a limit of its own passed.
+    /// - [`ApiError::Transport`] if the connection failed.
+    /// - [`ApiError::Timeout`] if a time limit of the transport itself expired.
+    ///
+    /// The effect of either error must be [`Effect::None`](crate::Effect::None) only if no byte of the request was
+    /// sent, because the client then resends the request whatever its method.
     fn send(&self, request: HttpRequest) -> SendFuture<'_>;
-}
-
-/// How the requests of a client reach the service.
-pub(crate) enum Carrier {
-    /// The default, which needs no box for each request.
-    Reqwest(Reqwest),
-    Given(Box<dyn Transport>),
 }
 
 impl<T: Transport + ?Sized> Transport for Arc<T> {
@@ -69,70 +66,20 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
     }
 }
 
-/// What [`Transport::send`] returns.
+/// The future that [`Transport::send`] returns.
 pub type SendFuture<'a> = Pin<Box<dyn Future<Output = Result<http::Response<Body>, ApiError>> + Send + 'a>>;
 
-/// A request as it goes out.
+/// A complete request, as a [`Transport`] sends it.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct HttpRequest {
     /// The method.
     pub method: Method,
-    /// The whole address, query included.
+    /// The complete URL, including the query.
     pub url: Url,
-    /// All headers but those that belong to the connection (`Host`, `Content-Length`). The key's value is marked
-    /// sensitive and so does not show in `Debug`.
+    /// All headers except those that the transport sets for the connection, such as `Host` and `Content-Length`. The
+    /// value of the key is marked as sensitive, so `Debug` does not show it.
     pub headers: HeaderMap,
-    /// The body; empty for none.
+    /// The body; empty for a request without a body.
     pub body: Bytes,
-}
-
-/// The body of an answer, as it comes in.
-pub struct Body(Source);
-
-enum Source {
-    Whole(Option<Bytes>),
-    Network(::reqwest::Body),
-    Pieces(Box<Pieces>),
-}
-
-type Pieces = dyn FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> + Send;
-
-impl Body {
-    /// A body that comes in pieces; `poll` gives the next, then `None` at the end.
-    pub fn from_poll(
-        poll: impl FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> + Send + 'static,
-    ) -> Self {
-        Self(Source::Pieces(Box::new(poll)))
-    }
-
-    /// How many bytes are still to come, if that is known.
-    pub(crate) fn length(&self) -> Option<u64> {
-        match &self.0 {
-            Source::Whole(bytes) => Some(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Source::Network(body) => body.size_hint().exact(),
-            Source::Pieces(_) => None,
-        }
-    }
-
-    /// The next piece; `None` at the end.
-    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
-        match &mut self.0 {
-            Source::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
-            Source::Network(body) => reqwest::poll_next(body, context),
-            Source::Pieces(poll) => poll(context),
-        }
-    }
-}
-
-impl<B: Into<Bytes>> From<B> for Body {
-    fn from(bytes: B) -> Self {
-        Self(Source::Whole(Some(bytes.into())))
-    }
-}
-
-impl std::fmt::Debug for Body {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Body(..)")
-    }
 }

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 
 use crate::Outcome;
 
-/// Draws how many requests each policy had sent at each time, and how many of them the service took.
+/// Draws the number of requests that each client has sent over time, and the number that the service accepted.
 pub fn draw(outcomes: &[Outcome], path: &str) -> Result<(), Box<dyn Error>> {
     let most = outcomes.iter().map(|outcome| outcome.log.len()).max().unwrap_or(1);
     let last =
@@ -14,7 +14,7 @@ pub fn draw(outcomes: &[Outcome], path: &str) -> Result<(), Box<dyn Error>> {
     let area = SVGBackend::new(path, (900, 480)).into_drawing_area();
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&area)
-        .caption("200 calls at once to a service that takes 50 requests in 2 s", ("sans-serif", 20))
+        .caption("200 concurrent calls to a service that accepts 50 requests in 2 s", ("sans-serif", 20))
         .margin(12)
         .x_label_area_size(40)
         .y_label_area_size(56)
@@ -23,10 +23,10 @@ pub fn draw(outcomes: &[Outcome], path: &str) -> Result<(), Box<dyn Error>> {
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .x_desc("seconds")
-        .y_desc("requests sent (thick) and taken (thin)")
+        .y_desc("requests sent (thick) and accepted (thin)")
         .draw()?;
-    let colours = [RGBColor(0, 114, 178), RGBColor(120, 120, 120), RGBColor(213, 94, 0), RGBColor(0, 158, 115)];
-    for (outcome, colour) in outcomes.iter().zip(colours) {
+    let colors = [RGBColor(0, 114, 178), RGBColor(120, 120, 120), RGBColor(213, 94, 0), RGBColor(0, 158, 115)];
+    for (outcome, color) in outcomes.iter().zip(colors) {
         let steps = |counted: &dyn Fn(u16) -> bool| {
             let mut points = vec![(0.0, 0.0)];
             for (at, status) in &outcome.log {
@@ -36,12 +36,12 @@ pub fn draw(outcomes: &[Outcome], path: &str) -> Result<(), Box<dyn Error>> {
             }
             points
         };
-        let label = format!("{}: {} of 200 failed", outcome.policy, outcome.failed);
+        let label = format!("{}: {} of 200 failed", outcome.client, outcome.failed);
         chart
-            .draw_series(LineSeries::new(steps(&|_| true), colour.stroke_width(3)))?
+            .draw_series(LineSeries::new(steps(&|_| true), color.stroke_width(3)))?
             .label(label)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(3)));
-        chart.draw_series(LineSeries::new(steps(&|status| status == 200), colour.stroke_width(1)))?;
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(3)));
+        chart.draw_series(LineSeries::new(steps(&|status| status == 200), color.stroke_width(1)))?;
     }
     chart
         .configure_series_labels()

@@ -1,12 +1,12 @@
-//! What happens when many calls meet a service that limits its callers, stumbles or is down: this crate beside bare
-//! reqwest, reqwest-retry and a loop by hand that reads `Retry-After`, each against the same local service.
+//! A load test: many calls to a local service that limits its clients, fails at random or is down. It compares this
+//! crate with bare reqwest, reqwest-retry, and a loop written with backon that reads `Retry-After`.
 //!
 //! ```text
 //! cargo run --release --example storm
 //! ```
 //!
-//! It takes about four minutes, prints a table for each case, and draws `docs/img/storm.svg`. The peers are a program of
-//! their own (`benches/peers`), which it builds first.
+//! It takes about four minutes, prints a table for each case, and draws `docs/img/storm.svg`. The other clients run in
+//! a separate program (`benches/peers`), which it builds first.
 
 #![allow(
     unreachable_pub,
@@ -25,37 +25,38 @@ mod simulation;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use service::{Behaviour, Service};
+use service::{Behavior, Service};
 use steadfast::testing::Throttle;
 use steadfast::{Client, Stayforge, stayforge};
 use tokio::task::JoinSet;
 
-/// Many calls to one service.
+/// A number of calls to a service.
 struct Case {
     name: &'static str,
-    behaviour: Behaviour,
+    behavior: Behavior,
     calls: usize,
+    /// The number of calls in flight.
     at_a_time: usize,
 }
 
 const WINDOW: Duration = Duration::from_secs(2);
-const FIXED: Behaviour = Behaviour::Limited(Throttle::fixed_window(50, WINDOW));
-const ROLLING: Behaviour = Behaviour::Limited(Throttle::rolling_window(50, WINDOW));
-const BUCKET: Behaviour = Behaviour::Limited(Throttle::token_bucket(25.0, 50));
+const FIXED: Behavior = Behavior::Limited(Throttle::fixed_window(50, WINDOW));
+const ROLLING: Behavior = Behavior::Limited(Throttle::rolling_window(50, WINDOW));
+const BUCKET: Behavior = Behavior::Limited(Throttle::token_bucket(25.0, 50));
 
 const CASES: [Case; 7] = [
-    Case { name: "fixed window of 50 in 2 s", behaviour: FIXED, calls: 200, at_a_time: 200 },
-    Case { name: "fixed window of 50 in 2 s", behaviour: FIXED, calls: 300, at_a_time: 16 },
-    Case { name: "rolling window of 50 in 2 s", behaviour: ROLLING, calls: 200, at_a_time: 200 },
-    Case { name: "rolling window of 50 in 2 s", behaviour: ROLLING, calls: 300, at_a_time: 16 },
-    Case { name: "token bucket of 25 a second, burst 50", behaviour: BUCKET, calls: 200, at_a_time: 200 },
-    Case { name: "nothing but 500", behaviour: Behaviour::Down, calls: 1000, at_a_time: 50 },
-    Case { name: "503 to one request in ten, at random", behaviour: Behaviour::Flaky, calls: 200, at_a_time: 50 },
+    Case { name: "fixed window of 50 in 2 s", behavior: FIXED, calls: 200, at_a_time: 200 },
+    Case { name: "fixed window of 50 in 2 s", behavior: FIXED, calls: 300, at_a_time: 16 },
+    Case { name: "rolling window of 50 in 2 s", behavior: ROLLING, calls: 200, at_a_time: 200 },
+    Case { name: "rolling window of 50 in 2 s", behavior: ROLLING, calls: 300, at_a_time: 16 },
+    Case { name: "token bucket of 25 a second, burst 50", behavior: BUCKET, calls: 200, at_a_time: 200 },
+    Case { name: "nothing but 500", behavior: Behavior::Down, calls: 1000, at_a_time: 50 },
+    Case { name: "503 to one request in ten, at random", behavior: Behavior::Flaky, calls: 200, at_a_time: 50 },
 ];
 
-/// What came of a case with one policy.
+/// The result of a case with one client.
 pub struct Outcome {
-    policy: &'static str,
+    client: &'static str,
     failed: usize,
     seconds: f64,
     log: Vec<(Duration, u16)>,
@@ -67,49 +68,49 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut first = None;
     for case in &CASES {
         println!("\n{}: {} calls, {} at a time", case.name, case.calls, case.at_a_time);
-        println!("{:<16}{:>8}{:>10}{:>10}{:>10}", "", "failed", "requests", "refusals", "seconds");
+        println!("{:<16}{:>8}{:>10}{:>10}{:>10}", "", "failed", "requests", "errors", "seconds");
         let mut outcomes = vec![runtime.block_on(ours(case))?];
-        for policy in peers::POLICIES {
-            outcomes.push(runtime.block_on(theirs(&peers, policy, case))?);
+        for client in peers::CLIENTS {
+            outcomes.push(runtime.block_on(theirs(&peers, client, case))?);
         }
         for outcome in &outcomes {
-            let refusals = outcome.log.iter().filter(|(_, status)| *status != 200).count();
+            let errors = outcome.log.iter().filter(|(_, status)| *status != 200).count();
             let (failed, requests) = (outcome.failed, outcome.log.len());
-            println!("{:<16}{failed:>8}{requests:>10}{refusals:>10}{:>10.2}", outcome.policy, outcome.seconds);
+            println!("{:<16}{failed:>8}{requests:>10}{errors:>10}{:>10.2}", outcome.client, outcome.seconds);
         }
         first.get_or_insert(outcomes);
     }
     if let Some(outcomes) = first {
         chart::draw(&outcomes, "docs/img/storm.svg")?;
-        println!("\ndrawn: docs/img/storm.svg, the first case over time");
+        println!("\nwrote docs/img/storm.svg: the first case over time");
     }
     simulation::run();
     Ok(())
 }
 
 async fn ours(case: &Case) -> Result<Outcome, Box<dyn Error>> {
-    let service = Service::start(case.behaviour).await;
+    let service = Service::start(case.behavior).await;
     let key = stayforge::ApiKey::new("sk_org_not-a-real.key")?;
     let client = Client::<Stayforge>::builder(key).base_url(service.url()).build()?;
     let began = Instant::now();
     let (mut started, mut failed) = (0, 0);
-    let mut under_way = JoinSet::new();
+    let mut in_flight = JoinSet::new();
     loop {
-        while started < case.calls && under_way.len() < case.at_a_time {
-            under_way.spawn(client.get("/v1/things").send());
+        while started < case.calls && in_flight.len() < case.at_a_time {
+            in_flight.spawn(client.get("/v1/things").send());
             started += 1;
         }
-        match under_way.join_next().await {
+        match in_flight.join_next().await {
             None => break,
             Some(result) => failed += usize::from(result?.is_err()),
         }
     }
-    Ok(Outcome { policy: "steadfast", failed, seconds: began.elapsed().as_secs_f64(), log: service.log() })
+    Ok(Outcome { client: "steadfast", failed, seconds: began.elapsed().as_secs_f64(), log: service.log() })
 }
 
-async fn theirs(peers: &std::path::Path, policy: &'static str, case: &Case) -> Result<Outcome, Box<dyn Error>> {
-    let service = Service::start(case.behaviour).await;
+async fn theirs(peers: &std::path::Path, client: &'static str, case: &Case) -> Result<Outcome, Box<dyn Error>> {
+    let service = Service::start(case.behavior).await;
     let url = format!("{}/v1/things", service.url());
-    let (failed, seconds) = peers::run(peers, policy, &url, case.calls, case.at_a_time).await?;
-    Ok(Outcome { policy, failed, seconds, log: service.log() })
+    let (failed, seconds) = peers::run(peers, client, &url, case.calls, case.at_a_time).await?;
+    Ok(Outcome { client, failed, seconds, log: service.log() })
 }

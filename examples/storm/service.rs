@@ -1,4 +1,4 @@
-//! The local service that all policies call.
+//! The local service that all clients call.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use steadfast::Stayforge;
 use steadfast::testing::{MockServer, Throttle};
 
 #[derive(Clone, Copy)]
-pub enum Behaviour {
+pub enum Behavior {
     /// Throttles the requests beyond a limit.
     Limited(Throttle),
     /// Responds to every request with a 500.
@@ -19,15 +19,15 @@ pub enum Behaviour {
 pub struct Service(MockServer<Stayforge>);
 
 impl Service {
-    pub async fn start(behaviour: Behaviour) -> Self {
+    pub async fn start(behavior: Behavior) -> Self {
         let server = MockServer::start().await;
         server.seed(1);
-        match behaviour {
-            Behaviour::Limited(limit) => server.throttle(limit),
-            Behaviour::Down => _ = server.any().empty(500).always(),
-            Behaviour::Flaky => _ = server.any().empty(503).chance(0.1),
+        match behavior {
+            Behavior::Limited(limit) => server.throttle(limit),
+            Behavior::Down => _ = server.any().empty(500).always(),
+            Behavior::Flaky => _ = server.any().empty(503).chance(0.1),
         }
-        if !matches!(behaviour, Behaviour::Down) {
+        if !matches!(behavior, Behavior::Down) {
             server.any().json(&json!({})).always();
         }
         Self(server)
@@ -37,7 +37,7 @@ impl Service {
         self.0.url()
     }
 
-    /// Returns the time of each request, counted from the first, and the status of its response.
+    /// Returns the arrival time of each request, counted from the first one, and the status of its response.
     pub fn log(&self) -> Vec<(Duration, u16)> {
         let received = self.0.received();
         let first = received.first().map(|request| request.at).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Ten thousand clients on virtual time. Each is a process of its own and shares nothing with the others.
+//! A simulation of ten thousand clients that share nothing with each other, as if each ran in its own process. The
+//! clock is paused.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,7 +16,7 @@ const LIMIT: Throttle = Throttle::fixed_window(4_000, Duration::from_secs(2));
 const LATENCY: Duration = Duration::from_millis(20);
 const ATTEMPTS: usize = 3;
 
-/// The service of all clients.
+/// The service that all clients call.
 #[derive(Clone)]
 struct Shared(MockService<Stayforge>);
 
@@ -28,8 +29,8 @@ impl Shared {
         Self(service)
     }
 
-    /// Sends one request with a client of its own. A throttled request returns the wait of its response.
-    async fn ask(&self) -> Result<(), Duration> {
+    /// Sends one request with a client of its own. If it is throttled, returns the wait of the response.
+    async fn request(&self) -> Result<(), Duration> {
         let client = self.0.builder().retry(RetryPolicy::disabled()).build().expect("a client");
         match client.get("/v1/things").send().await {
             Ok(_) => Ok(()),
@@ -38,21 +39,23 @@ impl Shared {
     }
 }
 
-/// Simulates each policy and prints what came of it. Those of others are rebuilt from their schedules.
+/// Simulates each retry policy and prints the results. The other policies are modeled on their schedules.
 pub fn run() {
-    println!("\nfixed window of 4,000 in 2 s: {CLIENTS} clients that share nothing, one call each, on virtual time");
+    println!(
+        "\nfixed window of 4,000 in 2 s: {CLIENTS} clients that share nothing, one call each, with a paused clock"
+    );
     println!("{:<16}{:>8}{:>10}{:>10}", "", "failed", "requests", "seconds");
     simulate("steadfast", |service| async move { service.0.client().get("/v1/things").send().await.is_ok() });
-    simulate("no retry", |service| async move { service.ask().await.is_ok() });
+    simulate("no retry", |service| async move { service.request().await.is_ok() });
     simulate("jitter only", |service| retrying(service, |_, backoff| backoff));
     simulate("Retry-After only", |service| retrying(service, |hint, _| hint));
 }
 
-/// A loop whose wait is computed by `wait` from the hint and the backoff.
+/// Retries a request. `wait` computes the wait from the retry hint and the backoff.
 async fn retrying(service: Shared, wait: fn(Duration, Duration) -> Duration) -> bool {
     let mut backoff = ExponentialBuilder::new().with_jitter().with_max_times(ATTEMPTS).build();
     for attempt in 1..=ATTEMPTS {
-        match service.ask().await {
+        match service.request().await {
             Ok(()) => return true,
             Err(_) if attempt == ATTEMPTS => {}
             Err(hint) => sleep(wait(hint, backoff.next().unwrap_or_default())).await,

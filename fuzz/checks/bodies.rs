@@ -1,34 +1,34 @@
-//! What a service answers as an error is read without loss and without panic.
+//! Error responses are read without loss and without a panic.
 
 use serde_json::Value;
 use steadfast::{Abaco, ApiError, Category, ErrorCode, FsmNavigator, MAX_ERROR_BODY, Retry, Service, Stayforge};
 
-use super::is_one_line;
+use super::check_one_line;
 use super::message::{Message, row};
 
-/// Reads one answer as that of each service.
+/// Reads one response as that of each service.
 pub fn bodies(input: &[u8]) {
     let message = Message::read(input);
-    is_read::<Abaco>(&message, "code");
-    is_read::<FsmNavigator>(&message, "error");
-    is_read::<Stayforge>(&message, "code");
+    check::<Abaco>(&message, "code");
+    check::<FsmNavigator>(&message, "error");
+    check::<Stayforge>(&message, "code");
 }
 
-fn is_read<S: Service>(message: &Message<'_>, code_member: &str) {
+fn check<S: Service>(message: &Message<'_>, code_member: &str) {
     let error = message.error::<S>();
-    is_one_line(&error);
-    let rejection = error.rejection().expect("an answer came");
+    check_one_line(&error);
+    let rejection = error.rejection().expect("an error response");
     let kept = message.body.len().min(MAX_ERROR_BODY);
     assert_eq!(rejection.body, message.body[..kept]);
     assert_eq!((rejection.service, rejection.status), (S::NAME, message.status));
     assert_eq!((error.service(), error.status()), (S::NAME, Some(message.status)));
 
-    // The code is what the body says, a number in the digits that were sent; and a listed one is found again, alone.
+    // The code is the one in the body; a number keeps its digits. A listed code is recognized, and no other.
     match message.member(code_member) {
         Some(Value::String(text)) if !text.trim().is_empty() => assert_eq!(error.code(), Some(text.trim())),
         Some(Value::Number(number)) => {
-            let told = error.code().map(serde_json::from_str::<Value>);
-            assert_eq!(told.and_then(Result::ok), Some(Value::Number(number)));
+            let code = error.code().map(serde_json::from_str::<Value>);
+            assert_eq!(code.and_then(Result::ok), Some(Value::Number(number)));
         }
         _ => {}
     }
@@ -36,7 +36,7 @@ fn is_read<S: Service>(message: &Message<'_>, code_member: &str) {
     let found: Vec<_> = S::Code::ALL.iter().copied().filter(|code| error.is(*code)).collect();
     assert_eq!(found, Vec::from_iter(listed));
 
-    // All that follows from the code and the status follows from the table.
+    // Everything that depends on the code and the status agrees with the table.
     let row = row::<S>(&error);
     let category = row.map_or_else(|| Category::of_status(message.status), |row| row.category);
     assert_eq!(error.category(), Some(category));
@@ -46,7 +46,7 @@ fn is_read<S: Service>(message: &Message<'_>, code_member: &str) {
     let retry = row.map_or(&Retry::Unstated, |row| &row.retry);
     assert_eq!(error.is_retryable(), retry.is_retryable(message.status));
 
-    // What is taken out of the body is text, and not more of it than the body has.
+    // Texts from the body are trimmed and not empty; the number of field errors is limited.
     for text in [&rejection.code, &rejection.message, &rejection.request_id].into_iter().flatten() {
         assert!(!text.is_empty() && text.trim() == &**text, "{text:?}");
     }
@@ -56,7 +56,7 @@ fn is_read<S: Service>(message: &Message<'_>, code_member: &str) {
     assert_ne!(rejection.details, Some(Value::Null));
 }
 
-/// The category that the error's variant stands for.
+/// Returns the category that corresponds to the error's variant.
 fn variant(error: &ApiError) -> Option<Category> {
     match error {
         ApiError::InvalidRequest(_) => Some(Category::InvalidRequest),

@@ -18,17 +18,17 @@ pub use decisions::decisions;
 pub use hints::hints;
 pub use pages::{SECRET, pages};
 
-/// Stands between the parts of an input that has several. No UTF-8 text holds it.
+/// The separator of the parts of an input. It never occurs in valid UTF-8.
 pub const SEPARATOR: u8 = 0xff;
 
-/// Runs a future on virtual time, so that no wait takes any.
+/// Runs a future with a paused clock, so that waits take no time.
 fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(future)
 }
 
-/// An error is one line of bounded length, fit for a log.
-fn is_one_line(error: &steadfast::ApiError) {
+/// Checks that an error prints as one line of bounded length.
+fn check_one_line(error: &steadfast::ApiError) {
     let line = error.to_string();
     assert!(!line.is_empty());
     let breaks = |character: char| character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');

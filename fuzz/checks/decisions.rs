@@ -1,4 +1,4 @@
-//! The decision of a policy keeps its bounds and sends nothing twice that may have acted.
+//! Retry decisions stay within the bounds of the policy, and no request is resent that could take effect twice.
 
 use std::time::Duration;
 
@@ -10,50 +10,54 @@ use steadfast::{
 
 use super::message::{Message, proves_no_effect, row};
 
-/// Decides on one error with the policy and the state that the input's first bytes give. What is left is the answer.
+/// Decides on one error. The first bytes of the input are the policy and the state; the rest is the response.
 pub fn decisions(input: &[u8]) {
     let mut settings = Settings(input);
-    let (max_attempts, base) = (settings.count(), settings.time());
-    let (rate_limit_base, cap, max_wait) = (settings.time(), settings.time(), settings.time());
+    let (max_attempts, initial_delay) = (settings.count(), settings.time());
+    let (rate_limit_delay, max_delay, max_wait) = (settings.time(), settings.time(), settings.time());
     let policy = RetryPolicy::new()
         .with_max_attempts(max_attempts)
-        .with_initial_delay(base)
-        .with_rate_limit_delay(rate_limit_base)
-        .with_max_delay(cap)
+        .with_initial_delay(initial_delay)
+        .with_rate_limit_delay(rate_limit_delay)
+        .with_max_delay(max_delay)
         .with_max_wait(max_wait);
     let mut state = CallState::new(&Method::GET);
     (state.attempt, state.remaining, state.seed) = (settings.count(), settings.time(), settings.number());
     let flags = settings.byte();
     (state.idempotent, state.replayable) = (flags & 1 == 0, flags & 2 == 0);
-    let sent = if flags & 4 == 0 { Effect::Possible } else { Effect::None };
+    let effect = if flags & 4 == 0 { Effect::Possible } else { Effect::None };
 
     let error = match settings.byte() % 6 {
-        0 => of_answer::<Abaco>(settings.0),
-        1 => of_answer::<FsmNavigator>(settings.0),
-        2 | 3 => of_answer::<Stayforge>(settings.0),
+        0 => of_response::<Abaco>(settings.0),
+        1 => of_response::<FsmNavigator>(settings.0),
+        2 | 3 => of_response::<Stayforge>(settings.0),
         4 => {
             let fault = [Fault::Dns, Fault::Connect, Fault::Tls, Fault::Reset][usize::from(settings.byte() % 4)];
-            Failed::without_answer(TransportError::new(fault, sent).into(), sent)
+            Failed::without_response(TransportError::new(fault, effect).into(), effect)
         }
-        _ => Failed::without_answer(TimeoutError::new(Limit::Attempt, settings.time(), sent).into(), sent),
+        _ => Failed::without_response(TimeoutError::new(Limit::Attempt, settings.time(), effect).into(), effect),
     };
     let is_limited = error.error.category() == Some(Category::RateLimited);
     let decision = policy.decide(&error.error, &state);
-    assert_eq!(decision, policy.decide(&error.error, &state), "the same arguments, the same decision");
-    assert_eq!(decision, policy.with_seed(7).decide(&error.error, &state), "the jitter is of the state's seed");
+    assert_eq!(decision, policy.decide(&error.error, &state), "equal arguments give equal decisions");
+    assert_eq!(
+        decision,
+        policy.with_seed(7).decide(&error.error, &state),
+        "the jitter depends only on the seed of the state"
+    );
 
     match decision {
         Decision::Wait { delay, source } => {
             assert!(error.error.is_retryable() && state.replayable);
-            assert!(state.idempotent || error.had_no_effect, "twice after {:?}", error.error);
+            assert!(state.idempotent || error.had_no_effect, "resent after {:?}", error.error);
             assert!(state.attempt < policy.max_attempts() && policy.max_attempts() > 1);
             assert!(delay < state.remaining, "{delay:?} with {:?} left", state.remaining);
             assert!(delay <= max_wait, "{delay:?} over {max_wait:?}");
-            assert!(Some(delay) >= error.asked, "{delay:?} before {:?}", error.asked);
-            let floor = if is_limited { rate_limit_base } else { base } / 10;
-            assert!(delay >= floor.min(cap).min(max_wait), "{delay:?} under {floor:?}");
+            assert!(Some(delay) >= error.requested, "{delay:?} before {:?}", error.requested);
+            let floor = if is_limited { rate_limit_delay } else { initial_delay } / 10;
+            assert!(delay >= floor.min(max_delay).min(max_wait), "{delay:?} under {floor:?}");
             match source {
-                WaitSource::Backoff => assert!(delay <= cap, "{delay:?} over {cap:?}"),
+                WaitSource::Backoff => assert!(delay <= max_delay, "{delay:?} over {max_delay:?}"),
                 WaitSource::Documented => assert!(error.documented.is_some()),
                 _ => assert!(error.error.retry_after().is_some_and(|wait| wait <= delay), "{source:?}"),
             }
@@ -63,7 +67,7 @@ pub fn decisions(input: &[u8]) {
                 StopReason::NotRetryable => !error.error.is_retryable(),
                 StopReason::MayHaveActed => !state.idempotent && !error.had_no_effect,
                 StopReason::AttemptsExhausted => state.attempt >= max_attempts,
-                StopReason::WaitTooLong => error.asked > Some(max_wait),
+                StopReason::WaitTooLong => error.requested > Some(max_wait),
                 StopReason::DeadlineWouldPass => state.remaining <= max_wait,
                 StopReason::BodyNotReplayable => !state.replayable,
                 StopReason::Disabled => max_attempts <= 1,
@@ -74,22 +78,22 @@ pub fn decisions(input: &[u8]) {
     }
 }
 
-/// An error, and what is known of it besides.
+/// An error and its expected properties.
 struct Failed {
     error: ApiError,
     had_no_effect: bool,
     documented: Option<Duration>,
-    /// The least wait that the answer or its page asks for.
-    asked: Option<Duration>,
+    /// The minimum wait that the response or the documentation asks for.
+    requested: Option<Duration>,
 }
 
 impl Failed {
-    fn without_answer(error: ApiError, sent: Effect) -> Self {
-        Self { error, had_no_effect: sent == Effect::None, documented: None, asked: None }
+    fn without_response(error: ApiError, effect: Effect) -> Self {
+        Self { error, had_no_effect: effect == Effect::None, documented: None, requested: None }
     }
 }
 
-fn of_answer<S: Service>(input: &[u8]) -> Failed {
+fn of_response<S: Service>(input: &[u8]) -> Failed {
     let message = Message::read(input);
     let error = message.error::<S>();
     let row = row::<S>(&error);
@@ -97,11 +101,11 @@ fn of_answer<S: Service>(input: &[u8]) -> Failed {
         Retry::After(seconds) => Some(Duration::from_secs(*seconds.start())),
         _ => None,
     });
-    let asked = error.retry_after().max(documented);
-    Failed { had_no_effect: proves_no_effect(row, message.status), documented, asked, error }
+    let requested = error.retry_after().max(documented);
+    Failed { had_no_effect: proves_no_effect(row, message.status), documented, requested, error }
 }
 
-/// Settings out of bytes; where these are at an end, zeros.
+/// A source of settings from bytes, and from zeros after their end.
 struct Settings<'a>(&'a [u8]);
 
 impl Settings<'_> {
@@ -115,7 +119,7 @@ impl Settings<'_> {
         u64::from_le_bytes(std::array::from_fn(|_| self.byte()))
     }
 
-    /// Mostly small, and sometimes the greatest.
+    /// Returns a count, mostly small and sometimes near the maximum.
     fn count(&mut self) -> u32 {
         match self.byte() {
             u8::MAX => u32::MAX,
@@ -124,7 +128,7 @@ impl Settings<'_> {
         }
     }
 
-    /// Of every size.
+    /// Returns a duration of any magnitude.
     fn time(&mut self) -> Duration {
         match self.byte() % 8 {
             0 => Duration::ZERO,

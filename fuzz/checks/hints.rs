@@ -1,4 +1,4 @@
-//! Every form of a wait is read, and none is unbounded.
+//! Every form of a retry hint is read, and no wait is longer than requested.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,21 +8,21 @@ use steadfast::{Abaco, Category, FsmNavigator, Retry, Service, Stayforge};
 
 use super::message::{Message, row};
 
-/// The last second that an HTTP date can name, of the year 9999.
+/// The latest HTTP date, at the end of the year 9999, as Unix time.
 const END: Duration = Duration::from_secs(253_402_300_799);
 
-/// The headers that ask for a wait.
+/// The headers with retry hints.
 const NAMES: [&str; 3] = ["retry-after", "retry-after-ms", "x-ratelimit-reset"];
 
-/// Reads the waits of one answer as that of each service.
+/// Reads the retry hints of one response as that of each service.
 pub fn hints(input: &[u8]) {
     let mut message = Message::read(input);
-    is_waited_for::<Abaco>(&message);
-    is_waited_for::<FsmNavigator>(&message);
-    is_waited_for::<Stayforge>(&message);
+    check::<Abaco>(&message);
+    check::<FsmNavigator>(&message);
+    check::<Stayforge>(&message);
 
-    // Of several the longest counts: without one of them the wait is not longer. Read after the whole, since a date comes
-    // nearer with time.
+    // The longest hint counts, so removing one cannot extend the wait. The complete response is read first, because the
+    // wait until a date shrinks over time.
     let mut longest = message.error::<FsmNavigator>().retry_after();
     for name in NAMES {
         message.headers.remove(name);
@@ -32,17 +32,17 @@ pub fn hints(input: &[u8]) {
     }
 }
 
-fn is_waited_for<S: Service>(message: &Message<'_>) {
+fn check<S: Service>(message: &Message<'_>) {
     let before = SystemTime::now();
     let error = message.error::<S>();
     let after = SystemTime::now();
     let wait = error.retry_after();
 
-    let asked = Asked::by(message, error.category() == Some(Category::RateLimited));
-    assert!(wait >= asked.longest, "{wait:?} of {:?}", asked.longest);
-    if !asked.has_other_numbers {
-        let most = if asked.has_dates { asked.longest.max(Some(END)) } else { asked.longest };
-        assert!(wait <= most, "{wait:?} of {most:?}");
+    let requested = Requested::by(message, error.category() == Some(Category::RateLimited));
+    assert!(wait >= requested.longest, "{wait:?} is less than {:?}", requested.longest);
+    if !requested.has_other_numbers {
+        let most = if requested.has_dates { requested.longest.max(Some(END)) } else { requested.longest };
+        assert!(wait <= most, "{wait:?} is more than {most:?}");
     }
 
     let documented = row::<S>(&error).and_then(|row| match &row.retry {
@@ -55,18 +55,18 @@ fn is_waited_for<S: Service>(message: &Message<'_>) {
     assert!(at(before) <= retry_at && retry_at <= at(after), "{retry_at:?} for {wait:?} and {documented:?}");
 }
 
-/// What an answer asks for, as far as that can be said without reading dates.
-struct Asked {
+/// The waits that a response asks for, without reading dates.
+struct Requested {
     longest: Option<Duration>,
-    /// Whether there may be waits that are dates.
+    /// Whether some waits may be dates.
     has_dates: bool,
-    /// Whether there may be waits in the body that this check does not read.
+    /// Whether the body may contain waits that this check does not read.
     has_other_numbers: bool,
 }
 
-impl Asked {
-    fn by(message: &Message<'_>, is_refusal: bool) -> Self {
-        let mut has_dates = is_refusal && message.headers.contains_key("x-ratelimit-reset");
+impl Requested {
+    fn by(message: &Message<'_>, is_rate_limit: bool) -> Self {
+        let mut has_dates = is_rate_limit && message.headers.contains_key("x-ratelimit-reset");
         let text = |value: &HeaderValue| value.to_str().unwrap_or_default().trim_matches([' ', '\t']).to_owned();
         let values = |name: &str| message.headers.get_all(name).into_iter().map(text).collect::<Vec<_>>();
         let mut waits: Vec<_> =
@@ -90,12 +90,12 @@ impl Asked {
     }
 }
 
-/// So many seconds; more than can be counted is the longest time.
+/// Parses a number of seconds. A number that overflows becomes the longest duration.
 fn seconds(text: &str) -> Option<Duration> {
     number(text).map(|seconds| if seconds == u64::MAX { Duration::MAX } else { Duration::from_secs(seconds) })
 }
 
-/// Digits and nothing else.
+/// Parses a number that consists of digits only. A number that overflows becomes the maximum.
 fn number(text: &str) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number

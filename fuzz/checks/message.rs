@@ -1,11 +1,11 @@
-//! An answer as bytes: a line with the status, a line for each header, an empty line, the body.
+//! A response as bytes: a line with the status, a line for each header, an empty line, and the body.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 use steadfast::{ApiError, CodeInfo, Effect, ErrorCode, MAX_ERROR_BODY, Service};
 
-/// More headers than a service sends, and fewer than `HeaderMap` takes.
-const MOST_HEADERS: usize = 50;
+/// The maximum number of headers: more than a service sends, and fewer than `HeaderMap` can hold.
+const MAX_HEADERS: usize = 50;
 
 pub struct Message<'a> {
     pub status: StatusCode,
@@ -14,7 +14,8 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Every input is a message: what is no header is passed over, and a status out of range is brought into it.
+    /// Reads a message from any input. Invalid headers are ignored, and an invalid status is mapped into the valid
+    /// range.
     pub fn read(input: &'a [u8]) -> Self {
         let (first, mut body) = line(input);
         let number: u16 = std::str::from_utf8(first).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(500);
@@ -30,7 +31,7 @@ impl<'a> Message<'a> {
             let (name, value) = header.split_at(colon);
             let value = value.strip_prefix(b":").unwrap_or_default();
             if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-                && headers.len() < MOST_HEADERS
+                && headers.len() < MAX_HEADERS
             {
                 headers.append(name, value);
             }
@@ -42,32 +43,32 @@ impl<'a> Message<'a> {
         ApiError::from_response::<S>(self.status, &self.headers, self.body)
     }
 
-    /// What the body's JSON says of this member, where that is beyond doubt: `None` if the body is not a JSON object or if
-    /// it may name the member more than once.
+    /// Returns a member of the JSON body if it is unambiguous: `None` if the body is not a JSON object, or if it may
+    /// contain the member more than once.
     pub fn member(&self, name: &str) -> Option<Value> {
         let text = std::str::from_utf8(self.body).ok().filter(|text| text.len() <= MAX_ERROR_BODY)?;
-        let is_beyond_doubt = text.matches(name).count() == 1 && !text.contains('\\');
-        let Value::Object(mut members) = serde_json::from_str(text).ok().filter(|_| is_beyond_doubt)? else {
+        let is_unambiguous = text.matches(name).count() == 1 && !text.contains('\\');
+        let Value::Object(mut members) = serde_json::from_str(text).ok().filter(|_| is_unambiguous)? else {
             return None;
         };
         members.remove(name)
     }
 
-    /// Whether the body cannot have this member, in whatever spelling.
+    /// Returns whether the body cannot contain this member in any spelling.
     pub fn lacks(&self, name: &str) -> bool {
         let text = String::from_utf8_lossy(self.body);
         !text.contains(name) && !text.contains('\\')
     }
 }
 
-/// The row of the service's table that an answer has by its code or else by its status.
+/// Returns the row of the service's table for the code of a response, or for its status if the code is not listed.
 pub fn row<S: Service>(error: &ApiError) -> Option<&'static CodeInfo> {
     let rejection = error.rejection()?;
     let listed = rejection.code.as_deref().and_then(S::Code::from_wire).map(S::Code::info);
     listed.or_else(|| S::Code::ANSWERS.iter().find(|row| row.is_documented_under(rejection.status)))
 }
 
-/// Whether an answer with this row proves that the request had no effect.
+/// Returns whether a response with this row proves that the request had no effect.
 pub fn proves_no_effect(row: Option<&CodeInfo>, status: StatusCode) -> bool {
     match row {
         Some(row) => row.effect == Effect::None && row.is_documented_under(status),
@@ -75,7 +76,7 @@ pub fn proves_no_effect(row: Option<&CodeInfo>, status: StatusCode) -> bool {
     }
 }
 
-/// The first line, without its end, and the rest.
+/// Returns the first line, without its end, and the rest.
 fn line(bytes: &[u8]) -> (&[u8], &[u8]) {
     match bytes.iter().position(|byte| *byte == b'\n') {
         Some(end) => (&bytes[..end], &bytes[end + 1..]),

@@ -1,4 +1,4 @@
-//! A list of arbitrary pages ends.
+//! A list of arbitrary pages ends, and contains the items received.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,43 +8,43 @@ use steadfast::transport::{Body, HttpRequest, SendFuture};
 use steadfast::{Abaco, Client, Page, Transport, abaco};
 
 use super::message::Message;
-use super::{SEPARATOR, is_one_line, run};
+use super::{SEPARATOR, check_one_line, run};
 
-/// The secret of the client's key. No error shows it, even if the service sends it back.
+/// The secret of the client's key. No error shows it, even if the service echoes it.
 pub const SECRET: &str = "Not4RealSecret";
 
-/// Reads the list at the path that is the input's first part from a service that answers with the others, then with the
-/// last of them for ever.
+/// Reads the list at the path in the first part of the input. The other parts are the responses; the last one is
+/// repeated.
 pub fn pages(input: &[u8]) {
     let mut parts = input.split(|byte| *byte == SEPARATOR);
     let path = String::from_utf8_lossy(parts.next().unwrap_or_default());
-    let answers: Vec<_> = parts.take(20).map(Message::read).map(Answer::of).collect();
-    let known = answers.len();
-    let service = Service(Arc::new(Mutex::new(State { answers, asked: Vec::new() })));
+    let responses: Vec<_> = parts.take(20).map(Message::read).map(Scripted::of).collect();
+    let known = responses.len();
+    let service = Service(Arc::new(Mutex::new(State { responses, requested: Vec::new() })));
     let key = abaco::ApiKey::new("abk_test", SECRET).expect("a key");
     let client = Client::<Abaco>::builder(key).transport(service.clone()).build().expect("a client");
-    let is_told = path.contains(SECRET);
+    let is_in_path = path.contains(SECRET);
 
     run(async {
         let mut pages = client.get(&path).pages::<Value>();
         let mut last = None;
         while let Some(page) = pages.next().await {
             // A list that repeats its last page ends there; a call sends three requests at most.
-            let asked = service.asked();
-            assert!(asked.len() <= known + 4, "{} requests for {known} answers", asked.len());
+            let requested = service.requested();
+            assert!(requested.len() <= known + 4, "{} requests for {known} responses", requested.len());
             match page {
                 Ok(page) => {
                     assert!(!page.items.is_empty());
                     assert!(last.is_none_or(|last| page.number == last + 1), "{} after {last:?}", page.number);
                     last = Some(page.number);
-                    is_what_came(&page, service.answer(asked.len() - 1).as_ref());
+                    check_items(&page, service.response(requested.len() - 1).as_ref());
                     let number = page.number.to_string();
-                    assert_eq!(asked.last().map(|numbers| numbers.last()), Some(Some(&number)));
+                    assert_eq!(requested.last().map(|numbers| numbers.last()), Some(Some(&number)));
                 }
                 Err(error) => {
-                    is_one_line(&error);
+                    check_one_line(&error);
                     let shown = format!("{error} {error:?}");
-                    assert!(is_told || !shown.contains(SECRET), "{shown}");
+                    assert!(is_in_path || !shown.contains(SECRET), "{shown}");
                     assert!(pages.next().await.is_none(), "an error ends the list");
                     break;
                 }
@@ -54,9 +54,9 @@ pub fn pages(input: &[u8]) {
     });
 }
 
-/// The items are those of the body, where it is beyond doubt which these are.
-fn is_what_came(page: &Page<Value>, answer: Option<&Answer>) {
-    let body = answer.map(|answer| &*answer.body).unwrap_or_default();
+/// Checks that the items are those of the body, if the body is unambiguous.
+fn check_items(page: &Page<Value>, response: Option<&Scripted>) {
+    let body = response.map(|response| &*response.body).unwrap_or_default();
     let message = Message { status: http::StatusCode::OK, headers: http::HeaderMap::new(), body };
     let list = serde_json::from_slice::<Vec<Value>>(body).ok().or_else(|| match message.member("data") {
         Some(Value::Array(items)) => Some(items),
@@ -68,36 +68,36 @@ fn is_what_came(page: &Page<Value>, answer: Option<&Answer>) {
 }
 
 #[derive(Clone)]
-struct Answer {
+struct Scripted {
     status: http::StatusCode,
     headers: http::HeaderMap,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl Scripted {
     fn of(message: Message<'_>) -> Self {
         Self { status: message.status, headers: message.headers, body: message.body.to_vec() }
     }
 }
 
-/// Answers in turn.
+/// A service that sends its responses in turn.
 #[derive(Clone)]
 struct Service(Arc<Mutex<State>>);
 
 struct State {
-    answers: Vec<Answer>,
+    responses: Vec<Scripted>,
     /// The page numbers in the query of each request.
-    asked: Vec<Vec<String>>,
+    requested: Vec<Vec<String>>,
 }
 
 impl Service {
-    fn asked(&self) -> Vec<Vec<String>> {
-        self.0.lock().expect("no panic").asked.clone()
+    fn requested(&self) -> Vec<Vec<String>> {
+        self.0.lock().expect("no panic").requested.clone()
     }
 
-    fn answer(&self, number: usize) -> Option<Answer> {
+    fn response(&self, number: usize) -> Option<Scripted> {
         let state = self.0.lock().expect("no panic");
-        state.answers.get(number).or(state.answers.last()).cloned()
+        state.responses.get(number).or(state.responses.last()).cloned()
     }
 }
 
@@ -107,13 +107,13 @@ impl Transport for Service {
         let pages = pages.map(|(_, page)| page.into_owned()).collect();
         let number = {
             let mut state = self.0.lock().expect("no panic");
-            state.asked.push(pages);
-            state.asked.len() - 1
+            state.requested.push(pages);
+            state.requested.len() - 1
         };
-        let answer = self.answer(number);
+        let scripted = self.response(number);
         Box::pin(async move {
             let mut response = Response::new(Body::from(""));
-            if let Some(Answer { status, headers, body }) = answer {
+            if let Some(Scripted { status, headers, body }) = scripted {
                 response = Response::new(Body::from(body));
                 (*response.status_mut(), *response.headers_mut()) = (status, headers);
             }

@@ -1,4 +1,4 @@
-//! The ends of a call other than success.
+//! The errors that end a call.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -31,7 +31,7 @@ impl Call<'_> {
             (None, Some(rejection)) => ApiError::from((*rejection).clone()),
             (None, None) => TimeoutError::new(Limit::Deadline, self.parts.deadline, Effect::None).into(),
         };
-        self.ended(error, reason)
+        self.end_with(error, reason)
     }
 
     /// Returns the error of a request that could not be built.
@@ -41,12 +41,11 @@ impl Call<'_> {
         ApiError::from(problem).with_report(report)
     }
 
-    /// Returns the error that ends the call.
+    /// Ends the call with an error: returns it with the report of the call, and emits [`Event::CallEnded`].
     #[cold]
-    pub(super) fn ended(&mut self, error: ApiError, reason: StopReason) -> ApiError {
-        let earlier_rejection = self.take_last_rejection().filter(|_| error.rejection().is_none());
-        let error = error.with_report(Report { earlier_rejection, ..self.report(Some(reason)) });
-        self.core.observer.tell(|| Event::CallEnded {
+    pub(super) fn end_with(&mut self, error: ApiError, reason: StopReason) -> ApiError {
+        let error = error.with_earlier_rejection(self.take_last_rejection()).with_report(self.report(Some(reason)));
+        self.core.observer.notify(|| Event::CallEnded {
             method: error.method().cloned().unwrap_or_default(),
             path: error.path().unwrap_or_default().into(),
             last: error.attempts().last().cloned(),
@@ -56,13 +55,13 @@ impl Call<'_> {
         error
     }
 
-    /// Takes the last error response of the attempts before.
+    /// Takes the last error response of the earlier attempts.
     pub(super) fn take_last_rejection(&mut self) -> Option<Box<Rejection>> {
         self.last_error.take().and_then(ApiError::into_rejection).or_else(|| self.last_rejection.take())
     }
 
     fn report(&mut self, stop_reason: Option<StopReason>) -> Report {
-        let path = self.parts.refused_path.take().unwrap_or_else(|| self.parts.url.path().into());
+        let path = self.parts.invalid_path.take().unwrap_or_else(|| self.parts.url.path().into());
         Report {
             service: self.core.service,
             path: Some(path),

@@ -8,16 +8,16 @@ use crate::error::{ApiError, Outcome};
 use crate::request::parts::RequestParts;
 use crate::response::incoming::Incoming;
 
-/// The span of the attempt that follows `resent` earlier ones, if anyone listens.
-pub(super) fn of(service: &str, request: &RequestParts, resent: usize) -> Option<Span> {
+/// Returns the span of the attempt after `resent` earlier ones, if a subscriber is interested.
+pub(super) fn for_attempt(service: &str, request: &RequestParts, resent: usize) -> Option<Span> {
     if LevelFilter::current() < LevelFilter::INFO {
         return None;
     }
-    Some(opened(service, request, resent)).filter(|span| !span.is_disabled())
+    Some(open(service, request, resent)).filter(|span| !span.is_disabled())
 }
 
-/// It holds no query, header or body.
-fn opened(service: &str, request: &RequestParts, resent: usize) -> Span {
+/// Opens the span. It contains no query, header or body, because these may contain secrets.
+fn open(service: &str, request: &RequestParts, resent: usize) -> Span {
     let span = tracing::info_span!(
         "http.client.request",
         otel.name = request.method.as_str(),
@@ -37,7 +37,7 @@ fn opened(service: &str, request: &RequestParts, resent: usize) -> Span {
     span
 }
 
-/// Adds what came of the attempt.
+/// Records the result of the attempt.
 pub(super) fn record(span: &Span, result: &Result<Box<Incoming>, ApiError>) {
     let error = match result {
         Ok(incoming) => {

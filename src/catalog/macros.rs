@@ -1,12 +1,25 @@
-//! The table of one service's documented errors, as the macro [`error_codes!`](crate::error_codes) reads it.
+//! The macro [`error_codes!`](crate::error_codes), which turns a table of documented errors into types.
 
-/// Makes the table of one service's documented errors.
+/// Defines the documented errors of one service, as a table.
 ///
-/// A row is two doc lines (what it means, what to do) and the columns variant, wire code, status, [`Category`](crate::Category),
-/// [`Retry`](crate::Retry) and [`Effect`](crate::Effect). `at SOURCES` before the brace names a constant with the addresses of the vendor's pages. After the enum may follow `answers`, rows for answers that the page describes by status
-/// without a code, and `no_answer`, one row for when none comes.
+/// The macro generates a fieldless `Copy` enum with `ALL`, `from_wire`, `info`, `as_str` and `of`. The enum implements
+/// [`ErrorCode`](crate::ErrorCode), `Display` and `Debug`.
 ///
-/// From it come a fieldless `Copy` enum with `ALL`, `from_wire`, `info`, `as_str` and `of`, and its [`ErrorCode`](crate::ErrorCode).
+/// Each row starts with two doc lines: the meaning of the error, and the advice that
+/// [`ApiError::help`](crate::ApiError::help) returns. They are followed by six columns:
+///
+/// | Column | Content |
+/// |---|---|
+/// | variant | the name of the variant |
+/// | wire code | the code as the service sends it |
+/// | status | the documented HTTP status |
+/// | category | a variant of [`Category`](crate::Category) |
+/// | retry | a variant of [`Retry`](crate::Retry), such as `Backoff` or `After(5..=10)` |
+/// | effect | a variant of [`Effect`](crate::Effect): `None` only if the response proves that the request had no effect |
+///
+/// Three parts are optional. `at SOURCES` names a constant with the addresses of the vendor's documentation, a
+/// `&[&str]`. An `answers` block lists responses that are documented by status alone, with a range of statuses instead
+/// of variant, code and status. A `no_answer` block with a single row describes the case that no response arrives.
 ///
 /// ```
 /// steadfast::error_codes! {
@@ -15,24 +28,24 @@
 ///         // variant     wire code     status  category        retry            effect
 ///
 ///         /// The parcel has left the depot.
-///         /// Change the address at the carrier instead.
+///         /// Change the delivery address with the carrier.
 ///         AlreadySent =  "sent"        409     Conflict        Never            Possible
 ///
 ///         /// The depot is closed for the night.
-///         /// Send it again in one to two minutes.
+///         /// Retry after one to two minutes.
 ///         Closed      =  "closed"      503     Unavailable     After(60..=120)  None
 ///     }
 ///     answers {
 ///         // statuses  category        retry     effect
 ///
-///         /// The request misses something.
-///         /// Compare it with the parcel service's form.
+///         /// The request is incomplete.
+///         /// Compare the request with the API reference.
 ///         400..=400    InvalidRequest  Unstated  None
 ///     }
 /// }
 ///
 /// assert_eq!(Code::from_wire("sent"), Some(Code::AlreadySent));
-/// assert_eq!(Code::Closed.info().fix, "Send it again in one to two minutes.");
+/// assert_eq!(Code::Closed.info().fix, "Retry after one to two minutes.");
 /// ```
 #[macro_export]
 macro_rules! error_codes {
@@ -48,16 +61,16 @@ macro_rules! error_codes {
         }
         $(answers {
             $(
-                #[doc = $answer_meaning:literal]
-                #[doc = $answer_fix:literal]
+                #[doc = $response_meaning:literal]
+                #[doc = $response_fix:literal]
                 $first:literal ..= $last:literal
-                $answer_category:ident $answer_retry:ident $(($answer_seconds:expr))? $answer_effect:ident
+                $response_category:ident $response_retry:ident $(($response_seconds:expr))? $response_effect:ident
             )*
         })?
         $(no_answer {
-            #[doc = $none_meaning:literal]
-            #[doc = $none_fix:literal]
-            $none_category:ident $none_retry:ident $none_effect:ident
+            #[doc = $no_response_meaning:literal]
+            #[doc = $no_response_fix:literal]
+            $no_response_category:ident $no_response_retry:ident $no_response_effect:ident
         })?
     ) => {
         $(#[$attribute])*
@@ -73,10 +86,10 @@ macro_rules! error_codes {
         }
 
         impl $name {
-            /// Every documented code, in the page's order.
+            /// All documented codes, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// The code that the service writes as `wire`; `None` for one that its page does not list.
+            /// Returns the code that the service sends as `wire`; `None` for an undocumented code.
             #[must_use]
             pub fn from_wire(wire: &str) -> Option<Self> {
                 match wire {
@@ -85,7 +98,7 @@ macro_rules! error_codes {
                 }
             }
 
-            /// The code as the service writes it.
+            /// Returns the code as the service sends it.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -93,7 +106,7 @@ macro_rules! error_codes {
                 }
             }
 
-            /// The documented row of this code.
+            /// Returns the row of this code.
             #[must_use]
             pub fn info(self) -> &'static $crate::CodeInfo {
                 match self {
@@ -113,7 +126,8 @@ macro_rules! error_codes {
                 }
             }
 
-            /// The code that `error` carries, where it came from this service and its page lists the code.
+            /// Returns the code of an error response from this service; `None` for an undocumented code or another
+            /// error.
             #[must_use]
             pub fn of(error: &$crate::ApiError) -> Option<Self> {
                 Self::ALL.iter().copied().find(|code| error.is(*code))
@@ -141,10 +155,10 @@ macro_rules! error_codes {
                     $service,
                     None,
                     $first..=$last,
-                    $crate::Category::$answer_category,
-                    $crate::Retry::$answer_retry $(($answer_seconds))?,
-                    $crate::Effect::$answer_effect,
-                    [$answer_meaning, $answer_fix],
+                    $crate::Category::$response_category,
+                    $crate::Retry::$response_retry $(($response_seconds))?,
+                    $crate::Effect::$response_effect,
+                    [$response_meaning, $response_fix],
                 )
                 .on(<$name as $crate::ErrorCode>::SOURCES),
             )*)?];
@@ -153,10 +167,10 @@ macro_rules! error_codes {
                     $service,
                     None,
                     ::std::ops::RangeInclusive::new(1, 0),
-                    $crate::Category::$none_category,
-                    $crate::Retry::$none_retry,
-                    $crate::Effect::$none_effect,
-                    [$none_meaning, $none_fix],
+                    $crate::Category::$no_response_category,
+                    $crate::Retry::$no_response_retry,
+                    $crate::Effect::$no_response_effect,
+                    [$no_response_meaning, $no_response_fix],
                 )
                 .on(<$name as $crate::ErrorCode>::SOURCES),
             )?]

@@ -1,4 +1,4 @@
-//! The settings of a client: [`ClientBuilder`].
+//! The builder of a client: [`ClientBuilder`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,10 +20,13 @@ use crate::redact::{Exposed, Secret};
 use crate::retry::RetryPolicy;
 use crate::retry::budget::{Bucket, RetryBudget};
 use crate::service::{Credential, Service};
+use crate::transport::Transport;
+use crate::transport::carrier::Carrier;
 use crate::transport::reqwest::{self, Reqwest};
-use crate::transport::{Carrier, Transport};
 
-/// The settings of a [`Client`] that is being made.
+/// A builder that configures a [`Client`].
+///
+/// Only the key is required; every setting has a default. [`build`](Self::build) checks the settings.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,7 +40,7 @@ use crate::transport::{Carrier, Transport};
 ///     .build()?;
 /// # Ok::<(), steadfast::ApiError>(())
 /// ```
-#[must_use = "`build` makes the client"]
+#[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder<S: Service> {
     key: S::Key,
     base_url: String,
@@ -56,8 +59,15 @@ pub struct ClientBuilder<S: Service> {
     headers: Vec<(String, String)>,
 }
 
+impl<S: Service> Client<S> {
+    /// Returns a builder that configures a client.
+    pub fn builder(key: S::Key) -> ClientBuilder<S> {
+        ClientBuilder::new(key)
+    }
+}
+
 impl<S: Service> ClientBuilder<S> {
-    pub(super) fn new(key: S::Key) -> Self {
+    fn new(key: S::Key) -> Self {
         Self {
             key,
             base_url: S::BASE_URL.to_owned(),
@@ -77,42 +87,51 @@ impl<S: Service> ClientBuilder<S> {
         }
     }
 
-    /// The address of the service, with or without a path. Defaults to the documented production service.
+    /// Sets the base URL of the service, with or without a path. Defaults to [`Service::BASE_URL`], the documented
+    /// production service.
     ///
-    /// It must be `https`, or `http` to this machine itself, and hold no user name, password, query or fragment.
+    /// The scheme must be `https`, or `http` if the host is a loopback address. A user name, password, query or
+    /// fragment is rejected by [`build`](Self::build).
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = url.into();
         self
     }
 
-    /// Allows a base URL with plain `http` to another machine. The key and all data then travel readable for everyone on
-    /// the way.
+    /// Allows a base URL with plain `http` to any host, not only to a loopback address. Disabled by default.
+    ///
+    /// # Warning
+    ///
+    /// The key and all data are then sent unencrypted. Anyone on the network path can read and change them.
     pub fn danger_allow_http(mut self) -> Self {
         self.allow_http = true;
         self
     }
 
-    /// Sends requests in another way. Defaults to reqwest. `connect_timeout` is then the transport's own business.
+    /// Sets the transport that sends the requests. Defaults to reqwest.
+    ///
+    /// The settings [`reqwest`](Self::reqwest) and [`connect_timeout`](Self::connect_timeout) then have no effect.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Box::new(transport));
         self
     }
 
-    /// Makes connections as this builder of reqwest 0.13 says: through its proxies, with its certificates, from its address.
-    /// Without effect beside [`transport`](Self::transport).
+    /// Sets the reqwest 0.13 builder that the HTTP client is made from, for example to configure proxies, certificates
+    /// or a local address. Has no effect if a [`transport`](Self::transport) is set.
     ///
-    /// What the crate promises is set on top of it: no redirects, no `Referer`, no retries of reqwest's own,
-    /// the client's time limits in place of the builder's, and no proxy for a base URL of plain `http`. A builder with a
-    /// cookie store, or with a default header that [`Request::header`](crate::Request::header) would refuse, is refused by
-    /// [`build`](Self::build).
+    /// The client overrides the builder's settings that would break its guarantees. It disables redirects, the
+    /// `Referer` header and reqwest's own retries, and replaces the timeouts with its own. If the base URL is plain
+    /// `http`, it also disables proxies.
+    ///
+    /// [`build`](Self::build) rejects a builder with a cookie store, or with a default header that
+    /// [`Request::header`](crate::Request::header) would reject.
     ///
     /// ```
     /// use steadfast::{Abaco, Client, abaco};
     ///
-    /// let through_a_proxy = reqwest::Client::builder()
+    /// let proxied = reqwest::Client::builder()
     ///     .proxy(reqwest::Proxy::https("http://proxy.example:3128").expect("a proxy"));
     /// let client = Client::<Abaco>::builder(abaco::ApiKey::new("abk_abc123", "your-secret")?)
-    ///     .reqwest(through_a_proxy)
+    ///     .reqwest(proxied)
     ///     .build()?;
     /// # Ok::<(), steadfast::ApiError>(())
     /// ```
@@ -121,27 +140,41 @@ impl<S: Service> ClientBuilder<S> {
         self
     }
 
-    /// When calls are tried again. Defaults to [`RetryPolicy::new`].
+    /// Sets the retry policy of the client's calls. Defaults to [`RetryPolicy::new`], which sends a request up to 3
+    /// times.
+    ///
+    /// [`Request::retry`](crate::Request::retry) overrides it for a single call. [`RetryPolicy::disabled`] turns
+    /// retries off; the rate limiter stays active.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// How many retries all calls of this client and its clones may make together. Defaults to [`RetryBudget::new`].
+    /// Sets the retry quota, a token bucket that bounds the retries of this client and its clones together. Defaults to
+    /// [`RetryBudget::new`]: 500 tokens, from which a retry takes 14, or 5 after a rate limit.
+    ///
+    /// These are the numbers of the AWS SDKs' retry quota. A larger quota sends more retries to a service that is
+    /// failing.
     pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
         self.budget = budget;
         self
     }
 
-    /// How many requests of this client and its clones may be under way at the same time; further calls wait their turn,
-    /// within their deadlines. Defaults to 32.
+    /// Sets the maximum number of requests in flight for this client and its clones together (a bulkhead). Defaults to
+    /// 32; the minimum is 1.
+    ///
+    /// Further calls wait until a request completes or their [`deadline`](Self::deadline) passes. A higher limit puts
+    /// more concurrent load on the service and can open more connections to it.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.max_in_flight = requests;
         self
     }
 
-    /// Tells `observe` what the client does on its own: retries, the gate, calls given up. It is called in the midst of
-    /// calls, so it should be quick and must not block; if it panics, the call goes on.
+    /// Registers a callback for the client's [`Event`]s: retries, pauses of the rate limiter and failed calls. Replaces
+    /// a callback that was registered before.
+    ///
+    /// The callback runs inline, in the task of the call that caused the event. It should return quickly and must not
+    /// block. If it panics, the panic is caught and the call continues.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -157,98 +190,119 @@ impl<S: Service> ClientBuilder<S> {
     /// });
     /// # Ok::<(), steadfast::ApiError>(())
     /// ```
-    pub fn observer(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.observer = Observer::new(observe);
+    pub fn observer(mut self, callback: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.observer = Observer::new(callback);
         self
     }
 
-    /// How long a call may take, all attempts and waits included. Defaults to 300 s; `Duration::MAX` is no limit.
+    /// Sets the time limit of a call, including all attempts, the waits between them and the waits for a permit.
+    /// Defaults to 300 s; `Duration::MAX` means no limit.
+    ///
+    /// It must not be zero. [`Request::deadline`](crate::Request::deadline) overrides it for a single call, and
+    /// [`RetryPolicy::with_max_wait`] limits a single wait.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
-    /// How long one attempt may take, until its answer is read. Defaults to 30 s; `Duration::MAX` is no limit.
+    /// Sets the time limit of one attempt, including connecting and reading the response to its end. Defaults to 30 s;
+    /// `Duration::MAX` means no limit.
+    ///
+    /// It must not be zero, or longer than an explicitly set [`deadline`](Self::deadline). A request that timed out may
+    /// have taken effect, so it is resent only if it is idempotent.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
         self
     }
 
-    /// How long making a connection may take, TLS included. Defaults to 10 s; `Duration::MAX` is no limit.
+    /// Sets the time limit for establishing a connection, including the TLS handshake. Defaults to 10 s;
+    /// `Duration::MAX` means no limit.
+    ///
+    /// It must not be zero, or longer than an explicitly set [`attempt_timeout`](Self::attempt_timeout) or
+    /// [`deadline`](Self::deadline). When it passes, nothing was sent, so any request can be resent.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
         self
     }
 
-    /// The longest body of a success, in bytes; a longer one is an [`ApiError::Decode`]. Defaults to 32 MiB.
+    /// Sets the maximum length of the body of a successful response, in bytes. Defaults to 32 MiB.
+    ///
+    /// A longer body results in [`ApiError::Decode`]. The bodies of error responses are cut at
+    /// [`MAX_ERROR_BODY`](crate::MAX_ERROR_BODY) instead.
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// The `User-Agent` of every request. Defaults to `steadfast/` and the crate's version.
+    /// Sets the `User-Agent` header of every request. Defaults to `steadfast/` followed by the version of this crate.
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = user_agent.into();
         self
     }
 
-    /// A header of every request; see [`Request::header`](crate::Request::header) for those that are refused.
+    /// Sets a header of every request. [`Request::header`](crate::Request::header) overrides it for a single request,
+    /// and lists the headers that are rejected.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Makes the client. Nothing is sent.
+    /// Builds the client. This opens no connection.
     ///
     /// # Errors
     ///
-    /// [`ApiError::Build`] if a setting cannot be used; the error says which, why and what to do.
+    /// Returns [`ApiError::Build`] if a setting is invalid or contradicts another one; the error names the setting and
+    /// the correction. Defaults yield to explicit settings: a [`deadline`](Self::deadline) of 5 s is valid, although
+    /// the default [`attempt_timeout`](Self::attempt_timeout) is longer.
     pub fn build(self) -> Result<Client<S>, ApiError> {
         let core = self.core().map_err(|problem| problem.of(S::NAME))?;
         Ok(Client::of(core))
     }
 
-    /// What in the settings no call could keep.
+    /// Returns a message about the first setting that is invalid or contradicts another one.
     fn contradiction(&self) -> Option<String> {
-        let given = [
+        let explicit = [
             ("connect_timeout", self.connect_timeout),
             ("attempt_timeout", self.attempt_timeout),
             ("deadline", self.deadline),
         ];
-        let mut given: Vec<_> = given.into_iter().filter_map(|(name, limit)| Some((name, limit?))).collect();
-        if let Some((name, _)) = given.iter().find(|(_, limit)| limit.is_zero()) {
-            return Some(format!("{name} is zero, so no call could succeed; Duration::MAX means no limit"));
+        let mut explicit: Vec<_> = explicit.into_iter().filter_map(|(name, limit)| Some((name, limit?))).collect();
+        if let Some((name, _)) = explicit.iter().find(|(_, limit)| limit.is_zero()) {
+            return Some(format!("{name} is zero; set a longer time, or Duration::MAX for no limit"));
         }
-        given.retain(|(_, limit)| *limit != Duration::MAX);
+        explicit.retain(|(_, limit)| *limit != Duration::MAX);
         let outlasts = |pair: &&[(&str, Duration)]| matches!(pair, [(_, inner), (_, outer)] if inner > outer);
-        if let Some([(inner, _), (outer, _)]) = given.windows(2).find(outlasts) {
-            return Some(format!(
-                "{inner} is longer than {outer}, which would always end first; lower the one or raise the other"
-            ));
+        if let Some([(inner, _), (outer, _)]) = explicit.windows(2).find(outlasts) {
+            return Some(format!("{inner} is longer than {outer}; lower {inner} or raise {outer}"));
         }
         if self.max_in_flight == 0 {
-            return Some("max_in_flight is zero, so no request could be sent".to_owned());
+            return Some("max_in_flight is zero; set it to at least 1".to_owned());
         }
         self.retry.contradiction().or_else(|| self.budget.contradiction()).map(str::to_owned)
     }
 
     fn core(self) -> Result<Core, Box<BuildError>> {
-        let base_url = address::base(&self.base_url, self.allow_http)?;
+        let base_url = address::parse_base(&self.base_url, self.allow_http)?;
         if let Some(problem) = self.contradiction() {
             return Err(BuildError::new(BuildErrorKind::Configuration, problem));
         }
         let (key_header, value) = self.key.header();
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
-        let user_agent = HeaderValue::try_from(&*self.user_agent)
-            .map_err(|_| BuildError::new(BuildErrorKind::Header, "the user agent holds a control character"))?;
+        let user_agent = HeaderValue::try_from(&*self.user_agent).map_err(|_| {
+            BuildError::new(BuildErrorKind::Header, "the user agent contains a control character; remove it")
+        })?;
         headers.insert(USER_AGENT, user_agent);
         for (name, value) in &self.headers {
             let (name, value) = headers::parse(&key_header, name, value)?;
             headers.insert(name, value);
         }
-        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(Exposed(value)))
-            .map_err(|_| BuildError::new(BuildErrorKind::Key, "the key holds a control character"))?;
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(Exposed(value))).map_err(|_| {
+            BuildError::new(
+                BuildErrorKind::Key,
+                "contains a control character; copy the key again, without line breaks",
+            )
+        })?;
         value.set_sensitive(true);
         headers.insert(key_header.clone(), value);
 
@@ -259,19 +313,19 @@ impl<S: Service> ClientBuilder<S> {
             if !is_http && !cfg!(any(feature = "rustls", feature = "native-tls")) {
                 return Err(BuildError::new(
                     BuildErrorKind::Configuration,
-                    "an https base URL needs TLS; turn on steadfast's feature `rustls` or `native-tls`",
+                    "an https base URL requires TLS; enable the feature `rustls` or `native-tls` of steadfast",
                 ));
             }
             let connect_timeout = self.connect_timeout.unwrap_or(Duration::from_secs(10));
             let builder = match self.reqwest {
-                Some(builder) => reqwest::checked(builder, |name| headers::is_ours(&key_header, name))?,
+                Some(builder) => reqwest::checked(builder, |name| headers::is_reserved(&key_header, name))?,
                 None => ::reqwest::Client::builder(),
             };
             Carrier::Reqwest(Reqwest::new(builder, connect_timeout, is_http)?)
         };
         Ok(Core {
             service: S::NAME,
-            no_answer: <S::Code as ErrorCode>::NO_ANSWER,
+            no_response: <S::Code as ErrorCode>::NO_ANSWER,
             read: ApiError::read::<S>,
             secret: Arc::new(Secret(self.key.secret().clone())),
             base_url,

@@ -6,11 +6,11 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::display::{HumanDuration, OneLine};
-use super::{Fault, Limit};
+use super::fault::{Fault, Limit};
 use crate::catalog::Effect;
 use crate::hint::WaitSource;
 
-/// One request that was sent, or tried, on behalf of a call.
+/// One attempt of a call: a request that was sent or could not be sent, and its outcome.
 ///
 /// ```
 /// use steadfast::testing::MockService;
@@ -31,42 +31,42 @@ use crate::hint::WaitSource;
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Its number within the call, from 1.
+    /// The number of the attempt within the call, starting at 1.
     pub number: u32,
-    /// When it began, counted from the beginning of the call.
+    /// The start of the attempt, measured from the start of the call.
     pub began: Duration,
-    /// How long it took, until its answer was read or it failed.
+    /// The duration of the attempt, until the response was complete or the attempt failed.
     pub took: Duration,
-    /// What came of it.
+    /// The outcome of the attempt.
     pub outcome: Outcome,
-    /// What the answer gave as a wait and was malformed, such as `retry-after: soon`; it counted as absent.
+    /// The retry hints that could not be parsed, such as `retry-after: soon`. They were ignored.
     pub malformed_hints: Vec<Box<str>>,
-    /// The wait that followed; `None` after the last attempt.
+    /// The wait before the next attempt; `None` after the last attempt.
     pub wait: Option<Duration>,
-    /// What set the length of that wait.
+    /// The source of the wait's length.
     pub wait_source: Option<WaitSource>,
     effect: Effect,
 }
 
-/// What came of one attempt.
+/// The outcome of an attempt.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// An answer came.
+    /// A response, successful or not.
     Response {
-        /// Its status.
+        /// The HTTP status.
         status: StatusCode,
-        /// The code of an error answer, as the service sent it.
+        /// The code of an error response, as the service sent it.
         code: Option<Box<str>>,
     },
-    /// The connection could not be made or broke.
+    /// A connection that could not be made, or that broke before the response was complete.
     Failed(Fault),
-    /// A time limit passed.
+    /// A time limit that expired.
     TimedOut(Limit),
 }
 
 impl Attempt {
-    /// Returns an attempt that follows `earlier` others.
+    /// Creates an attempt that follows `earlier` others and is not followed by a wait.
     pub(crate) fn new(earlier: usize, began: Duration, took: Duration, outcome: Outcome, effect: Effect) -> Self {
         let number = u32::try_from(earlier).unwrap_or(u32::MAX).saturating_add(1);
         Self { number, began, took, outcome, malformed_hints: Vec::new(), wait: None, wait_source: None, effect }
@@ -78,7 +78,7 @@ impl Attempt {
         self.effect
     }
 
-    /// The status, if an answer came.
+    /// Returns the HTTP status, if the outcome is a response.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match self.outcome {
@@ -87,7 +87,7 @@ impl Attempt {
         }
     }
 
-    /// The code of the answer, if it had one.
+    /// Returns the error code of the response, if it has one.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         match &self.outcome {
@@ -97,11 +97,12 @@ impl Attempt {
     }
 }
 
-/// One line, such as `attempt 1 at 0 ms: 429 RATE_LIMIT_EXCEEDED in 2 ms, then a wait of 1.03 s (Retry-After)`.
+/// Writes one line, such as `attempt 1 at 0 ms: 429 RATE_LIMIT_EXCEEDED after 2 ms, then a wait of 1.03 s
+/// (Retry-After)`.
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (began, took) = (HumanDuration(self.began), HumanDuration(self.took));
-        write!(f, "attempt {} at {began}: {} in {took}", self.number, self.outcome)?;
+        write!(f, "attempt {} at {began}: {} after {took}", self.number, self.outcome)?;
         if let (Some(wait), Some(source)) = (self.wait, self.wait_source) {
             write!(f, ", then a wait of {} ({source})", HumanDuration(wait))?;
         }
@@ -117,7 +118,7 @@ impl fmt::Display for Outcome {
                 write!(f, "{} {}", status.as_u16(), OneLine(code))
             }
             Self::Failed(fault) => fault.fmt(f),
-            Self::TimedOut(limit) => write!(f, "{limit} passed"),
+            Self::TimedOut(limit) => write!(f, "{limit} expired"),
         }
     }
 }

@@ -29,13 +29,13 @@ impl BuildError {
         Box::new(Self { report: Report::default(), kind, problem: problem.into(), source: None })
     }
 
-    /// Returns the error with the service's short name.
+    /// Sets the short name of the service.
     pub(crate) fn of(mut self: Box<Self>, service: &'static str) -> Box<Self> {
         self.report.service = service;
         self
     }
 
-    /// Adds the name of the environment variable that holds the invalid value.
+    /// Puts the name of the environment variable with the invalid value before the problem.
     pub(crate) fn in_variable(&mut self, name: &str) {
         self.problem = format!("{name}: {}", self.problem).into();
     }
@@ -45,7 +45,7 @@ impl BuildError {
         self
     }
 
-    /// Returns the kind of input that is invalid.
+    /// Returns the kind of the invalid input.
     #[must_use]
     pub fn kind(&self) -> BuildErrorKind {
         self.kind
@@ -65,7 +65,7 @@ impl StdError for BuildError {
     }
 }
 
-/// A kind of input.
+/// A kind of input that was invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BuildErrorKind {
@@ -81,9 +81,9 @@ pub enum BuildErrorKind {
     Header,
     /// The body.
     Body,
-    /// A setting of the client, or two contradictory ones.
+    /// A setting of the client, or a contradiction between two.
     Configuration,
-    /// An environment variable.
+    /// An environment variable that is not set or not Unicode.
     Environment,
 }
 

@@ -1,37 +1,12 @@
-//! Questions that the crate itself asks of an [`ApiError`], whatever its variant.
+//! Accessors of [`ApiError`] for the crate itself.
 
 use http::StatusCode;
 
-use super::{
-    ApiError, BuildError, BuildErrorKind, DecodeError, Outcome, Rejection, Report, TimeoutError, TransportError,
-};
+use super::{ApiError, BuildErrorKind, Cause, Outcome, Rejection, Report, rejected};
 use crate::catalog::{Category, CodeInfo};
 
-/// The payload of an [`ApiError`]. Eight of its variants share the first.
-pub(super) enum Cause<'a> {
-    Rejection(&'a Rejection),
-    Transport(&'a TransportError),
-    Timeout(&'a TimeoutError),
-    Decode(&'a DecodeError),
-    Build(&'a BuildError),
-}
-
-/// The pattern of the eight variants with a [`Rejection`].
-macro_rules! rejected {
-    ($rejection:ident) => {
-        ApiError::InvalidRequest($rejection)
-            | ApiError::Unauthenticated($rejection)
-            | ApiError::Forbidden($rejection)
-            | ApiError::NotFound($rejection)
-            | ApiError::Conflict($rejection)
-            | ApiError::RateLimited($rejection)
-            | ApiError::Unavailable($rejection)
-            | ApiError::Unrecognized($rejection)
-    };
-}
-
 impl ApiError {
-    /// Returns the error with the name of the environment variable that holds the invalid value.
+    /// Names the environment variable that contains the invalid key or base URL.
     pub(crate) fn in_variable(mut self, name: &str) -> Self {
         if let Self::Build(error) = &mut self
             && matches!(error.kind(), BuildErrorKind::Key | BuildErrorKind::BaseUrl)
@@ -41,17 +16,28 @@ impl ApiError {
         self
     }
 
-    /// Returns the error with its report. The row that it has stays.
+    /// Sets the report, but keeps the row of the present one.
     pub(crate) fn with_report(mut self, report: Report) -> Self {
         let own = self.report_mut();
         *own = Report { row: own.row, ..report };
         self
     }
 
-    /// Returns the error with the documented row for the case that no response arrives, if that is its case.
+    /// Sets the row for the case that no response arrives, on connection faults and timeouts.
     pub(crate) fn without_response(mut self, row: Option<&'static CodeInfo>) -> Self {
         if matches!(self, Self::Transport(_) | Self::Timeout(_)) {
             self.report_mut().row = row;
+        }
+        self
+    }
+
+    /// Sets the error response of an earlier attempt, unless this error is an error response itself.
+    pub(crate) fn with_earlier_rejection(mut self, rejection: Option<Box<Rejection>>) -> Self {
+        match &mut self {
+            Self::Transport(error) => error.earlier_rejection = rejection,
+            Self::Timeout(error) => error.earlier_rejection = rejection,
+            Self::Decode(error) => error.earlier_rejection = rejection,
+            _ => {}
         }
         self
     }
@@ -68,7 +54,7 @@ impl ApiError {
         self.category() == Some(Category::RateLimited)
     }
 
-    /// Returns the response if it throttles every call: a rate limit, or a 503 with a wait.
+    /// Returns the error response if it is a throttling response: a rate limit, or a 503 with a retry hint.
     pub(crate) fn throttling(&self) -> Option<&Rejection> {
         self.rejection().filter(|rejection| {
             rejection.category() == Category::RateLimited
@@ -76,7 +62,7 @@ impl ApiError {
         })
     }
 
-    /// Returns the outcome of the attempt that ended with this error; `None` if there was none.
+    /// Returns the outcome of the attempt that ended with this error; `None` if no attempt was made.
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         match self.cause() {
             Cause::Rejection(rejection) => {
@@ -89,7 +75,7 @@ impl ApiError {
         }
     }
 
-    /// Returns the name of the variant in records.
+    /// Returns the variant's name in snake case, for records and diagnostics.
     #[cfg(any(feature = "miette", feature = "serde"))]
     pub(super) fn kind(&self) -> &'static str {
         match self {
@@ -105,44 +91,6 @@ impl ApiError {
             Self::Timeout(_) => "timeout",
             Self::Decode(_) => "decode",
             Self::Build(_) => "build",
-        }
-    }
-
-    /// Returns the documented row that applies to the error: that of its code, of its status, or of a missing response.
-    pub(super) fn row(&self) -> Option<&'static CodeInfo> {
-        match self.cause() {
-            Cause::Rejection(rejection) => rejection.row(),
-            Cause::Transport(_) | Cause::Timeout(_) | Cause::Decode(_) | Cause::Build(_) => self.report().row,
-        }
-    }
-
-    pub(super) fn cause(&self) -> Cause<'_> {
-        match self {
-            rejected!(rejection) => Cause::Rejection(rejection),
-            Self::Transport(error) => Cause::Transport(error),
-            Self::Timeout(error) => Cause::Timeout(error),
-            Self::Decode(error) => Cause::Decode(error),
-            Self::Build(error) => Cause::Build(error),
-        }
-    }
-
-    pub(super) fn report(&self) -> &Report {
-        match self.cause() {
-            Cause::Rejection(rejection) => &rejection.report,
-            Cause::Transport(error) => &error.report,
-            Cause::Timeout(error) => &error.report,
-            Cause::Decode(error) => &error.report,
-            Cause::Build(error) => &error.report,
-        }
-    }
-
-    fn report_mut(&mut self) -> &mut Report {
-        match self {
-            rejected!(rejection) => &mut rejection.report,
-            Self::Transport(error) => &mut error.report,
-            Self::Timeout(error) => &mut error.report,
-            Self::Decode(error) => &mut error.report,
-            Self::Build(error) => &mut error.report,
         }
     }
 }

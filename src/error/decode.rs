@@ -9,12 +9,12 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::display::OneLine;
-use super::{MAX_ERROR_BODY, PartialResponse, Report};
+use super::{MAX_ERROR_BODY, PartialResponse, Rejection, Report};
 use crate::redact::Secret;
 
 /// A successful response whose body could not be decoded.
 ///
-/// The request took effect and is never sent again.
+/// The request took effect, so it is not retried.
 ///
 /// ```
 /// use serde_json::json;
@@ -41,6 +41,7 @@ pub struct DecodeError {
     pub(crate) status: StatusCode,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) report: Report,
+    pub(super) earlier_rejection: Option<Box<Rejection>>,
     body: Bytes,
     expected: &'static str,
     path: Box<str>,
@@ -56,19 +57,19 @@ impl DecodeError {
         self.status
     }
 
-    /// Returns the Rust type that was expected.
+    /// Returns a description of the expected body, such as the name of the Rust type.
     #[must_use]
     pub fn expected(&self) -> &'static str {
         self.expected
     }
 
-    /// Returns the path to the unexpected value in the JSON, such as `documents[3].total`; `.` for the whole document.
+    /// Returns the path of the unexpected value in the JSON, such as `documents[3].total`; `.` for the whole document.
     #[must_use]
     pub fn json_path(&self) -> &str {
         &self.path
     }
 
-    /// Returns the body, up to [`MAX_ERROR_BODY`], with the key redacted.
+    /// Returns the first [`MAX_ERROR_BODY`] bytes of the body, with the key redacted.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
@@ -80,20 +81,20 @@ impl DecodeError {
         &self.snippet
     }
 
-    /// Returns the error of a body longer than `limit` bytes.
+    /// Creates the error for a body longer than `limit` bytes, the client's `max_body`.
     pub(crate) fn too_long(seen: PartialResponse, limit: usize) -> Box<Self> {
-        let reason = format!("it is longer than max_body, {limit} bytes; raise max_body for responses of this size");
-        let error = Self::new(seen.status, "a body within max_body", reason, &seen.body, 0);
+        let reason = format!("it is longer than {limit} bytes; raise max_body for responses of this size");
+        let error = Self::new(seen.status, "within max_body", reason, &seen.body, 0);
         Box::new(Self { request_id: seen.request_id, ..*error })
     }
 
-    /// Returns the error of a body that is not UTF-8 from byte `at` on.
+    /// Creates the error for a body with invalid UTF-8 at byte `at`.
     pub(crate) fn not_text(status: StatusCode, body: Bytes, at: usize, secret: &Secret) -> Box<Self> {
-        let reason = format!("it is not UTF-8 from byte {at} on");
+        let reason = format!("invalid UTF-8 at byte {at}");
         Self::new(status, "UTF-8 text", reason, &secret.redact(body), at)
     }
 
-    /// Decodes JSON; an empty body counts as `null`, so that `()` and `Option` take a 204.
+    /// Decodes JSON. An empty body counts as `null`, so that a 204 decodes as `()` or `None`.
     pub(crate) fn decode<T: DeserializeOwned>(
         status: StatusCode,
         body: &Bytes,
@@ -102,14 +103,14 @@ impl DecodeError {
         serde_json::from_slice(json(body)).map_err(|_| Self::located::<T>(status, &secret.redact(body.clone())))
     }
 
-    /// Returns the error with its place, which takes a second pass over a body that may be shown.
+    /// Creates the error by decoding the redacted body again, this time recording the path of the unexpected value.
     #[cold]
     fn located<T: DeserializeOwned>(status: StatusCode, body: &Bytes) -> Box<Self> {
         let json = json(body);
         let expected = std::any::type_name::<T>();
         let mut deserializer = serde_json::Deserializer::from_slice(json);
         let Err(located) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) else {
-            return Self::new(status, expected, "it is more than one JSON value".to_owned(), body, 0);
+            return Self::new(status, expected, "it contains more than one JSON value".to_owned(), body, 0);
         };
         let path = located.path().to_string();
         let source = located.into_inner();
@@ -121,15 +122,15 @@ impl DecodeError {
         error
     }
 
-    /// Borrows the body's JSON without reading it.
+    /// Borrows the body's JSON, checked but not decoded.
     pub(crate) fn borrow<'a>(status: StatusCode, body: &'a Bytes, secret: &Secret) -> Result<&'a RawValue, Box<Self>> {
         serde_json::from_slice(json(body)).map_err(|_| match Self::decode::<IgnoredAny>(status, body, secret) {
             Err(error) => Box::new(Self { expected: "JSON", ..*error }),
-            Ok(IgnoredAny) => Self::new(status, "JSON", "it is not UTF-8", &secret.redact(body.clone()), 0),
+            Ok(IgnoredAny) => Self::new(status, "JSON", "invalid UTF-8", &secret.redact(body.clone()), 0),
         })
     }
 
-    /// Moves the error's place into a member of the whole `body`.
+    /// Replaces the body with the complete `body`, and prefixes the path with the decoded `member` of it.
     pub(crate) fn place_in(&mut self, member: Option<&str>, body: &Bytes) {
         if let Some(member) = member {
             let inner = if &*self.path == "." { "" } else { &self.path };
@@ -138,7 +139,7 @@ impl DecodeError {
         self.body = body.slice(..body.len().min(MAX_ERROR_BODY));
     }
 
-    /// Returns an error at byte `at` of `body`, in which the key is already redacted.
+    /// Creates an error at byte `at` of `body`, in which the key is already redacted.
     pub(crate) fn new(
         status: StatusCode,
         expected: &'static str,
@@ -150,10 +151,11 @@ impl DecodeError {
             status,
             request_id: None,
             report: Report::default(),
+            earlier_rejection: None,
             expected,
             path: ".".into(),
             reason: reason.into(),
-            snippet: snippet(without_mark(body), at),
+            snippet: snippet(without_byte_order_mark(body), at),
             source: None,
             body: body.slice(..body.len().min(MAX_ERROR_BODY)),
         })
@@ -183,21 +185,21 @@ impl StdError for DecodeError {
 
 /// Returns the JSON of a body, without a byte order mark; `null` for an empty body.
 fn json(body: &[u8]) -> &[u8] {
-    let json = without_mark(body);
+    let json = without_byte_order_mark(body);
     if json.iter().all(u8::is_ascii_whitespace) { b"null" } else { json }
 }
 
-fn without_mark(body: &[u8]) -> &[u8] {
+fn without_byte_order_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
-/// Returns the byte offset of a line and column, both from 1, as `serde_json` counts them.
+/// Returns the byte offset of a line and a column, which `serde_json` counts from 1.
 fn offset(body: &[u8], line: usize, column: usize) -> usize {
     let before: usize = body.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
     before.saturating_add(column)
 }
 
-/// Returns up to 80 characters around a byte, with invalid UTF-8 replaced.
+/// Returns up to 80 characters around byte `at`, with invalid UTF-8 replaced.
 fn snippet(body: &[u8], at: usize) -> Box<str> {
     const BEFORE: usize = 50;
     let start = at.min(body.len()).saturating_sub(BEFORE);

@@ -1,9 +1,10 @@
-//! Values from outside, formatted for one line of a log.
+//! Formatting of untrusted text and of durations for one line of a log.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Text from outside, formatted for one line: control characters become spaces, and at most 200 characters are shown.
+/// Untrusted text on one line: control characters and line separators become spaces, and the text is cut after 200
+/// characters.
 pub(crate) struct OneLine<'a>(pub(crate) &'a str);
 
 impl fmt::Display for OneLine<'_> {
@@ -18,7 +19,7 @@ impl fmt::Display for OneLine<'_> {
     }
 }
 
-/// A duration, formatted for people: whole milliseconds below one second, else seconds with two decimals.
+/// A duration in a readable form: whole milliseconds below one second, otherwise seconds with two decimals.
 pub(crate) struct HumanDuration(pub(crate) Duration);
 
 impl fmt::Display for HumanDuration {

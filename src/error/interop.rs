@@ -1,4 +1,4 @@
-//! [`ApiError`](super::ApiError) in the types of other crates, each behind a feature.
+//! Conversions of [`ApiError`](super::ApiError) for other crates, each behind a feature.
 
 #[cfg(feature = "backoff")]
 mod backoff;

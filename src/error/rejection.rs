@@ -13,10 +13,10 @@ use super::{FieldError, Report, StopReason};
 use crate::catalog::{Category, CodeInfo, Effect, Retry};
 use crate::hint::{self, Hint, WaitSource};
 
-/// The longest part of an error response's body that is read and kept: 256 KiB.
+/// The maximum length of an error response's body: 256 KiB. The rest of a longer body is not read.
 pub const MAX_ERROR_BODY: usize = 256 * 1024;
 
-/// An error response: any response that is not a success, with everything that it contained.
+/// An error response, which is any response that is not a success, with everything that it contained.
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};
@@ -27,32 +27,32 @@ pub const MAX_ERROR_BODY: usize = 256 * 1024;
 /// let rejection = error.rejection().expect("an error response");
 /// assert_eq!(rejection.message.as_deref(), Some("Datos no validos"));
 /// assert_eq!(&*rejection.fields[0].field, "total");
-/// assert!(rejection.info.is_some(), "abaco documents its 400s, though they carry no code");
+/// assert!(rejection.info.is_some(), "abaco documents 400 without a code");
 /// assert_eq!(&rejection.body[..], body);
 /// ```
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Rejection {
-    /// The service's short name, such as `"abaco"`.
+    /// The short name of the service, such as `"abaco"`.
     pub service: &'static str,
     /// The HTTP status.
     pub status: StatusCode,
-    /// The code as sent, documented or not.
+    /// The error code as sent, documented or not.
     pub code: Option<Box<str>>,
-    /// The documented row of the code or, if no code was sent, of the status. `None` for an undocumented code.
+    /// The row of the catalogue for the code or, if no code was sent, for the status. `None` for an undocumented code.
     pub info: Option<&'static CodeInfo>,
     /// The message as sent, in the service's language.
     pub message: Option<Box<str>>,
-    /// The request ID, from a header or the body.
+    /// The request ID, from a header or from the body.
     pub request_id: Option<Box<str>>,
-    /// The longest wait that the response asked for, counted from its arrival; `Duration::MAX` if the number of seconds
-    /// overflows.
+    /// The retry hint: the longest wait that the response requested, counted from its arrival. A number of seconds that
+    /// overflows becomes `Duration::MAX`.
     pub retry_after: Option<Duration>,
-    /// The rest of the body's JSON: its member `details`, or all members without a field here.
+    /// The member `details` of the body or, without one, all members that no other field here contains.
     pub details: Option<Value>,
-    /// The messages about single fields of an invalid or conflicting request, at most 100.
+    /// The messages about single fields of the request, at most 100. Only for invalid and conflicting requests.
     pub fields: Vec<FieldError>,
-    /// The body as sent, up to [`MAX_ERROR_BODY`].
+    /// The first [`MAX_ERROR_BODY`] bytes of the body as sent, except that the key is redacted.
     pub body: Bytes,
     /// The source of `retry_after`.
     pub(crate) wait_source: Option<WaitSource>,
@@ -62,13 +62,13 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// Returns the category of the documented row, else that of the status.
+    /// Returns the category of the row that applies, or that of the status if there is none.
     #[must_use]
     pub fn category(&self) -> Category {
         category_of(self.row(), self.status)
     }
 
-    /// Returns the documented row of the code, else that of the status.
+    /// Returns the row of the code, or that of the status if there is none.
     pub(super) fn row(&self) -> Option<&'static CodeInfo> {
         self.info.or(self.report.row)
     }
@@ -79,8 +79,8 @@ impl Rejection {
 
     /// Returns the effect of the request.
     ///
-    /// The documented row counts under its own status only. Without a row, a 429 proves that the request had no effect: it
-    /// is sent before the request is processed (RFC 6585 §4).
+    /// A row proves nothing if the response has another status than the row. Without a row, a 429 proves that the
+    /// request had no effect, because a service checks its limit before it processes a request (RFC 6585 §4).
     pub(super) fn effect(&self) -> Effect {
         match self.row() {
             Some(row) if row.is_documented_under(self.status) => row.effect,
@@ -94,7 +94,7 @@ impl Rejection {
         Some(Hint { wait: self.retry_after?, source: self.wait_source? })
     }
 
-    /// Returns the documented range of the wait.
+    /// Returns the documented range of the wait: the minimum and the maximum.
     pub(crate) fn documented_wait(&self) -> Option<(Duration, Duration)> {
         match &self.row()?.retry {
             Retry::After(seconds) => Some((Duration::from_secs(*seconds.start()), Duration::from_secs(*seconds.end()))),
@@ -102,14 +102,14 @@ impl Rejection {
         }
     }
 
-    /// Returns the minimum wait that the response or the documentation asks for.
-    pub(crate) fn asked_wait(&self) -> Option<Duration> {
-        self.retry_after.max(self.documented_wait().map(|(least, _)| least))
+    /// Returns the minimum wait that the response or the documentation requests.
+    pub(crate) fn requested_wait(&self) -> Option<Duration> {
+        self.retry_after.max(self.documented_wait().map(|(minimum, _)| minimum))
     }
 
     /// Returns the earliest time at which the request may be retried.
     pub(crate) fn retry_at(&self) -> Option<SystemTime> {
-        Some(hint::add(self.received, self.asked_wait()?))
+        Some(hint::add(self.received, self.requested_wait()?))
     }
 }
 
@@ -123,16 +123,16 @@ impl fmt::Display for Rejection {
             write!(f, ", {}", OneLine(code))?;
         }
         if let Some(message) = &self.message {
-            // The line continues after the message, so the message's own full stop goes.
+            // The line continues after the message, so the message's own full stop is removed.
             write!(f, ": {}", OneLine(message.strip_suffix('.').unwrap_or(message)))?;
         }
         if let Some(request_id) = &self.request_id {
-            write!(f, " [request {}]", OneLine(request_id))?;
+            write!(f, " [request ID {}]", OneLine(request_id))?;
         }
         if let Some(StopReason::WaitTooLong | StopReason::DeadlineWouldPass) = self.report.stop_reason
             && let Some(time) = self.retry_at().max(self.report.paused_until)
         {
-            write!(f, ", not before {}", httpdate::HttpDate::from(time))?;
+            write!(f, ", retry not before {}", httpdate::HttpDate::from(time))?;
         }
         write!(f, "{}", self.report)
     }

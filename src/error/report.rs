@@ -1,40 +1,39 @@
-//! The part that all errors have in common: [`Report`].
+//! The part that all variants of the error share: [`Report`].
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
 
+use super::attempt::Attempt;
 use super::display::{HumanDuration, OneLine};
-use super::{Attempt, Rejection, StopReason};
+use super::stop_reason::StopReason;
 use crate::catalog::CodeInfo;
 
-/// The call that an error ended, and the row of the catalogue that applies to the error.
+/// The call that the error ended, and the row of the catalogue that applies to the error.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
-    /// The service's short name; empty for an error that was made outside of any client.
+    /// The short name of the service; empty for an error that was created outside a client.
     pub(crate) service: &'static str,
     pub(crate) method: Option<Method>,
     pub(crate) path: Option<Box<str>>,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) elapsed: Duration,
     pub(crate) stop_reason: Option<StopReason>,
-    /// The end of the pause that the call could not wait for.
+    /// The end of the limiter's pause, if the call could not wait for it.
     pub(crate) paused_until: Option<SystemTime>,
-    /// The last error response, if a later attempt ended without one.
-    pub(crate) earlier_rejection: Option<Box<Rejection>>,
-    /// The documented row of the status, or of the case that no response arrives.
+    /// The row of the status, or of the case that no response arrives.
     pub(crate) row: Option<&'static CodeInfo>,
 }
 
 impl Report {
-    /// Returns the start of an error's line: the service, if it is known.
+    /// Returns the service for the start of an error's `Display` text.
     pub(super) fn prefix(&self) -> Prefix {
         Prefix(self.service)
     }
 }
 
-/// The service at the start of an error's line, such as `abaco: `.
+/// A service and a colon, such as `abaco: `; empty if the service is unknown.
 pub(super) struct Prefix(&'static str);
 
 impl fmt::Display for Prefix {
@@ -43,7 +42,8 @@ impl fmt::Display for Prefix {
     }
 }
 
-/// The end of an error's line, as far as it is known: ` (GET /things, 3 attempts in 2.1 s; no attempts left)`.
+/// Writes the end of an error's `Display` text, such as ` (GET /documents, 3 attempts in 2.10 s; no attempts left)`;
+/// nothing if the request is unknown.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Some(method), Some(path)) = (&self.method, &self.path) else {

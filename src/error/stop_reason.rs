@@ -1,31 +1,34 @@
-//! The reasons for which a call ends: [`StopReason`].
+//! The reason for ending a call: [`StopReason`].
 
 use std::fmt;
 
-/// Why a call was not tried again.
+/// The reason for ending a call without another attempt.
+///
+/// [`RetryPolicy`](crate::RetryPolicy) describes the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// Repeating the request would not help: it would meet the same error, or it has succeeded already.
+    /// The error is not retryable: the request would fail again, or it has taken effect already.
     NotRetryable,
-    /// The request may have taken effect, and sending it again could do it twice.
+    /// The request is not idempotent and may have taken effect, so that a retry could repeat the effect.
     MayHaveActed,
-    /// As many attempts were made as the policy allows.
+    /// The call made as many attempts as `max_attempts` allows.
     AttemptsExhausted,
-    /// The service asked for a wait longer than `max_wait`; the error's `retry_at` says when to come back.
+    /// The wait would have been longer than `max_wait`. [`ApiError::retry_at`](crate::ApiError::retry_at) returns the
+    /// time at which to retry.
     WaitTooLong,
-    /// The wait would have outlasted the deadline.
+    /// The wait would have ended after the call's deadline.
     DeadlineWouldPass,
-    /// The budget that all clones of a client share had no retry left.
+    /// The retry quota, which all clones of a client share, is used up; see [`RetryBudget`](crate::RetryBudget).
     BudgetEmpty,
-    /// The request's body could not be sent twice.
+    /// The body of the request cannot be sent a second time.
     BodyNotReplayable,
-    /// The policy allows no second attempt.
+    /// The policy allows only one attempt.
     Disabled,
 }
 
 impl StopReason {
-    /// A short name that stays, for labels of metrics and for records: `"not_retryable"`, `"wait_too_long"`.
+    /// Returns a stable short name for metric labels and records, such as `"not_retryable"` or `"wait_too_long"`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -44,13 +47,13 @@ impl StopReason {
 impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotRetryable => "repeating it would not help",
-            Self::MayHaveActed => "not sent again because it may have taken effect",
+            Self::NotRetryable => "not retryable",
+            Self::MayHaveActed => "not retried because the request may have taken effect",
             Self::AttemptsExhausted => "no attempts left",
-            Self::WaitTooLong => "the service asks for a longer wait than max_wait",
-            Self::DeadlineWouldPass => "the wait would outlast the deadline",
-            Self::BudgetEmpty => "the retry budget is empty",
-            Self::BodyNotReplayable => "the body cannot be sent again",
+            Self::WaitTooLong => "the wait would be longer than max_wait",
+            Self::DeadlineWouldPass => "the wait would end after the deadline",
+            Self::BudgetEmpty => "the retry quota is used up",
+            Self::BodyNotReplayable => "the body cannot be resent",
             Self::Disabled => "retries are disabled",
         })
     }

@@ -1,4 +1,4 @@
-//! Time limits that passed: [`TimeoutError`].
+//! Timeouts: [`TimeoutError`].
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,11 +8,11 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::display::HumanDuration;
-use super::transport::Arrival;
-use super::{PartialResponse, Report};
+use super::fault::{Delivery, Limit};
+use super::{PartialResponse, Rejection, Report};
 use crate::catalog::Effect;
 
-/// A time limit that passed before the response was complete.
+/// A time limit that expired before the response was complete.
 ///
 /// ```
 /// use serde_json::json;
@@ -39,36 +39,39 @@ pub struct TimeoutError {
     pub(crate) effect: Effect,
     pub(crate) partial: Option<Box<PartialResponse>>,
     pub(crate) report: Report,
+    pub(crate) earlier_rejection: Option<Box<Rejection>>,
 }
 
 impl TimeoutError {
-    /// Returns the error of a [`Transport`](crate::transport::Transport) whose own limit, `after`, has passed. `effect` is
-    /// [`Effect::None`] if no byte of the request was sent, else [`Effect::Possible`].
+    /// Creates the error for a custom [`Transport`](crate::transport::Transport) whose own time limit expired.
+    ///
+    /// `after` is the length of the limit. `effect` is [`Effect::None`] if no byte of the request was sent, otherwise
+    /// [`Effect::Possible`].
     #[must_use]
     pub fn new(limit: Limit, after: Duration, effect: Effect) -> Self {
-        Self { limit, after, effect, partial: None, report: Report::default() }
+        Self { limit, after, effect, partial: None, report: Report::default(), earlier_rejection: None }
     }
 
-    /// Returns the limit that passed.
+    /// Returns the time limit that expired.
     #[must_use]
     pub fn limit(&self) -> Limit {
         self.limit
     }
 
-    /// Returns the effect of the request: `None` if no byte of it was sent, else `Possible`.
+    /// Returns the effect of the request: `None` if no byte of it was sent, otherwise `Possible`.
     #[must_use]
     pub fn effect(&self) -> Effect {
         self.effect
     }
 
-    /// Returns the status, if the head of the response arrived in time and its body did not.
+    /// Returns the HTTP status, if the head of the response arrived in time but the body did not.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         Some(self.partial.as_ref()?.status)
     }
 
-    /// Returns the part of the response body that arrived, up to [`MAX_ERROR_BODY`](crate::MAX_ERROR_BODY), with the key
-    /// redacted.
+    /// Returns the part of the response body that arrived, up to [`MAX_ERROR_BODY`](crate::MAX_ERROR_BODY), with the
+    /// key redacted.
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         Some(&self.partial.as_ref()?.body)
@@ -77,52 +80,19 @@ impl TimeoutError {
 
 impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (service, limit, after) = (self.report.prefix(), self.limit, HumanDuration(self.after));
-        if let Some(time) = self.report.paused_until {
+        let Self { limit, report, .. } = self;
+        let (service, after, delivery) = (report.prefix(), HumanDuration(self.after), Delivery(self.effect));
+        if let Some(time) = report.paused_until {
             let time = httpdate::HttpDate::from(time);
-            write!(f, "{service}rate limit exhausted; it resets at {time}, after this call's deadline")?;
+            write!(f, "{service}rate limit exhausted; it resets at {time}, too late for this call; {delivery}")?;
+        } else if let Some(status) = self.status() {
+            let status = status.as_u16();
+            write!(f, "{service}{status}, but {limit} of {after} expired before the response was complete")?;
         } else {
-            write!(f, "{service}{limit} of {after} passed")?;
+            write!(f, "{service}{limit} of {after} expired; {delivery}")?;
         }
-        if let Some(status) = self.status() {
-            write!(f, " while the body of a response with status {} was read", status.as_u16())?;
-        }
-        write!(f, ", {}{}", Arrival(self.effect), self.report)
+        write!(f, "{report}")
     }
 }
 
 impl StdError for TimeoutError {}
-
-/// A time limit of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Limit {
-    /// `connect_timeout`: the limit of making a connection.
-    Connect,
-    /// `attempt_timeout`: the limit of one request and its complete response.
-    Attempt,
-    /// `deadline`: the limit of the call with all its attempts and waits.
-    Deadline,
-}
-
-impl Limit {
-    /// Returns the name of the limit's setting.
-    #[cfg(feature = "serde")]
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Connect => "connect_timeout",
-            Self::Attempt => "attempt_timeout",
-            Self::Deadline => "deadline",
-        }
-    }
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Connect => "the connect timeout",
-            Self::Attempt => "the attempt timeout",
-            Self::Deadline => "the deadline",
-        })
-    }
-}

@@ -6,7 +6,8 @@ use std::fmt;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::Report;
+use super::fault::{Delivery, Fault};
+use super::{Rejection, Report};
 use crate::catalog::Effect;
 
 /// A connection that could not be made, or that broke before the response was complete.
@@ -32,44 +33,46 @@ pub struct TransportError {
     pub(crate) effect: Effect,
     pub(crate) partial: Option<Box<PartialResponse>>,
     pub(crate) report: Report,
+    pub(super) earlier_rejection: Option<Box<Rejection>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl TransportError {
-    /// Returns the error of a [`Transport`](crate::transport::Transport) that got no complete response. `effect` is
-    /// [`Effect::None`] if no byte of the request was sent, else [`Effect::Possible`].
+    /// Creates the error for a custom [`Transport`](crate::transport::Transport) that received no complete response.
+    ///
+    /// `effect` is [`Effect::None`] if no byte of the request was sent, otherwise [`Effect::Possible`].
     #[must_use]
     pub fn new(fault: Fault, effect: Effect) -> Self {
-        Self { fault, effect, partial: None, report: Report::default(), source: None }
+        Self { fault, effect, partial: None, report: Report::default(), earlier_rejection: None, source: None }
     }
 
-    /// Sets the error that caused this one, which [`source`](StdError::source) returns.
+    /// Sets the cause of the error, which [`source`](StdError::source) returns.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Returns the fault of the connection.
+    /// Returns the kind of the fault.
     #[must_use]
     pub fn fault(&self) -> Fault {
         self.fault
     }
 
-    /// Returns the effect of the request: `None` if no byte of it was sent, else `Possible`.
+    /// Returns the effect of the request: `None` if no byte of it was sent, otherwise `Possible`.
     #[must_use]
     pub fn effect(&self) -> Effect {
         self.effect
     }
 
-    /// Returns the status, if the head of the response arrived before the connection broke.
+    /// Returns the HTTP status, if the head of the response arrived before the connection broke.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         Some(self.partial.as_ref()?.status)
     }
 
-    /// Returns the part of the response body that arrived, up to [`MAX_ERROR_BODY`](crate::MAX_ERROR_BODY), with the key
-    /// redacted.
+    /// Returns the part of the response body that arrived, up to [`MAX_ERROR_BODY`](crate::MAX_ERROR_BODY), with the
+    /// key redacted.
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         Some(&self.partial.as_ref()?.body)
@@ -78,12 +81,12 @@ impl TransportError {
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let service = self.report.prefix();
-        write!(f, "{service}{}", self.fault)?;
-        if let Some(status) = self.status() {
-            write!(f, " after the head of a response with status {}", status.as_u16())?;
+        let Self { fault, report, .. } = self;
+        let service = report.prefix();
+        match self.status() {
+            Some(status) => write!(f, "{service}{}, but {fault}{report}", status.as_u16()),
+            None => write!(f, "{service}{fault}; {}{report}", Delivery(self.effect)),
         }
-        write!(f, ", {}{}", Arrival(self.effect), self.report)
     }
 }
 
@@ -93,59 +96,10 @@ impl StdError for TransportError {
     }
 }
 
-/// The arrival of a request without a complete response, in the words of an error's line.
-pub(super) struct Arrival(pub(super) Effect);
-
-impl fmt::Display for Arrival {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Effect::None => "nothing was sent",
-            Effect::Possible | Effect::Certain => "the request may have arrived",
-        })
-    }
-}
-
-/// The part of a successful response that arrived before it was cut short.
+/// The part of a successful response that arrived before the attempt ended.
 #[derive(Debug)]
 pub(crate) struct PartialResponse {
     pub(crate) status: StatusCode,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) body: Bytes,
-}
-
-/// A fault of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Fault {
-    /// The host name could not be resolved.
-    Dns,
-    /// No connection could be made: it was refused, the host was unreachable, or it closed while it was being made.
-    Connect,
-    /// The TLS handshake failed, most likely because of the certificate. The only fault that is not retryable.
-    Tls,
-    /// The connection was reset or closed, or the server violated HTTP, before the response was complete.
-    Reset,
-}
-
-impl Fault {
-    /// Returns the value of OpenTelemetry's `error.type` for the fault.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Reset => "reset",
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dns => "the host name could not be resolved",
-            Self::Connect => "no connection could be made",
-            Self::Tls => "the TLS handshake failed",
-            Self::Reset => "the connection broke before the response was complete",
-        })
-    }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::queue::{Admitted, Place, State, Waiting};
+use super::queue::{Admitted, PausedTooLong, Place, State, WaitBounds, Waiting};
 use super::window::{Admission, later};
-use super::{Limiter, PausedTooLong, Permit, WaitBounds};
+use super::{Limiter, Permit};
 
 /// The longest time for which a waiter relies on others. The timekeeper may sit in a task that is not polled.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -23,9 +23,10 @@ pub(crate) struct Acquire<'a, R: Clone> {
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
-impl<'a, R: Clone> Acquire<'a, R> {
-    pub(super) fn new(limiter: &'a Limiter<R>, times_throttled: u32, bounds: WaitBounds) -> Self {
-        Self { limiter, times_throttled, bounds, since: None, place: None, alarm: None }
+impl<R: Clone> Limiter<R> {
+    /// Waits for a permit. `times_throttled` counts how often this call has been throttled.
+    pub(crate) fn acquire(&self, times_throttled: u32, bounds: WaitBounds) -> Acquire<'_, R> {
+        Acquire { limiter: self, times_throttled, bounds, since: None, place: None, alarm: None }
     }
 }
 

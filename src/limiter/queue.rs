@@ -6,14 +6,48 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::window::{Admission, Start, Window, later};
-use super::{PausedTooLong, Quota, Transitions, WaitBounds};
+use super::window::{Admission, Quota, Start, Window, later};
 
 /// The time after which an admitted call whose task is not polled loses its permit to the next.
 const ADMISSION_EXPIRES: Duration = Duration::from_secs(1);
 
 /// A pause that grows is announced again only if it grows by more than this.
 const NOTABLE_GROWTH: Duration = Duration::from_secs(1);
+
+/// The bounds of a call's wait for a permit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WaitBounds {
+    /// The end of the call; `None` for never.
+    pub(crate) deadline: Option<Instant>,
+    /// The longest pause that the call accepts.
+    pub(crate) max_wait: Duration,
+}
+
+/// A pause that lasts longer than a call can wait.
+pub(crate) struct PausedTooLong<R> {
+    /// The time left until the pause ends.
+    pub(crate) wait: Duration,
+    /// Whether the pause exceeds `max_wait`, rather than the deadline.
+    pub(crate) exceeds_max_wait: bool,
+    /// What was kept of the throttling response that caused the pause; `None` if a used-up quota caused it.
+    pub(crate) response: Option<R>,
+}
+
+/// Changes of the limiter that its user has not reported yet, the resumption first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Transitions {
+    /// The pause has ended.
+    pub(crate) resumed: bool,
+    /// A pause has begun or grown; it lasts for this time.
+    pub(crate) paused: Option<Duration>,
+}
+
+impl WaitBounds {
+    /// Returns whether a call can wait until `until`.
+    pub(super) fn allow(self, now: Instant, until: Instant) -> bool {
+        until.saturating_duration_since(now) <= self.max_wait && self.deadline.is_none_or(|deadline| until < deadline)
+    }
+}
 
 /// The state of a limiter.
 pub(super) struct State<R> {

@@ -265,7 +265,7 @@ impl Window {
             }
             // A request from before the window says nothing about the window's limit.
             Phase::Limited { allowance, .. } if start.window != self.number => {
-                self.accepted = self.accepted.max(*allowance)
+                self.accepted = self.accepted.max(*allowance);
             }
             Phase::Limited { .. } => self.is_certain = true,
         }

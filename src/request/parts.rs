@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::retry::RetryPolicy;
 
-/// What a request is made of. In one place on the heap, since it moves from hand to hand while it is described.
+/// The parts of a request. Boxed by its users, because a request moves several times while it is built.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestParts {
     pub(crate) method: Method,
@@ -18,6 +18,6 @@ pub(crate) struct RequestParts {
     pub(crate) idempotent: bool,
     pub(crate) retry: RetryPolicy,
     pub(crate) deadline: Duration,
-    /// The path as given, as far as an error may show it, if it cannot be sent.
-    pub(crate) refused_path: Option<Box<str>>,
+    /// The displayable part of the path, if the path is invalid.
+    pub(crate) invalid_path: Option<Box<str>>,
 }

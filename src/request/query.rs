@@ -1,4 +1,4 @@
-//! The pairs of a query, from anything that serialises as a flat map or as a list of pairs.
+//! The encoding of queries.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,16 @@ use url::form_urlencoded;
 use crate::error::{BuildError, BuildErrorKind};
 use crate::json::{Members, Text};
 
-/// The query, encoded as `application/x-www-form-urlencoded`; `None` values are left out.
+/// Encodes a flat map or a list of pairs as `application/x-www-form-urlencoded`, without `None` values.
 ///
-/// What serialises is written as JSON and read as pairs, which keeps the order and spares a crate for this form alone.
-pub(super) fn encoded<Q: Serialize + ?Sized>(query: &Q) -> Result<String, Box<BuildError>> {
-    let problem =
-        || BuildError::new(BuildErrorKind::Query, "the query must be a flat map or a list of pairs of plain values");
+/// The value is serialized to JSON and read back as pairs, which keeps the order and needs no further crate.
+pub(super) fn encode<Q: Serialize + ?Sized>(query: &Q) -> Result<String, Box<BuildError>> {
+    let problem = || {
+        BuildError::new(
+            BuildErrorKind::Query,
+            "not a flat map or a list of pairs; use strings, numbers and booleans as values",
+        )
+    };
     let json = serde_json::to_string(query).map_err(|error| problem().with_source(error))?;
     let pairs = pairs(&json).ok_or_else(problem)?;
     let mut encoded = form_urlencoded::Serializer::new(String::new());
@@ -32,7 +36,7 @@ fn pairs(json: &str) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
     pairs.unwrap_or_default().into_iter().map(|(name, value)| Some((plain(name)?, value))).collect()
 }
 
-/// A text, a number or a truth value, as text.
+/// Returns a string, number or boolean as text.
 fn plain(value: &RawValue) -> Option<Cow<'_, str>> {
     match value.get().bytes().next()? {
         b'"' => serde_json::from_str(value.get()).map(|Text(text)| text).ok(),

@@ -1,19 +1,25 @@
-//! How many retries all calls of a client may make together: a token bucket.
+//! The retry quota, a token bucket that all calls of a client share: [`RetryBudget`].
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The settings of the bucket that keeps an outage from being multiplied. Shared by all clones of a client.
+/// The settings of the retry quota, a token bucket that all clones of a client share.
 ///
-/// A retry takes tokens out; if it succeeds it puts them back, and a success at the first attempt puts one in. While the
-/// bucket is too empty, errors are given to the caller at once, with
+/// The quota keeps retries from multiplying the load on a service during an outage. Each retry withdraws tokens from
+/// the bucket. A retry that meets another retryable error spends them; any other retry returns them. A call that
+/// succeeds at the first attempt adds one token.
+///
+/// If the bucket contains too few tokens for a retry, the call ends with the last error and
 /// [`StopReason::BudgetEmpty`](crate::StopReason::BudgetEmpty).
+///
+/// The default numbers are 500 tokens, of which a retry costs 14, or 5 after a rate limit. They are those of the retry
+/// quota in the standard retry mode of the AWS SDKs, as in the crate `aws-smithy-runtime`.
 ///
 /// ```
 /// use steadfast::RetryBudget;
 ///
-/// // About 70 retries in a row that come to nothing, then one for each 14 successes.
+/// // 71 failed retries in a row, then one retry for every 14 successful calls.
 /// const GENEROUS: RetryBudget = RetryBudget::new().with_capacity(1_000);
-/// const NONE_AT_ALL: RetryBudget = RetryBudget::unlimited();
+/// const UNLIMITED: RetryBudget = RetryBudget::unlimited();
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryBudget {
@@ -23,45 +29,50 @@ pub struct RetryBudget {
 }
 
 impl RetryBudget {
-    /// The defaults: 500 tokens, of which a retry costs 14, and after a rate limit 5.
+    /// Creates the default quota: 500 tokens, of which a retry costs 14, or 5 after a rate limit.
     #[must_use]
     pub const fn new() -> Self {
         Self { capacity: Some(500), retry_cost: 14, rate_limit_cost: 5 }
     }
 
-    /// No budget: every retry that the policy allows is made.
+    /// Creates a quota without a limit: every retry that the policy allows is sent.
     #[must_use]
     pub const fn unlimited() -> Self {
         Self { capacity: None, retry_cost: 0, rate_limit_cost: 0 }
     }
 
-    /// How many tokens the bucket holds; it begins full. Defaults to 500.
+    /// Sets the capacity of the bucket, which starts full. Defaults to 500 tokens.
+    ///
+    /// A retry that costs more tokens than the bucket holds is a contradiction, which
+    /// [`ApiError::Build`](crate::ApiError::Build) reports.
     #[must_use]
     pub const fn with_capacity(mut self, tokens: u32) -> Self {
         self.capacity = Some(tokens);
         self
     }
 
-    /// What a retry costs. Defaults to 14 tokens.
+    /// Sets the cost of a retry. Defaults to 14 tokens.
     #[must_use]
     pub const fn with_retry_cost(mut self, tokens: u32) -> Self {
         self.retry_cost = tokens;
         self
     }
 
-    /// What a retry after a rate limit costs: less, since the service is well and the gate spaces the retries. Defaults to
-    /// 5 tokens.
+    /// Sets the cost of a retry after a rate limit. Defaults to 5 tokens.
+    ///
+    /// The default is lower than that of other retries, because the service works and the rate limiter delays the
+    /// retry.
     #[must_use]
     pub const fn with_rate_limit_cost(mut self, tokens: u32) -> Self {
         self.rate_limit_cost = tokens;
         self
     }
 
-    /// What contradicts itself in these settings.
+    /// Returns the contradiction between settings, if there is one.
     pub(crate) fn contradiction(self) -> Option<&'static str> {
         let capacity = self.capacity?;
         (self.retry_cost.max(self.rate_limit_cost) > capacity)
-            .then_some("a retry costs more than the retry budget holds, so none would ever be made")
+            .then_some("a retry costs more tokens than the retry quota holds; raise the capacity or lower the cost")
     }
 }
 
@@ -71,7 +82,7 @@ impl Default for RetryBudget {
     }
 }
 
-/// The bucket itself.
+/// The token bucket, with the operations of Finagle's `RetryBudget`: deposit and try to withdraw.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     settings: RetryBudget,
@@ -83,42 +94,43 @@ impl Bucket {
         Self { settings, tokens: AtomicU32::new(settings.capacity.unwrap_or(0)) }
     }
 
-    /// Takes out what a retry costs; `None` if too little is there.
-    pub(crate) fn withdraw(&self, after_rate_limit: bool) -> Option<Loan<'_>> {
+    /// Withdraws the cost of a retry; `None` if the bucket contains too few tokens.
+    pub(crate) fn try_withdraw(&self, after_rate_limit: bool) -> Option<Withdrawal<'_>> {
         let RetryBudget { capacity, retry_cost, rate_limit_cost } = self.settings;
         let tokens = if after_rate_limit { rate_limit_cost } else { retry_cost };
         if capacity.is_some() {
-            let take = |present: u32| present.checked_sub(tokens);
-            self.tokens.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
+            let withdraw = |available: u32| available.checked_sub(tokens);
+            self.tokens.fetch_update(Ordering::AcqRel, Ordering::Acquire, withdraw).ok()?;
         }
-        Some(Loan { bucket: self, tokens })
+        Some(Withdrawal { bucket: self, tokens })
     }
 
-    /// Puts tokens in, as far as there is room.
+    /// Adds tokens, up to the capacity.
     pub(crate) fn deposit(&self, tokens: u32) {
         if let Some(capacity) = self.settings.capacity {
-            let put = |present: u32| (present < capacity).then(|| present.saturating_add(tokens).min(capacity));
-            // It is no error that the bucket is full.
-            let _ = self.tokens.fetch_update(Ordering::AcqRel, Ordering::Acquire, put);
+            let deposit =
+                |available: u32| (available < capacity).then(|| available.saturating_add(tokens).min(capacity));
+            // An error means that the bucket is full already.
+            let _ = self.tokens.fetch_update(Ordering::AcqRel, Ordering::Acquire, deposit);
         }
     }
 }
 
-/// What a retry that is under way has taken out. It goes back unless the retry fails, so also if its call is dropped.
+/// The tokens of a retry. They return to the bucket when this is dropped, also with an abandoned call, unless spent.
 #[derive(Debug)]
-pub(crate) struct Loan<'a> {
+pub(crate) struct Withdrawal<'a> {
     bucket: &'a Bucket,
     tokens: u32,
 }
 
-impl Loan<'_> {
-    /// The retry came to nothing.
+impl Withdrawal<'_> {
+    /// Spends the tokens, for a retry that failed.
     pub(crate) fn spend(mut self) {
         self.tokens = 0;
     }
 }
 
-impl Drop for Loan<'_> {
+impl Drop for Withdrawal<'_> {
     fn drop(&mut self) {
         if self.tokens > 0 {
             self.bucket.deposit(self.tokens);

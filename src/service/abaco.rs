@@ -1,6 +1,6 @@
-//! abaco, accounting: its codes, its key and its form of error.
+//! abaco, an accounting service: error codes, key and error format.
 //!
-//! Read on 2026-11-21 from [`SOURCES`].
+//! Based on [`SOURCES`], as read on 2026-11-21.
 
 use std::fmt;
 
@@ -11,7 +11,9 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Credential, Service, checked};
 use crate::error::{ApiError, BuildError, BuildErrorKind, ErrorBody};
 
-/// The vendor's pages that the table restates: the first two list the codes, the others say what to retry.
+/// The vendor's documentation on which the table is based.
+///
+/// The first two documents list the codes, the other two give advice on retries.
 pub const SOURCES: &[&str] = &[
     "https://docs.abaco.hn/en/guide/common-errors",
     "https://docs.abaco.hn/en/guide/authentication",
@@ -21,7 +23,7 @@ pub const SOURCES: &[&str] = &[
 
 /// The accounting service abaco.
 ///
-/// It takes no DELETE with an API key, so its client has no `delete` that compiles.
+/// abaco rejects every DELETE request with an API key, so calling `delete` on its client does not compile.
 #[derive(Clone, Copy, Debug)]
 pub struct Abaco;
 
@@ -37,7 +39,7 @@ impl Service for Abaco {
     }
 }
 
-/// A key of abaco: a key id and a secret, sent as `Authorization: Bearer <id>:<secret>`.
+/// A key of abaco: a key ID and a secret, sent as `Authorization: Bearer <key id>:<secret>`. `Debug` shows neither.
 #[derive(Clone)]
 pub struct ApiKey {
     id: Box<str>,
@@ -45,16 +47,16 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// Takes the key id (`abk_…`) and the secret that were shown when the key was made.
+    /// Creates a key from its key ID, such as `abk_abc123`, and its secret.
     ///
     /// # Errors
     ///
-    /// [`ApiError::Build`] if either is empty or holds white space, a control or a non-ASCII character, or if the id
-    /// holds a `:`, which is what ends it. The error does not show the key.
+    /// Returns [`ApiError::Build`] if one of them is empty or contains whitespace, a control character or a character
+    /// outside ASCII, or if the key ID contains a `:`. The error does not contain the key.
     pub fn new(id: impl AsRef<str>, secret: impl Into<SecretString>) -> Result<Self, ApiError> {
-        let id = checked(Abaco::NAME, "the key id", SecretString::from(id.as_ref()))?;
+        let id = checked(Abaco::NAME, "the key ID", SecretString::from(id.as_ref()))?;
         if id.expose_secret().contains(':') {
-            return Err(malformed("the key id holds a `:`, which is what ends it; give the secret apart from it"));
+            return Err(malformed("the key ID contains a `:`; pass the key ID and the secret separately"));
         }
         Ok(Self {
             id: id.expose_secret().into(),
@@ -64,13 +66,13 @@ impl ApiKey {
 }
 
 impl Credential for ApiKey {
-    /// Reads `<id>:<secret>`; the first `:` parts the two.
+    /// Parses `<key id>:<secret>`. The first `:` separates the two.
     fn parse(text: SecretString) -> Result<Self, ApiError> {
         let text = checked(Abaco::NAME, "the API key", text)?;
         let (id, secret) = text
             .expose_secret()
             .split_once(':')
-            .ok_or_else(|| malformed("the API key has no `:`; its form is `<key id>:<secret>`"))?;
+            .ok_or_else(|| malformed("the API key has no `:`; write it as `<key id>:<secret>`"))?;
         Self::new(id, secret)
     }
 
@@ -95,88 +97,88 @@ fn malformed(problem: &str) -> ApiError {
 }
 
 crate::error_codes! {
-    /// The codes of abaco, from both its pages.
+    /// The documented error codes of abaco.
     pub enum Code of "abaco" at SOURCES {
         // variant                    wire code                        status  category         retry     effect
 
-        /// The request carried neither a key nor a session.
-        /// Send the key with every request, as `<key id>:<secret>`.
+        /// The request had neither an API key nor a session cookie.
+        /// Send the key with every request, in the form `<key id>:<secret>`.
         TokenMissing              =  "TOKEN_MISSING"                   401     Unauthenticated  Unstated  None
 
-        /// The key id is unknown or was revoked, or its secret does not match.
-        /// Compare both with Settings > Integrations in the web app; a lost secret means a new key.
+        /// The key ID is unknown or revoked, or the secret is wrong.
+        /// Compare both with Settings > Integrations in the web app; create a new key if the secret is lost.
         InvalidApiKey             =  "INVALID_API_KEY"                 401     Unauthenticated  Unstated  None
 
-        /// The key had an expiry date, and that date is over.
-        /// Make a new key under Settings > Integrations and put its id and secret in place of the old ones.
+        /// The key is past its expiration date.
+        /// Create a new key under Settings > Integrations, and replace the key ID and the secret in your application.
         ApiKeyExpired             =  "API_KEY_EXPIRED"                 401     Unauthenticated  Unstated  None
 
-        /// The key is right, but the company has no active user that it could act as.
-        /// Give the company an active proprietor or administrator; turn to support if that does not help.
+        /// The key is valid, but no active owner or administrator of the company could be found for it.
+        /// Activate an owner or administrator for the company; contact support if the error persists.
         ApiKeyNoUser              =  "API_KEY_NO_USER"                 401     Unauthenticated  Unstated  None
 
-        /// A web session ran out; a session cookie was used in place of the key.
-        /// Send no `accessToken` cookie, so that the key counts, or sign in to the web app anew.
+        /// The token of a web session has expired; a session cookie was used instead of the key.
+        /// Remove the `accessToken` cookie so that the key is used, or sign in to the web app again.
         TokenExpired              =  "TOKEN_EXPIRED"                   401     Unauthenticated  Unstated  None
 
-        /// A web session's token does not hold; a session cookie was used in place of the key.
-        /// Send no `accessToken` cookie, so that the key counts, or sign in to the web app anew.
+        /// The token of a web session is invalid; a session cookie was used instead of the key.
+        /// Remove the `accessToken` cookie so that the key is used, or sign in to the web app again.
         InvalidToken              =  "INVALID_TOKEN"                   401     Unauthenticated  Unstated  None
 
-        /// A web session is over; a session cookie was used in place of the key.
-        /// Send no `accessToken` cookie, so that the key counts, or sign in to the web app anew.
+        /// A web session has expired; a session cookie was used instead of the key.
+        /// Remove the `accessToken` cookie so that the key is used, or sign in to the web app again.
         SessionExpired            =  "SESSION_EXPIRED"                 401     Unauthenticated  Unstated  None
 
-        /// The request named an origin, in `Origin` or `Referer`, that the service does not allow.
-        /// Call from a server without those headers, or ask abaco to add the exact address to its allowed origins.
+        /// The `Origin` or `Referer` header names an origin that the service does not allow.
+        /// Call from a server with the key and without these headers, or ask abaco to allow the exact URL.
         CsrfOrigin                =  "CSRF_ORIGIN"                     403     Forbidden        Unstated  None
 
-        /// A changing request came without an origin and without a valid key.
-        /// Send the key, and see whether a proxy or extension on the way strips the header that holds it.
+        /// A request that changes data had neither an origin nor a valid key.
+        /// Send the key, and make sure that no proxy or extension removes headers from the request.
         CsrfNoOrigin              =  "CSRF_NO_ORIGIN"                  403     Forbidden        Unstated  None
 
-        /// The service failed at its own check of the key, before it looked at the request.
-        /// Send it again; if that goes on, check whether the service can be reached and turn to support.
+        /// The service's own check of the key failed, before the request was processed.
+        /// Retry; if the error persists, check that the service is reachable and contact support.
         CsrfApiKeyError           =  "CSRF_API_KEY_ERROR"              403     Unavailable      Backoff   None
 
-        /// The route serves the web app only.
-        /// Do this in the web app while signed in; no key opens it.
+        /// The route is only available to sessions of the web app.
+        /// Do this in the web app while signed in; it is not possible with a key.
         WebSessionRequired        =  "WEB_SESSION_REQUIRED"            403     Forbidden        Unstated  None
 
-        /// Keys cannot be managed with a key.
-        /// Make and revoke keys in the web app, under Settings > Integrations.
+        /// API keys cannot be managed with an API key.
+        /// Create and revoke keys in the web app, under Settings > Integrations.
         ApiKeyManagementForbidden =  "API_KEY_MANAGEMENT_FORBIDDEN"    403     Forbidden        Unstated  None
 
-        /// A DELETE was sent with a key, which no route allows.
-        /// Remove the record in the web app, or use the route's POST that cancels or reverses it.
+        /// A DELETE request was sent with an API key, which no route allows.
+        /// Delete the record in the web app, or use the POST route that cancels or reverses it, if there is one.
         ApiKeyDeleteForbidden     =  "API_KEY_DELETE_FORBIDDEN"        403     Forbidden        Unstated  None
 
-        /// The key sent more requests in the window than it may.
-        /// Wait, then send fewer at a time.
+        /// The key sent more requests than the service allows in the time window.
+        /// Back off before you retry, and send fewer requests at a time.
         RateLimitExceeded         =  "RATE_LIMIT_EXCEEDED"             429     RateLimited      Backoff   None
     }
     answers {
         // statuses   category        retry     effect
 
-        /// The body or a parameter is missing something or has the wrong form.
-        /// Read the details in the body, which usually name the field, and compare with the API reference.
+        /// The body or a parameter is invalid: a required field is missing, or a format is wrong.
+        /// Read the details in the body, which usually name the field, and compare the request with the API reference.
         400..=400     InvalidRequest  Unstated  None
 
-        /// A business permission, the billing state or another rule of the company refused the request.
-        /// Read message and code, and check that the key belongs to the right company and the record to that company.
+        /// A business permission, the billing status or another rule denies the request.
+        /// Read the message and the code, and check that both the key and the resource belong to the right company.
         403..=403     Forbidden       Unstated  None
 
-        /// Nothing is at this path.
-        /// The base URL is the bare origin; give each request its whole path, such as `/business-partners`.
+        /// Nothing exists at this path.
+        /// Use the bare origin as the base URL, and a complete path such as `/business-partners` in each request.
         404..=404     NotFound        Unstated  Possible
 
         /// The service failed.
-        /// Send it again with growing waits if it may be sent twice; turn to support if that goes on.
+        /// Retry with backoff if the request is safe to resend; contact support if the error persists.
         500..=599     Unavailable     Backoff   Possible
     }
     no_answer {
-        /// The address is wrong, a firewall is in the way, or the network is unsteady.
-        /// Check the base URL (production is `https://api.abaco.hn`) and that HTTPS may leave on port 443.
+        /// The base URL is wrong, a firewall blocks the connection, or the network is unstable.
+        /// Check the base URL (production: `https://api.abaco.hn`), and allow outgoing HTTPS connections to port 443.
         Unavailable  Backoff  Possible
     }
 }

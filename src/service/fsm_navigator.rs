@@ -1,16 +1,16 @@
-//! FSM Navigator, field service: its codes, its key and its form of error.
+//! FSM Navigator, a field service management system: error codes, key and error format.
 //!
-//! Read on 2026-11-21 from [`SOURCES`].
+//! Based on [`SOURCES`], as read on 2026-11-21.
 
 use http::{HeaderMap, StatusCode};
 
 use super::{Service, SupportsDelete, XApiKey};
 use crate::error::ErrorBody;
 
-/// The vendor's pages that the table restates.
+/// The vendor's documentation on which the table is based.
 pub const SOURCES: &[&str] = &["https://fsmnavigator.com/docs/api/error-codes/"];
 
-/// The field-service system FSM Navigator.
+/// The field service management system FSM Navigator.
 #[derive(Clone, Copy, Debug)]
 pub struct FsmNavigator;
 
@@ -26,102 +26,103 @@ impl Service for FsmNavigator {
     }
 }
 
-// No page lists a DELETE route, and the page of codes speaks of endpoints that answer one with 405, so others may take it.
+// The documentation lists no DELETE route, but its example of a 405 is a DELETE on a read-only endpoint. Other
+// endpoints may accept it.
 impl SupportsDelete for FsmNavigator {}
 
-/// A key of FSM Navigator (`fsm_live_…`, `fsm_test_…`), sent as `X-API-Key`.
+/// A key of FSM Navigator, such as `fsm_live_…` or `fsm_test_…`, sent as `X-API-Key`.
 pub type ApiKey = XApiKey<FsmNavigator>;
 
 crate::error_codes! {
-    /// The codes of FSM Navigator.
+    /// The documented error codes of FSM Navigator.
     pub enum Code of "fsm-navigator" at SOURCES {
         // variant                  wire code                    status  category         retry          effect
 
-        /// A required field is missing or a field's value is not valid.
-        /// Compare the body with the endpoint's page; the message usually names the field.
+        /// A required field is missing, or the value of a field is invalid.
+        /// Compare the body with the endpoint's documentation; the message usually names the field.
         ValidationFailed        =  "validation_failed"           400     InvalidRequest   Unstated       None
 
-        /// A required field is not in the request.
-        /// Add the field.
+        /// The request lacks a required field.
+        /// Add the required field.
         MissingRequiredField    =  "missing_required_field"      400     InvalidRequest   Unstated       None
 
-        /// The resource cannot go from its present status to the one asked for.
-        /// Look the permitted steps up in the resource's table of transitions.
+        /// The resource cannot change from its current status to the requested one.
+        /// Look up the valid transitions in the resource's documentation.
         InvalidStatusTransition =  "invalid_status_transition"   400     InvalidRequest   Unstated       None
 
         /// The asset has no such meter.
         /// Set up the asset's meters in the dashboard first.
         MeterNotFound           =  "meter_not_found"             400     InvalidRequest   Unstated       None
 
-        /// The key is missing, wrong or revoked.
-        /// Check that `X-API-Key` holds a key that is in force; after a rotation every integration needs the new one.
+        /// The request has no key, or its key is invalid or revoked.
+        /// Check that `X-API-Key` contains a valid key; after a key rotation, update every integration.
         Unauthorized            =  "unauthorized"                401     Unauthenticated  Unstated       None
 
-        /// The key's scopes do not cover the permission that this needs.
-        /// Widen the key's scopes under Settings > API Keys.
+        /// The key's scopes do not cover the permission that the request needs.
+        /// Extend the key's scopes under Settings > API Keys.
         Forbidden               =  "forbidden"                   403     Forbidden        Unstated       None
 
-        /// The request came from an address that the key's list does not have.
-        /// Add the address to the key's list, or take the restriction off.
+        /// The request came from an IP address that is not on the key's allowlist.
+        /// Add the address to the allowlist, or remove the restriction.
         IpNotAllowed            =  "ip_not_allowed"              403     Forbidden        Unstated       None
 
-        /// The key lacks the scope that this operation requires.
-        /// Add that scope to the key under Settings > API Keys.
+        /// The key lacks the scope that the operation requires.
+        /// Add the scope to the key under Settings > API Keys.
         ScopeNotAuthorized      =  "scope_not_authorized"        403     Forbidden        Unstated       None
 
-        /// No record has this id, or the company may not see it.
-        /// Check the id, and that the record is your company's.
+        /// No resource has this ID, or the key cannot access it.
+        /// Check the ID, and that the resource belongs to your company.
         NotFound                =  "not_found"                   404     NotFound         Unstated       Possible
 
-        /// The endpoint does not take this HTTP method.
-        /// Look the right method up on the endpoint's page.
+        /// The endpoint does not support the HTTP method.
+        /// Look up the supported methods in the endpoint's documentation.
         MethodNotAllowed        =  "method_not_allowed"          405     InvalidRequest   Unstated       None
 
-        /// A customer with this e-mail address is there already.
-        /// Use that customer's record, or change it.
+        /// Another customer has the same email address.
+        /// Use or update the existing customer instead.
         DuplicateCustomer       =  "duplicate_customer"          409     Conflict         Unstated       Possible
 
-        /// The key sent more requests in the present window than it may.
-        /// Wait as long as `Retry-After` says, then send fewer at a time.
+        /// The key sent too many requests in the current window.
+        /// Wait for the time in `Retry-After`, then send fewer requests at a time.
         RateLimitExceeded       =  "rate_limit_exceeded"         429     RateLimited      Backoff        None
 
-        /// Something failed inside the service.
-        /// If it may be sent twice, send it again after five to ten seconds; if it keeps failing, report method, path and time.
+        /// The service failed with an internal error.
+        /// Retry after 5 to 10 s if resending is safe; if the error persists, send support the method, path and time.
         ServerError             =  "server_error"                500     Unavailable      After(5..=10)  Possible
     }
     answers {
         // statuses   category         retry          effect
 
-        /// The request is malformed or holds data that is not valid.
-        /// Read the message, which says what failed and usually names the field.
+        /// The request is malformed, or its data is invalid.
+        /// Read the message, which describes the failed rule and usually names the field.
         400..=400     InvalidRequest   Unstated       None
 
-        /// The key is missing or did not pass.
-        /// Check that `X-API-Key` holds a key that is in force.
+        /// The request has no key, or its key was not accepted.
+        /// Check that `X-API-Key` contains a valid key.
         401..=401     Unauthenticated  Unstated       None
 
-        /// The key may not do this.
-        /// Check the key's scopes and its list of addresses under Settings > API Keys.
+        /// The key does not permit the request.
+        /// Check the key's scopes and its IP allowlist under Settings > API Keys.
         403..=403     Forbidden        Unstated       None
 
-        /// What was asked for does not exist.
-        /// Check path and id.
+        /// The resource was not found.
+        /// Check the path and the ID.
         404..=404     NotFound         Unstated       Possible
 
-        /// The endpoint does not take this HTTP method.
-        /// Look the right method up on the endpoint's page.
+        /// The endpoint does not support the HTTP method.
+        /// Look up the supported methods in the endpoint's documentation.
         405..=405     InvalidRequest   Unstated       None
 
-        /// The request contradicts the present state of the resource.
-        /// Read the resource again, then decide.
+        /// The request is in conflict with the resource's current state.
+        /// Read the resource again, then decide how to proceed.
         409..=409     Conflict         Unstated       Possible
 
-        /// Too many requests were sent.
-        /// Wait as long as `Retry-After` says, then send fewer at a time.
+        /// The key sent too many requests.
+        /// Wait for the time in `Retry-After`, then send fewer requests at a time.
         429..=429     RateLimited      Backoff        None
 
-        /// Something failed inside the service.
-        /// If it may be sent twice, send it again after five to ten seconds; if it keeps failing, report method, path and time.
+        /// The service failed with an internal error.
+        /// Retry after 5 to 10 s if resending is safe; if the error persists, send support the method, path and time.
         500..=500     Unavailable      After(5..=10)  Possible
     }
 }

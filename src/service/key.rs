@@ -1,4 +1,4 @@
-//! Keys that travel whole in the `X-API-Key` header, and the check that every key passes.
+//! Keys that are sent as `X-API-Key` ([`XApiKey`]), and the check of every key.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,19 +9,19 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Credential, Service};
 use crate::error::{ApiError, BuildError, BuildErrorKind};
 
-/// The key of a service that takes it whole in the `X-API-Key` header.
+/// A key that is sent unchanged in the header `X-API-Key`. `Debug` does not show it.
 pub struct XApiKey<S> {
     secret: SecretString,
     service: PhantomData<fn() -> S>,
 }
 
 impl<S: Service> XApiKey<S> {
-    /// Takes a key. Its prefix and length are the service's own business and are not checked.
+    /// Creates a key. Its prefix and its length are not checked, because services change them.
     ///
     /// # Errors
     ///
-    /// [`ApiError::Build`] if the key is empty or holds white space, a control or a non-ASCII character: no such key can
-    /// be valid. The error says what is wrong and where, and does not show the key.
+    /// Returns [`ApiError::Build`] if the key is empty or contains whitespace, a control character or a character
+    /// outside ASCII. The error states the position of that character and does not contain the key.
     pub fn new(key: impl Into<SecretString>) -> Result<Self, ApiError> {
         Ok(Self { secret: checked(S::NAME, "the API key", key.into())?, service: PhantomData })
     }
@@ -53,10 +53,10 @@ impl<S> fmt::Debug for XApiKey<S> {
     }
 }
 
-/// Gives `text` back if every character of it can stand in a key: visible ASCII, at least one.
+/// Returns `text` if it can be a key, or a part of one: at least one character, and only visible ASCII.
 pub(crate) fn checked(service: &'static str, what: &str, text: SecretString) -> Result<SecretString, ApiError> {
     let problem = match text.expose_secret().char_indices().find(|(_, character)| !character.is_ascii_graphic()) {
-        None if text.expose_secret().is_empty() => format!("{what} is empty"),
+        None if text.expose_secret().is_empty() => format!("{what} is empty; copy it from the settings of the service"),
         None => return Ok(text),
         Some((at, character)) => {
             let kind = if character.is_whitespace() {
@@ -66,7 +66,7 @@ pub(crate) fn checked(service: &'static str, what: &str, text: SecretString) -> 
             } else {
                 "a character outside ASCII"
             };
-            format!("{what} holds {kind} at byte {at}; copy it again, without quotes or line ends")
+            format!("{what} contains {kind} at byte {at}; copy it again, without quotes or line breaks")
         }
     };
     Err(BuildError::new(BuildErrorKind::Key, problem).of(service).into())

@@ -1,4 +1,4 @@
-//! The reading of error responses: [`ApiError::from_response`].
+//! Reading of error responses: [`ApiError::from_response`].
 
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ use crate::error::{ApiError, ErrorBody, MAX_ERROR_BODY, Rejection, Report, categ
 use crate::hint;
 use crate::redact::Secret;
 
-/// The headers in which services commonly send the request ID.
+/// The headers that commonly contain the request ID, by precedence.
 static REQUEST_ID_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("request-id"),
@@ -19,11 +19,14 @@ static REQUEST_ID_HEADERS: [HeaderName; 3] = [
 ];
 
 impl ApiError {
-    /// Reads a response that any HTTP library received.
+    /// Classifies a response that was received by any HTTP library.
     ///
-    /// The body is read as far as possible, whatever its `Content-Type`; no body makes this function panic. Only the first
+    /// The body is read leniently, whatever its `Content-Type`, and no body makes this function panic. Only the first
     /// [`MAX_ERROR_BODY`] bytes are read and kept. A response with a success or redirect status becomes
-    /// [`ApiError::Unrecognized`], unless it carries a documented code.
+    /// [`ApiError::Unrecognized`], unless it contains a documented code.
+    ///
+    /// The error belongs to no call: it has no method, path, attempts or stop reason. The key is not redacted, because
+    /// it is unknown here.
     #[must_use]
     pub fn from_response<S: Service>(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let body = body.get(..MAX_ERROR_BODY).unwrap_or(body);
@@ -41,7 +44,7 @@ impl ApiError {
 }
 
 impl Rejection {
-    /// Reads an error response. `body` is at most [`MAX_ERROR_BODY`] long. The secret is redacted.
+    /// Reads an error response and redacts the secret. `body` must not be longer than [`MAX_ERROR_BODY`].
     pub(crate) fn read<S: Service>(
         status: StatusCode,
         headers: &HeaderMap,
@@ -53,7 +56,7 @@ impl Rejection {
             Some(secret) => secret.redact(body),
             None => body,
         };
-        let id = request_id(headers).map(|id| clean(&id, secret));
+        let id = request_id(headers).map(|id| redacted(&id, secret));
         let parts = S::read_error(status, headers, &body).unwrap_or_else(|| ErrorBody::from_text(&body));
         let listed = parts.code.as_deref().and_then(S::Code::from_wire).map(S::Code::info);
         let by_status = S::Code::ANSWERS.iter().find(|row| row.is_documented_under(status));
@@ -61,7 +64,7 @@ impl Rejection {
         let category = category_of(row, status);
         let (hint, mut malformed_hints) = hint::hint(headers, parts.retry_after, category, received);
         malformed_hints.extend(parts.malformed_hint);
-        let malformed_hints = malformed_hints.iter().map(|hint| clean(hint, secret)).collect();
+        let malformed_hints = malformed_hints.iter().map(|hint| redacted(hint, secret)).collect();
         let has_fields = matches!(category, Category::InvalidRequest | Category::Conflict);
         Self {
             service: S::NAME,
@@ -83,10 +86,11 @@ impl Rejection {
 }
 
 /// Returns `text` with the secret redacted.
-fn clean(text: &str, secret: Option<&Secret>) -> Box<str> {
+fn redacted(text: &str, secret: Option<&Secret>) -> Box<str> {
     secret.map_or_else(|| text.into(), |secret| secret.redact_text(text))
 }
 
+/// Returns the request ID from the headers, not redacted.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
     REQUEST_ID_HEADERS
         .iter()

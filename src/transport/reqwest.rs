@@ -1,31 +1,30 @@
-//! The default transport: reqwest, with everything off that would break a promise.
+//! The default transport: reqwest, without the features that would change a request or repeat it.
 
-use std::error::Error as StdError;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::HeaderName;
-use http_body::Body as _;
 use reqwest::redirect;
 
-use super::{Body, HttpRequest, Source};
+use super::failure::broken;
+use super::{Body, HttpRequest};
 use crate::catalog::Effect;
-use crate::error::{ApiError, BuildError, BuildErrorKind, Fault, Limit, TimeoutError, TransportError};
+use crate::error::{ApiError, BuildError, BuildErrorKind, Limit, TimeoutError};
 
-/// reqwest, with a pool of connections.
+/// The default transport, with its connection pool.
 pub(crate) struct Reqwest {
     client: reqwest::Client,
     connect_timeout: Duration,
 }
 
 impl Reqwest {
-    /// Redirects are not followed, since they could carry the key to another origin; `Referer` and cookies would change
-    /// how abaco judges a request; reqwest's own retries would not be counted. With `direct`, no proxy from the
-    /// environment is used: over plain HTTP it would see the key.
+    /// Creates the transport.
+    ///
+    /// Redirects are not followed, because they could send the key to another origin. `Referer` is off, because abaco
+    /// checks it. reqwest's own retries are off, because the client would not see them. `direct` turns off the proxies
+    /// of the environment, which would see the key in plain HTTP.
     pub(crate) fn new(
         builder: reqwest::ClientBuilder,
         connect_timeout: Duration,
@@ -38,13 +37,16 @@ impl Reqwest {
             .connect_timeout(connect_timeout);
         let builder = if direct { builder.no_proxy() } else { builder };
         let client = builder.build().map_err(|error| {
-            BuildError::new(BuildErrorKind::Configuration, "the HTTP client could not be set up; its source says why")
-                .with_source(error)
+            BuildError::new(
+                BuildErrorKind::Configuration,
+                "the HTTP client could not be built; see the source of this error",
+            )
+            .with_source(error)
         })?;
         Ok(Self { client, connect_timeout })
     }
 
-    /// As [`Transport::send`](super::Transport::send).
+    /// Sends a request, like [`Transport::send`](super::Transport::send) but without a boxed future.
     pub(crate) fn send(
         &self,
         request: HttpRequest,
@@ -54,9 +56,9 @@ impl Reqwest {
         if !request.body.is_empty() {
             *outgoing.body_mut() = Some(request.body.into());
         }
-        let mut answer = self.client.execute(outgoing);
-        poll_fn(move |context| match ready!(Pin::new(&mut answer).poll(context)) {
-            Ok(answer) => Poll::Ready(Ok(http::Response::from(answer).map(|body| Body(Source::Network(body))))),
+        let mut response = self.client.execute(outgoing);
+        poll_fn(move |context| match ready!(Pin::new(&mut response).poll(context)) {
+            Ok(response) => Poll::Ready(Ok(http::Response::from(response).map(Body::network))),
             Err(error) => Poll::Ready(Err(self.failure(error))),
         })
     }
@@ -65,7 +67,7 @@ impl Reqwest {
     fn failure(&self, error: reqwest::Error) -> ApiError {
         let error = error.without_url();
         if error.is_builder() {
-            let problem = "the address cannot be sent; most likely it is too long, and parameters belong into a body";
+            let problem = "the URL cannot be sent, most likely because it is too long; move parameters into the body";
             return BuildError::new(BuildErrorKind::Query, problem).with_source(error).into();
         }
         if error.is_connect() && error.is_timeout() {
@@ -75,71 +77,24 @@ impl Reqwest {
     }
 }
 
-/// The next piece of a body; trailers are passed over.
-pub(super) fn poll_next(
-    body: &mut reqwest::Body,
-    context: &mut Context<'_>,
-) -> Poll<Option<Result<Bytes, TransportError>>> {
-    // After the last piece of a body of known length there is nothing to ask for.
-    while !body.is_end_stream() {
-        match ready!(Pin::new(&mut *body).poll_frame(context)) {
-            None => break,
-            Some(Err(error)) => return Poll::Ready(Some(Err(broken(error.without_url())))),
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Poll::Ready(Some(Ok(data)));
-                }
-            }
-        }
-    }
-    Poll::Ready(None)
-}
-
-fn broken(error: reqwest::Error) -> TransportError {
-    let (fault, sent) = if error.is_dns() {
-        (Fault::Dns, Effect::None)
-    } else if error.is_connect() {
-        (connect_fault(&error), Effect::None)
-    } else {
-        (Fault::Reset, Effect::Possible)
-    };
-    TransportError::new(fault, sent).with_source(error)
-}
-
-/// Takes a caller's builder, without its time limits, whose place the client's own take. What of it would break a promise
-/// and cannot be undone is refused; `is_ours` says of which headers the client answers for itself.
+/// Returns the caller's builder without its time limits, which the client's own replace.
+///
+/// Settings that cannot be undone and would change how the service treats a request are rejected: a cookie store, and
+/// default headers that only the client may set (`is_ours`).
 pub(crate) fn checked(
     builder: reqwest::ClientBuilder,
     is_ours: impl Fn(&HeaderName) -> bool,
 ) -> Result<reqwest::ClientBuilder, Box<BuildError>> {
     const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 86_400);
-    // reqwest tells its settings by `Debug` only.
+    // The builder shows its settings only in its `Debug` output.
     let settings = format!("{builder:?}");
     let mut names = settings.split('"').filter_map(|name| HeaderName::try_from(name).ok());
     let problem = if settings.contains("cookie_store: ") {
-        "a cookie store, which would change how the service judges a request; leave it out".to_owned()
+        "a cookie store, and a session cookie can replace the key; remove it".to_owned()
     } else if let Some(name) = names.find(|name| is_ours(name) && settings.contains(&format!("\"{name}\": "))) {
-        format!("the default header {name}, which is the client's own; leave it out")
+        format!("the default header {name}, which only the client may set; remove it")
     } else {
         return Ok(builder.timeout(NO_LIMIT).read_timeout(NO_LIMIT));
     };
     Err(BuildError::new(BuildErrorKind::Configuration, format!("the reqwest builder has {problem}")))
-}
-
-/// A failed handshake shows as invalid data in rustls, and as an error of its own in native-tls.
-fn connect_fault(error: &reqwest::Error) -> Fault {
-    let mut cause: Option<&(dyn StdError + 'static)> = error.source();
-    while let Some(error) = cause {
-        #[cfg(feature = "native-tls")]
-        if error.is::<native_tls::Error>() {
-            return Fault::Tls;
-        }
-        // An I/O error's `source` passes over the error that it wraps.
-        cause = match error.downcast_ref::<io::Error>() {
-            Some(error) if error.kind() == io::ErrorKind::InvalidData => return Fault::Tls,
-            Some(error) => error.get_ref().map(|wrapped| wrapped as _),
-            None => error.source(),
-        };
-    }
-    Fault::Connect
 }

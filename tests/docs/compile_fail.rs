@@ -20,10 +20,10 @@ fn delete_on_abaco_does_not_compile_and_the_message_gives_the_reason() {
     }
     let message = compile(&program("Abaco")).unwrap_err();
     for expected in [
-        "error[E0277]: `Abaco` does not take DELETE requests with an API key",
-        "this service refuses every DELETE that carries an API key",
+        "error[E0277]: `Abaco` does not accept DELETE requests with an API key",
+        "this service rejects every DELETE request with an API key",
         "API_KEY_DELETE_FORBIDDEN",
-        "remove the record in its web app",
+        "delete the record in its web app",
     ] {
         assert!(message.contains(expected), "{message}");
     }

@@ -19,20 +19,26 @@ fn check<C: ErrorCode>() {
         std::fs::write(&file, &document).unwrap();
     }
     let present = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(present == document, "{} is out of date; run UPDATE_DOCS=1 cargo test --test docs", file.display());
+    assert!(
+        present == document,
+        "{} differs from the table; run `UPDATE_DOCS=1 cargo test --test {}` to generate it",
+        file.display(),
+        env!("CARGO_CRATE_NAME"),
+    );
 }
 
 fn document<C: ErrorCode>() -> String {
     let mut text = format!("# Errors of {}\n\n", C::SERVICE);
-    text.push_str("Generated from the table in `src/service` by `UPDATE_DOCS=1 cargo test --test docs`.\n");
-    text.push_str("The codes and statuses are documented at:\n\n");
+    text.push_str(
+        "This file is generated from the table in `src/service`; [CONTRIBUTING.md](../../CONTRIBUTING.md) describes how.\n\
+         The table is based on the vendor's documentation:\n\n",
+    );
     for source in C::SOURCES {
         writeln!(text, "- <{source}>").unwrap();
     }
     text.push_str(
-        "\n*Retry* is what the documentation recommends. Where it is unstated, the status decides: 408, 429, 500, 502, 503\n\
-         and 504 are retried. *Effect* is whether the request may have had an effect. If so, only idempotent requests are\n\
-         resent.\n\n",
+        "\n*Retry* is the documented advice. If it is unstated, the status decides: 408, 429, 500, 502, 503 and 504 are\n\
+         retried. *Effect* is possible if the request may have taken effect; then it is only retried if it is idempotent.\n\n",
     );
     text.push_str("| Code | Status | Category | Retry | Effect | Meaning | What to do |\n");
     text.push_str("|---|---|---|---|---|---|---|\n");
@@ -55,9 +61,9 @@ fn row(text: &mut String, info: &CodeInfo) {
     let (first, last) = (info.statuses.start(), info.statuses.end());
     let (response, status) = match info.code {
         Some(code) => (format!("`{code}`"), first.to_string()),
-        None if first > last => ("none arrived".to_owned(), "–".to_owned()),
-        None if first == last => ("any other".to_owned(), first.to_string()),
-        None => ("any other".to_owned(), format!("{first}–{last}")),
+        None if first > last => ("no response".to_owned(), "–".to_owned()),
+        None if first == last => ("other".to_owned(), first.to_string()),
+        None => ("other".to_owned(), format!("{first}–{last}")),
     };
     let CodeInfo { category, retry, effect, meaning, fix, .. } = info;
     writeln!(text, "| {response} | {status} | {category} | {retry} | {effect} | {meaning} | {fix} |").unwrap();

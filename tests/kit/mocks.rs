@@ -383,7 +383,7 @@ async fn an_unused_response_of_a_server_fails_the_test() {
 fn an_impossible_script_is_rejected_with_the_reason() {
     let service = MockService::<Abaco>::new();
     for (test, reason) in [
-        (&(|| _ = service.get("documents")) as &dyn Fn(), "a path starts with `/`"),
+        (&(|| _ = service.get("documents")) as &dyn Fn(), "missing leading `/`"),
         (&|| _ = service.get("/documents?page=1"), "contains a query"),
         (&|| _ = service.any().times(2), "there is no response to change"),
         (&|| _ = service.any().empty(42), "not the status of a response: 42"),

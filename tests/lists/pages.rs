@@ -137,7 +137,7 @@ async fn a_repeated_page_never_causes_a_loop() {
         service.get("/documents").json(&json!({"documents": [1], "page": 1})).json(&second);
         let (items, error) = all(service.client().get("/documents").pages()).await;
         assert_eq!(items, [1]);
-        assert!(error.expect("part may be missing").to_string().contains("seems to be a page that came before"));
+        assert!(error.expect("part may be missing").to_string().contains("seems to repeat an earlier page"));
         assert_eq!(service.received().len(), 2);
     }
 
@@ -150,7 +150,7 @@ async fn a_repeated_page_never_causes_a_loop() {
         assert_eq!(items, [1, 2, 3, 4]);
         let error = error.expect("more items should follow");
         assert!(matches!(error, ApiError::Decode(_)), "{error}");
-        assert!(error.to_string().contains("what came as page 3 seems to be a page that came before"), "{error}");
+        assert!(error.to_string().contains("page 3 seems to repeat an earlier page"), "{error}");
         assert_eq!(service.received().len(), 3);
     }
 }
@@ -183,9 +183,9 @@ async fn an_unreadable_page_reports_the_place() {
     for (body, said) in [
         (json!({"documents": [1, "two"], "total": 2}), "at documents[1]"),
         (json!([1, {"id": 2}]), "at [1]"),
-        (json!({"total": 2}), "no member `data` or \"documents\" holds a list"),
-        (json!({"open": [], "paid": []}), "nor is another the only one"),
-        (json!("documents"), "it is neither a list nor an object that holds one"),
+        (json!({"total": 2}), "it has no array named `data` or \"documents\""),
+        (json!({"open": [], "paid": []}), "2 other arrays instead of 1"),
+        (json!("documents"), "it is neither an array nor a readable object"),
     ] {
         service.get("/documents").json(&body);
         let (_, error) = all(client.get("/documents").pages()).await;
@@ -200,7 +200,7 @@ async fn an_unreadable_page_reports_the_place() {
     // The list could be under the unreadable name.
     service.get("/documents").raw(200, "application/json", r#"{"warnings": [1], "\ud800": 0, "documents": [2]}"#);
     let (items, error) = all(client.get("/documents").pages()).await;
-    assert!(items.is_empty() && error.expect("no page").to_string().contains("nor an object that holds one"));
+    assert!(items.is_empty() && error.expect("no page").to_string().contains("neither an array nor a readable object"));
     assert_eq!(service.received().len(), 7);
 }
 
@@ -209,9 +209,9 @@ async fn an_invalid_request_is_reported_and_not_sent() {
     let service = MockService::<Abaco>::new();
     let client = service.client();
     for (request, kind, said) in [
-        (client.get("/documents").query(&[("page", "last")]), BuildErrorKind::Query, "names no page to begin with"),
-        (client.get("/documents?p%61ge=+5"), BuildErrorKind::Query, "names no page to begin with"),
-        (client.get("documents"), BuildErrorKind::Path, "a path starts with `/`"),
+        (client.get("/documents").query(&[("page", "last")]), BuildErrorKind::Query, "is not a page number"),
+        (client.get("/documents?p%61ge=+5"), BuildErrorKind::Query, "is not a page number"),
+        (client.get("documents"), BuildErrorKind::Path, "missing leading `/`"),
     ] {
         let (items, error) = all(request.pages()).await;
         assert!(items.is_empty());

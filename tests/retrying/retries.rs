@@ -105,7 +105,10 @@ async fn a_wait_longer_than_max_wait_ends_the_call_at_once() {
         assert_eq!(started.elapsed(), Duration::ZERO);
         assert!(error.retry_at().unwrap() > SystemTime::now() + Duration::from_secs(86_000));
         let line = error.to_string();
-        assert!(line.contains("longer wait than max_wait") && line.contains(", not before "), "{line}");
+        assert!(
+            line.contains("the wait would be longer than max_wait") && line.contains(", retry not before "),
+            "{line}"
+        );
     }
 }
 
@@ -145,7 +148,10 @@ async fn no_attempt_runs_past_the_deadline() {
     assert_eq!(started.elapsed(), Duration::from_secs(10));
     let ApiError::Timeout(timeout) = &error else { panic!("{error}") };
     assert_eq!((timeout.limit(), timeout.effect()), (Limit::Deadline, Effect::Possible));
-    assert!(error.to_string().contains("the deadline of 10.00 s passed"), "{error}");
+    assert!(
+        error.to_string().contains("the deadline of 10.00 s expired; the request may have been received"),
+        "{error}"
+    );
     assert_eq!(error.attempts().len(), 2);
     assert_eq!(error.attempts()[1].outcome, Outcome::TimedOut(Limit::Deadline));
     assert_eq!(error.elapsed(), Duration::from_secs(10));
@@ -184,8 +190,8 @@ async fn an_error_that_would_recur_is_not_retried() {
     assert_eq!((service.request_count(), error.stop_reason()), (1, Some(StopReason::NotRetryable)));
     assert_eq!(
         error.to_string(),
-        "abaco: 401 Unauthorized, API_KEY_EXPIRED: La API key ha expirado (GET /documents, 1 attempt in 0 ms; repeating it \
-         would not help)"
+        "abaco: 401 Unauthorized, API_KEY_EXPIRED: La API key ha expirado (GET /documents, 1 attempt in 0 ms; not \
+         retryable)"
     );
 }
 

@@ -47,9 +47,9 @@ fn an_invalid_key_is_rejected_without_showing_it() {
 fn an_abaco_key_needs_its_colon() {
     let parse = |text: &str| abaco::ApiKey::parse(SecretString::from(text));
     assert!(rejected(parse("canary-without-a-colon")).contains("no `:`"));
-    assert!(rejected(parse(":canary")).contains("key id is empty"));
+    assert!(rejected(parse(":canary")).contains("key ID is empty"));
     assert!(rejected(parse("canary:")).contains("secret of the key is empty"));
-    assert!(rejected(abaco::ApiKey::new("canary:x", "canary")).contains("holds a `:`"));
+    assert!(rejected(abaco::ApiKey::new("canary:x", "canary")).contains("contains a `:`"));
     parse("abk_abc123:base64url_secret").unwrap();
 }
 

@@ -1,7 +1,7 @@
-//! Makes many GETs with one of the policies that others would use in steadfast's place:
-//! `steadfast-peers POLICY URL CALLS AT_A_TIME` with the policies `reqwest`, `reqwest-retry` and `backon`.
+//! Makes GET requests with one of the clients that steadfast is compared with:
+//! `steadfast-peers CLIENT URL CALLS AT_A_TIME`, where `CLIENT` is `reqwest`, `reqwest-retry` or `backon`.
 //!
-//! Prints how many calls failed and how many seconds all of them took. Every policy sends a request at most three times.
+//! Prints the number of failed calls and the total time in seconds. Every client sends a request at most three times.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ enum Policy {
     Bare(Client),
     /// reqwest-retry with its exponential backoff.
     Middleware(ClientWithMiddleware),
-    /// A loop by hand, as one writes it with backon: exponential backoff with jitter, or `Retry-After` where it is given.
+    /// A loop written with backon: exponential backoff with jitter, or `Retry-After` if the response has it.
     Loop(Client),
 }
 
@@ -46,14 +46,14 @@ async fn main() {
 
     let began = Instant::now();
     let (mut begun, mut failed) = (0, 0);
-    let mut under_way = JoinSet::new();
+    let mut in_flight = JoinSet::new();
     loop {
-        while begun < calls && under_way.len() < at_a_time {
+        while begun < calls && in_flight.len() < at_a_time {
             let (policy, url) = (policy.clone(), url.clone());
-            under_way.spawn(async move { policy.get(&url).await });
+            in_flight.spawn(async move { policy.get(&url).await });
             begun += 1;
         }
-        match under_way.join_next().await {
+        match in_flight.join_next().await {
             None => break,
             Some(succeeded) => failed += usize::from(!succeeded.expect("no panic")),
         }
@@ -64,33 +64,35 @@ async fn main() {
 impl Policy {
     async fn get(&self, url: &str) -> bool {
         match self {
-            Self::Bare(client) => client.get(url).send().await.is_ok_and(|answer| answer.status().is_success()),
-            Self::Middleware(client) => client.get(url).send().await.is_ok_and(|answer| answer.status().is_success()),
+            Self::Bare(client) => client.get(url).send().await.is_ok_and(|response| response.status().is_success()),
+            Self::Middleware(client) => {
+                client.get(url).send().await.is_ok_and(|response| response.status().is_success())
+            }
             Self::Loop(client) => (|| once(client, url))
                 .retry(ExponentialBuilder::new().with_jitter().with_max_times(RETRIES as usize))
-                .when(|refusal| refusal.promising)
-                .adjust(|refusal, wait| wait.map(|wait| refusal.retry_after.unwrap_or(wait)))
+                .when(|failure| failure.is_retryable)
+                .adjust(|failure, wait| wait.map(|wait| failure.retry_after.unwrap_or(wait)))
                 .await
                 .is_ok(),
         }
     }
 }
 
-struct Refusal {
-    promising: bool,
+struct Failure {
+    is_retryable: bool,
     retry_after: Option<Duration>,
 }
 
-async fn once(client: &Client, url: &str) -> Result<(), Refusal> {
-    let Ok(answer) = client.get(url).send().await else {
-        return Err(Refusal { promising: true, retry_after: None });
+async fn once(client: &Client, url: &str) -> Result<(), Failure> {
+    let Ok(response) = client.get(url).send().await else {
+        return Err(Failure { is_retryable: true, retry_after: None });
     };
-    if answer.status().is_success() {
+    if response.status().is_success() {
         return Ok(());
     }
-    let retry_after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-    Err(Refusal {
-        promising: answer.status() == StatusCode::TOO_MANY_REQUESTS || answer.status().is_server_error(),
+    let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+    Err(Failure {
+        is_retryable: response.status() == StatusCode::TOO_MANY_REQUESTS || response.status().is_server_error(),
         retry_after: retry_after.map(Duration::from_secs),
     })
 }

@@ -1,5 +1,6 @@
-//! Times every part with criterion, each group after the other; `thrpt` tells how often a second it was done, since a run of
-//! calls is several: `cargo bench --package steadfast-speed --bench parts`.
+//! Times every part with criterion, one after the other: `cargo bench --package steadfast-speed --bench parts`.
+//!
+//! A run of calls makes several calls; `thrpt` is the number of calls per second.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who makes the same healthy call: this crate, bare reqwest, also with a time limit, and reqwest with reqwest-retry.
+//! The clients that make the same healthy call: this crate, bare reqwest with and without a timeout, and reqwest-retry.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::service::Documents;
 const KEY: &str = "abk_local";
 const SECRET: &str = "not-a-real-secret";
 
-/// Makes a GET, reads the whole body and decodes its JSON.
+/// A client that sends a GET, reads the whole body and decodes its JSON.
 #[derive(Clone)]
 pub enum Caller {
     Steadfast(Client<Abaco>),
@@ -21,9 +21,9 @@ pub enum Caller {
 }
 
 impl Caller {
-    pub const NAMES: [&str; 4] = ["steadfast", "reqwest", "reqwest with a time limit", "reqwest-retry"];
+    pub const NAMES: [&str; 4] = ["steadfast", "reqwest", "reqwest with a timeout", "reqwest-retry"];
 
-    /// The caller of this name, for up to `at_once` calls at once.
+    /// Creates the caller of this name, for up to `at_once` concurrent calls.
     pub fn new(name: &str, url: &str, at_once: usize) -> Self {
         match name {
             "steadfast" => {
@@ -32,7 +32,7 @@ impl Caller {
                 Self::Steadfast(builder.build().expect("a client"))
             }
             "reqwest" => Self::Reqwest(build(reqwest()), url.to_owned()),
-            "reqwest with a time limit" => {
+            "reqwest with a timeout" => {
                 Self::Reqwest(build(reqwest().timeout(Duration::from_secs(30))), url.to_owned())
             }
             "reqwest-retry" => {
@@ -41,7 +41,7 @@ impl Caller {
                 let retrying = builder.with(RetryTransientMiddleware::new_with_policy(policy)).build();
                 Self::ReqwestRetry(retrying, url.to_owned())
             }
-            _ => panic!("there is no caller {name}; there are {}", Self::NAMES.join(", ")),
+            _ => panic!("unknown caller: {name}; use one of {}", Self::NAMES.join(", ")),
         }
     }
 
@@ -49,18 +49,18 @@ impl Caller {
         match self {
             Self::Steadfast(client) => client.get(path).fetch().await.expect("documents"),
             Self::Reqwest(client, url) => {
-                let answer = client.get(format!("{url}{path}")).send().await.expect("an answer");
-                decode(answer).await
+                let response = client.get(format!("{url}{path}")).send().await.expect("a response");
+                decode(response).await
             }
             Self::ReqwestRetry(client, url) => {
-                let answer = client.get(format!("{url}{path}")).send().await.expect("an answer");
-                decode(answer).await
+                let response = client.get(format!("{url}{path}")).send().await.expect("a response");
+                decode(response).await
             }
         }
     }
 }
 
-/// reqwest as one sets it up for this API by hand: the key and the two headers that every request has.
+/// Returns reqwest, configured for this API by hand: with the key and the two headers of every request.
 fn reqwest() -> reqwest::ClientBuilder {
     let headers = [
         ("accept", "application/json".to_owned()),
@@ -68,7 +68,7 @@ fn reqwest() -> reqwest::ClientBuilder {
         ("authorization", format!("Bearer {KEY}:{SECRET}")),
     ];
     let headers = headers.map(|(name, value)| {
-        (http::HeaderName::from_static(name), value.parse::<http::HeaderValue>().expect("a header's value"))
+        (http::HeaderName::from_static(name), value.parse::<http::HeaderValue>().expect("a header value"))
     });
     reqwest::Client::builder().no_proxy().default_headers(headers.into_iter().collect())
 }
@@ -77,7 +77,7 @@ fn build(builder: reqwest::ClientBuilder) -> reqwest::Client {
     builder.build().expect("a client")
 }
 
-async fn decode(answer: reqwest::Response) -> Documents {
-    let answer = answer.error_for_status().expect("a success");
-    serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("documents")
+async fn decode(response: reqwest::Response) -> Documents {
+    let response = response.error_for_status().expect("a success");
+    serde_json::from_slice(&response.bytes().await.expect("a body")).expect("documents")
 }

@@ -1,4 +1,4 @@
-//! What steadfast costs: its parts, each beside what does the same work without it.
+//! The measured parts of steadfast, each with an alternative that does the same work.
 
 #![allow(missing_docs, reason = "programs that measure, not a library for others")]
 

@@ -1,4 +1,4 @@
-//! Timing in pairs: what is compared takes turns, so that whatever else the machine does meets all alike.
+//! Paired timing: the candidates take turns, so that the other load of the machine affects all of them alike.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -6,23 +6,23 @@ use std::time::{Duration, Instant};
 
 use crate::parts::Group;
 
-/// How long each part runs in a turn, at least.
+/// The minimum time for which a part runs in a turn.
 const TURN: Duration = Duration::from_millis(15);
 
-/// The seconds that each part of each group takes, round by round. Round for round the parts belong together.
+/// The times of each part of each group in seconds, one per round.
 #[derive(Default)]
 pub struct Measured {
     seconds: BTreeMap<String, BTreeMap<String, Vec<f64>>>,
 }
 
 impl Measured {
-    /// Starts this program so many times with these arguments, each time to [`measure`], and gathers what it prints: where
-    /// a program's memory lies differs from start to start, and with it its speed.
+    /// Runs [`measure`] in a number of processes of this program, and collects the times that they print. The memory
+    /// layout of a process affects its speed, so a single process is not enough.
     pub fn gather(launches: usize, arguments: &[&str]) -> Self {
         let mut measured = Self::default();
         for _ in 0..launches {
             let program = std::env::current_exe().expect("this program has a path");
-            let output = Command::new(program).args(arguments).output().expect("this program starts once more");
+            let output = Command::new(program).args(arguments).output().expect("this program starts again");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             for line in String::from_utf8_lossy(&output.stdout).lines() {
                 let [group, part, seconds] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
@@ -33,22 +33,22 @@ impl Measured {
         measured
     }
 
-    /// The median of the seconds that a part takes; `None` if it was not measured.
+    /// Returns the median time of a part in seconds, or `None` if it was not measured.
     pub fn median(&self, group: &str, part: &str) -> Option<f64> {
         Some(quantile(self.seconds.get(group)?.get(part)?.clone(), 0.5))
     }
 
-    /// How many times as quick as `peer` a part is: of all rounds the first quartile, the median and the third.
-    pub fn quickness(&self, group: &str, part: &str, peer: &str) -> [f64; 3] {
+    /// Returns the quartiles of the speed of a part relative to `peer`, compared round by round.
+    pub fn relative_speed(&self, group: &str, part: &str, peer: &str) -> [f64; 3] {
         let parts = &self.seconds[group];
         let ratios: Vec<f64> = parts[part].iter().zip(&parts[peer]).map(|(part, peer)| peer / part).collect();
         [0.25, 0.5, 0.75].map(|share| quantile(ratios.clone(), share))
     }
 }
 
-/// Lets the parts of a group take turns for so many rounds, each in another order, and prints the seconds of each.
+/// Runs the parts of a group in turns, in a new order each round, and prints the time of each in seconds.
 pub fn measure(group: &mut Group, rounds: usize) {
-    let runs: Vec<u32> = group.parts.iter_mut().map(|part| runs_in_a_turn(&mut part.run)).collect();
+    let runs: Vec<u32> = group.parts.iter_mut().map(|part| runs_per_turn(&mut part.run)).collect();
     let mut order: Vec<usize> = (0..group.parts.len()).collect();
     for _ in 0..rounds {
         fastrand::shuffle(&mut order);
@@ -62,8 +62,8 @@ pub fn measure(group: &mut Group, rounds: usize) {
     }
 }
 
-/// How many runs fill a turn; the runs until that is known warm everything up.
-fn runs_in_a_turn(run: &mut dyn FnMut()) -> u32 {
+/// Returns the number of runs that fill a turn. Finding it also warms up the part.
+fn runs_per_turn(run: &mut dyn FnMut()) -> u32 {
     let mut runs = 1;
     loop {
         let began = Instant::now();
@@ -75,7 +75,7 @@ fn runs_in_a_turn(run: &mut dyn FnMut()) -> u32 {
     }
 }
 
-/// The value below which this share of the values lies.
+/// Returns the quantile of the values at `share`, from 0 to 1.
 pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     #[expect(clippy::cast_precision_loss, reason = "few values")]

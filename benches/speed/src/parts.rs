@@ -1,4 +1,4 @@
-//! The parts of the crate that are measured, in groups of what does the same work.
+//! The measured parts of the crate, in groups that do the same work.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use tokio::runtime::{Builder, Runtime};
 use crate::callers::Caller;
 use crate::service::SIZES;
 
-/// Parts that do the same work; where there are several, the second is what the first is measured by.
+/// Parts that do the same work. The first one is compared with the second.
 pub struct Group {
     pub name: String,
     pub parts: Vec<Part>,
 }
 
-/// Something that is measured.
+/// A piece of code that is measured.
 pub struct Part {
     pub name: &'static str,
-    /// How often `run` does it.
+    /// The number of repetitions in `run`.
     pub times: u32,
     pub run: Box<dyn FnMut()>,
 }
@@ -43,21 +43,21 @@ impl Part {
         Self { name, times: 1, run: Box::new(run) }
     }
 
-    /// A part without a peer.
+    /// Returns a group of a single part.
     fn alone(name: &'static str, run: impl FnMut() + 'static) -> Group {
         Group::new(name, [Self::new(name, run)])
     }
 }
 
-/// Healthy calls over loopback to the service at `url`.
+/// Returns the groups of healthy calls over loopback to the service at `url`.
 pub fn calls(url: &str) -> Vec<Group> {
     let mut groups = Vec::new();
     for (bytes, size) in SIZES {
         for (at_once, threads) in [(1, 1), (64, 1), (64, 2)] {
             let path: &str = format!("/{bytes}").leak();
-            // The first calls of a burst set the first timers, so it is long; large answers need less time to be measured.
+            // Bursts of small responses are long, because their first calls set the first timers.
             let in_a_row = if bytes < 1024 { 32 } else { 2 };
-            let parts = Caller::NAMES.map(|name| calling(name, url, path, at_once, in_a_row, threads));
+            let parts = Caller::NAMES.map(|name| concurrent_calls(name, url, path, at_once, in_a_row, threads));
             let threads = if threads == 1 { "" } else { " on two threads" };
             groups.push(Group::new(format!("GET of {size}, {at_once} at a time{threads}"), parts));
         }
@@ -65,8 +65,15 @@ pub fn calls(url: &str) -> Vec<Group> {
     groups
 }
 
-/// So many tasks at once, each with so many calls in a row.
-fn calling(name: &'static str, url: &str, path: &'static str, at_once: usize, in_a_row: u32, threads: usize) -> Part {
+/// Returns a part that runs concurrent tasks, each with several calls in a row.
+fn concurrent_calls(
+    name: &'static str,
+    url: &str,
+    path: &'static str,
+    at_once: usize,
+    in_a_row: u32,
+    threads: usize,
+) -> Part {
     let caller = Caller::new(name, url, at_once);
     let runtime = runtime(threads);
     let times = u32::try_from(at_once).expect("a small number") * in_a_row;
@@ -92,14 +99,14 @@ fn runtime(threads: usize) -> Runtime {
     builder.worker_threads(threads).enable_all().build().expect("a runtime")
 }
 
-/// What happens without a network.
+/// Returns the groups that need no network.
 pub fn pure() -> Vec<Group> {
     let mut groups = vec![
-        reading::<Abaco>(abaco::Code::RateLimitExceeded),
-        reading::<FsmNavigator>(fsm_navigator::Code::RateLimitExceeded),
-        reading::<Stayforge>(stayforge::Code::IpNotAllowed),
+        documented_error::<Abaco>(abaco::Code::RateLimitExceeded),
+        documented_error::<FsmNavigator>(fsm_navigator::Code::RateLimitExceeded),
+        documented_error::<Stayforge>(stayforge::Code::IpNotAllowed),
     ];
-    let html = format!("<html><body>{}</body></html>", "<p>The gateway has no answer.</p>".repeat(2000)).into_bytes();
+    let html = format!("<html><body>{}</body></html>", "<p>The gateway has no response.</p>".repeat(2000)).into_bytes();
     let text = html.clone();
     groups.push(Group::new(
         "an HTML page of 64 KiB",
@@ -135,15 +142,15 @@ pub fn pure() -> Vec<Group> {
     groups.push(Part::alone("decide", move || {
         black_box(policy.decide(black_box(&error), &state));
     }));
-    groups.extend([1, 64].map(passing));
+    groups.extend([1, 64].map(admission));
     groups.extend(client());
     groups
 }
 
-/// The client without a network under it.
+/// Returns the groups of the client without a network.
 fn client() -> Vec<Group> {
     let runtime = runtime(1);
-    let client = builder().transport(AtOnce).build().expect("a client");
+    let client = builder().transport(Immediate).build().expect("a client");
     let (describing, cloning) = (client.clone(), client.clone());
     vec![
         Part::alone("a call in memory", move || {
@@ -180,19 +187,20 @@ fn client() -> Vec<Group> {
     ]
 }
 
-/// Limiter and retry quota without a known limit: one task on one thread, or many tasks on two threads.
-fn passing(tasks: u32) -> Group {
+/// Returns the group of the limiter and the retry quota, without a known limit: one task on one thread, or several
+/// tasks on two threads.
+fn admission(tasks: u32) -> Group {
     const IN_A_ROW: u32 = 100;
     let runtime = runtime(if tasks == 1 { 1 } else { 2 });
     let admission = Arc::new(runtime.block_on(async { Admission::new() }));
-    let name = format!("limiter and retry quota, {tasks} at once");
+    let name = format!("limiter and budget, {tasks} at once");
     let run = move || {
         runtime.block_on(async {
-            let pass = |admission: Arc<Admission>| async move { (0..IN_A_ROW).for_each(|_| admission.pass()) };
+            let admit = |admission: Arc<Admission>| async move { (0..IN_A_ROW).for_each(|_| admission.admit()) };
             if tasks == 1 {
-                return pass(Arc::clone(&admission)).await;
+                return admit(Arc::clone(&admission)).await;
             }
-            let tasks: Vec<_> = (0..tasks).map(|_| tokio::spawn(pass(Arc::clone(&admission)))).collect();
+            let tasks: Vec<_> = (0..tasks).map(|_| tokio::spawn(admit(Arc::clone(&admission)))).collect();
             for task in tasks {
                 task.await.expect("no panic");
             }
@@ -201,8 +209,8 @@ fn passing(tasks: u32) -> Group {
     Group::new(name, [Part { name: "steadfast", times: tasks * IN_A_ROW, run: Box::new(run) }])
 }
 
-/// A documented error's body, beside the tree of its JSON, and the whole error.
-fn reading<S: steadfast::Service>(code: S::Code) -> Group {
+/// Returns the group of a documented error: its body, the `serde_json::Value` of that body, and the whole error.
+fn documented_error<S: steadfast::Service>(code: S::Code) -> Group {
     let (body, status) =
         (ErrorWriter::<S>::write_error(&DocumentedErrors, code, None), code.info().status().expect("a status"));
     let (same, again, headers) = (body.clone(), body.clone(), HeaderMap::new());
@@ -223,15 +231,15 @@ fn reading<S: steadfast::Service>(code: S::Code) -> Group {
 }
 
 fn builder() -> steadfast::ClientBuilder<Abaco> {
-    // Over plain HTTP, so that building it loads no certificates; the peer does not either.
+    // Plain HTTP, so that building the client loads no certificates; reqwest's loads none either.
     let key = abaco::ApiKey::new("abk_local", "not-a-real-secret").expect("a key");
     Client::builder(key).base_url("http://127.0.0.1")
 }
 
-/// Answers in memory, at once.
-struct AtOnce;
+/// A transport that responds immediately, in memory.
+struct Immediate;
 
-impl Transport for AtOnce {
+impl Transport for Immediate {
     fn send(&self, _: HttpRequest) -> SendFuture<'_> {
         Box::pin(std::future::ready(Ok(http::Response::new(Body::from(&b"{}"[..])))))
     }

@@ -1,4 +1,4 @@
-//! A healthy service on loopback, in a process of its own so that it is not measured along.
+//! A healthy service on loopback, in a separate process so that it is not measured.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-/// What it answers.
+/// The body of a response.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Documents {
     pub documents: Vec<Document>,
     pub total: usize,
 }
 
-/// An entry of an answer, of about a hundred bytes.
+/// An entry of a response, of about a hundred bytes.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Document {
     pub id: u64,
@@ -24,7 +24,7 @@ pub struct Document {
     pub paid: bool,
 }
 
-/// An answer of this many bytes is at the path `/200`, say.
+/// The body lengths of the responses and their names. The path of a response is its length, such as `/200`.
 pub const SIZES: [(usize, &str); 2] = [(200, "200 B"), (100 * 1024, "100 KiB")];
 
 /// The running service.
@@ -34,7 +34,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts this program once more, as the service. The program has to begin with [`serve_if_asked`].
+    /// Starts this program again, as the service. Its `main` must begin with [`serve_if_asked`].
     pub fn start() -> Self {
         let program = std::env::current_exe().expect("this program has a path");
         let mut process = Command::new(program)
@@ -42,7 +42,7 @@ impl Service {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("this program starts once more");
+            .expect("this program starts again");
         let mut url = String::new();
         BufReader::new(process.stdout.take().expect("it is piped")).read_line(&mut url).expect("the service's address");
         Self { process, url: url.trim().to_owned() }
@@ -56,7 +56,7 @@ impl Drop for Service {
     }
 }
 
-/// Serves until its standard input ends, if the program was started to do that.
+/// Runs the service until the standard input ends, if the program was started as the service.
 pub fn serve_if_asked() {
     if std::env::args().nth(1).as_deref() != Some("serve") {
         return;
@@ -72,24 +72,24 @@ pub fn serve_if_asked() {
 async fn serve() {
     let listener = listen();
     println!("http://{}", listener.local_addr().expect("an address"));
-    let answers = SIZES.map(|(bytes, _)| answer(bytes));
-    let answers: &'static [Vec<u8>] = answers.to_vec().leak();
+    let responses = SIZES.map(|(bytes, _)| response(bytes));
+    let responses: &'static [Vec<u8>] = responses.to_vec().leak();
     loop {
         if let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(answer_all(stream, answers));
+            tokio::spawn(respond_all(stream, responses));
         }
     }
 }
 
 fn listen() -> TcpListener {
-    const MANY: u32 = 16_384;
+    const BACKLOG: u32 = 16_384;
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
-    socket.listen(MANY).expect("a listener")
+    socket.listen(BACKLOG).expect("a listener")
 }
 
-/// Answers every request of a connection; none of them has a body, so each ends with an empty line.
-async fn answer_all(mut stream: TcpStream, answers: &[Vec<u8>]) -> std::io::Result<()> {
+/// Responds to every request of a connection. Requests have no body, so each ends with an empty line.
+async fn respond_all(mut stream: TcpStream, responses: &[Vec<u8>]) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut request = Vec::with_capacity(1024);
     loop {
@@ -100,12 +100,12 @@ async fn answer_all(mut stream: TcpStream, answers: &[Vec<u8>]) -> std::io::Resu
             }
         }
         let is_small = request.starts_with(b"GET /200 ");
-        stream.write_all(&answers[usize::from(!is_small)]).await?;
+        stream.write_all(&responses[usize::from(!is_small)]).await?;
     }
 }
 
-/// A whole answer with a body of so many bytes.
-fn answer(bytes: usize) -> Vec<u8> {
+/// Returns a whole response with a body of `bytes` bytes.
+fn response(bytes: usize) -> Vec<u8> {
     let document = |id: usize| Document {
         id: id as u64,
         number: format!("000-001-01-{id:08}"),

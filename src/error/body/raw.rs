@@ -1,4 +1,4 @@
-//! Values of a JSON document, read one by one where they are needed.
+//! Conversions of single JSON values, which are parsed only when they are needed.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -6,40 +6,39 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
-use super::filled;
 use crate::hint::delay_seconds;
 use crate::json::Text;
 
-/// A JSON value; `None` if it is malformed, too deep, or so long that its tree would take too much memory. Texts have no
-/// tree.
+/// Parses a JSON value; `None` if it is malformed or too deep. An object or array that is too long is not parsed,
+/// because the parsed form takes many times the memory of its text.
 pub(super) fn value(json: &str) -> Option<Value> {
-    const LONGEST_TREE: usize = 64 * 1024;
-    (json.len() <= LONGEST_TREE || json.starts_with('"')).then(|| serde_json::from_str(json).ok()).flatten()
+    const LONGEST_CONTAINER: usize = 64 * 1024;
+    (json.len() <= LONGEST_CONTAINER || json.starts_with('"')).then(|| serde_json::from_str(json).ok()).flatten()
 }
 
-/// Whether the value's first byte is one of these; JSON tells its types by that.
-pub(super) fn begins(raw: &RawValue, first: &[u8]) -> bool {
+/// Returns `true` if the value starts with one of these bytes; the first byte determines the type of a JSON value.
+pub(super) fn starts_with_any(raw: &RawValue, first: &[u8]) -> bool {
     raw.get().bytes().next().is_some_and(|byte| first.contains(&byte))
 }
 
-pub(super) fn present(raw: &RawValue) -> Option<&RawValue> {
+pub(super) fn non_null(raw: &RawValue) -> Option<&RawValue> {
     (raw.get() != "null").then_some(raw)
 }
 
-/// An object or a list.
-pub(super) fn tree(raw: &RawValue) -> Option<Value> {
-    begins(raw, b"{[").then(|| value(raw.get())).flatten()
+/// Returns an object or an array.
+pub(super) fn container(raw: &RawValue) -> Option<Value> {
+    starts_with_any(raw, b"{[").then(|| value(raw.get())).flatten()
 }
 
-/// Whether the value is a number, or a text that is not blank.
+/// Returns `true` for a number and for a string that is not blank.
 pub(super) fn is_scalar(raw: &RawValue) -> bool {
     let quoted = raw.get().strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    quoted.map_or_else(|| begins(raw, b"-0123456789"), |text| text.contains(|c: char| !c.is_whitespace()))
+    quoted.map_or_else(|| starts_with_any(raw, b"-0123456789"), |text| text.contains(|c: char| !c.is_whitespace()))
 }
 
-/// A text or a number, as text, without white space around it.
+/// Returns a string or a number as text, without surrounding whitespace.
 pub(super) fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
-    if begins(raw, b"-0123456789") {
+    if starts_with_any(raw, b"-0123456789") {
         return Some(Cow::Borrowed(raw.get()));
     }
     let text = match Text::of(raw)?.0 {
@@ -49,23 +48,23 @@ pub(super) fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
     (!text.is_empty()).then_some(text)
 }
 
-/// A text, or several of them, joined.
-pub(super) fn prose(raw: &RawValue) -> Option<Cow<'_, str>> {
-    if !begins(raw, b"[") {
+/// Returns a scalar, or the strings of an array joined by semicolons.
+pub(super) fn joined(raw: &RawValue) -> Option<Cow<'_, str>> {
+    if !starts_with_any(raw, b"[") {
         return scalar(raw);
     }
     let parts = value(raw.get())?;
     let parts: Vec<_> = parts.as_array()?.iter().filter_map(Value::as_str).collect();
-    filled(&parts.join("; ")).map(|text| Cow::Owned(text.into()))
+    non_blank(&parts.join("; ")).map(|text| Cow::Owned(text.into()))
 }
 
 pub(super) fn boxed(text: Cow<'_, str>) -> Box<str> {
     text.into()
 }
 
-/// Seconds as a JSON number or a string of digits; a fraction counts up, what no `Duration` holds saturates.
+/// Returns the seconds of a JSON number or a string of digits. A fraction is rounded up, and an overflow saturates.
 pub(super) fn seconds(raw: &RawValue) -> Option<Duration> {
-    if begins(raw, b"\"") {
+    if starts_with_any(raw, b"\"") {
         return delay_seconds(&scalar(raw)?);
     }
     let number: Number = serde_json::from_str(raw.get()).ok()?;
@@ -76,4 +75,10 @@ pub(super) fn seconds(raw: &RawValue) -> Option<Duration> {
             .filter(|seconds| *seconds >= 0.0)
             .map(|seconds| Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX)),
     }
+}
+
+/// Returns the trimmed text; `None` if it is blank.
+pub(super) fn non_blank(text: &str) -> Option<Box<str>> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.into())
 }

@@ -1,18 +1,21 @@
-//! [`ApiError`] for retry loops that are written with backoff, behind the feature `backoff`.
+//! The conversion of [`ApiError`] into an error of the crate backoff, behind the feature `backoff`.
 
 use std::time::SystemTime;
 
 use crate::error::{ApiError, StopReason};
 
 impl ApiError {
-    /// This error as one of the crate backoff: permanent where sending the request again would not help or could act
-    /// twice; else transient, with what is left of the wait until [`retry_at`](Self::retry_at).
+    /// Converts the error for a retry loop of the crate backoff.
     ///
-    /// Use it with every `?` in a closure that backoff runs. Without it `?` compiles too, by a conversion that backoff has
-    /// for every type, and makes every error transient.
+    /// The result is permanent if the error is not retryable or the request is not safe to resend, as
+    /// [`RetryPolicy`](crate::RetryPolicy) describes. Otherwise it is transient, with the remaining time until
+    /// [`retry_at`](Self::retry_at).
     ///
-    /// An error that comes from [`from_response`](Self::from_response) does not know its request: it is transient if it is
-    /// [retryable](Self::is_retryable), and whether the request may be sent twice is yours to judge.
+    /// Use it with every `?` in a closure that backoff runs: `.map_err(ApiError::into_backoff)?`. A bare `?` compiles
+    /// as well, but uses backoff's conversion for arbitrary types, which makes every error transient.
+    ///
+    /// An error from [`from_response`](Self::from_response) has no request. It is transient if it is
+    /// [retryable](Self::is_retryable), and the caller has to decide if the request is safe to resend.
     ///
     /// ```
     /// use steadfast::testing::MockService;
@@ -30,7 +33,7 @@ impl ApiError {
     /// ```
     #[must_use]
     pub fn into_backoff(self) -> backoff::Error<Self> {
-        let may_be_sent_again = match self.stop_reason() {
+        let may_be_resent = match self.stop_reason() {
             Some(StopReason::NotRetryable | StopReason::MayHaveActed | StopReason::BodyNotReplayable) => false,
             Some(
                 StopReason::AttemptsExhausted
@@ -41,9 +44,9 @@ impl ApiError {
             )
             | None => true,
         };
-        if may_be_sent_again && self.is_retryable() {
-            let left = |time: SystemTime| time.duration_since(SystemTime::now()).unwrap_or_default();
-            let retry_after = self.retry_at().map(left);
+        if may_be_resent && self.is_retryable() {
+            let remaining = |time: SystemTime| time.duration_since(SystemTime::now()).unwrap_or_default();
+            let retry_after = self.retry_at().map(remaining);
             return backoff::Error::Transient { err: self, retry_after };
         }
         backoff::Error::Permanent(self)

@@ -1,4 +1,4 @@
-//! [`ApiError`] as a diagnostic of miette, behind the feature `miette`.
+//! miette's `Diagnostic` for [`ApiError`], behind the feature `miette`.
 
 use std::fmt::Display;
 
@@ -7,8 +7,9 @@ use ::miette::{Diagnostic, Severity};
 use crate::error::ApiError;
 use crate::error::display::OneLine;
 
-/// Its code is the service and the code it sent, `abaco::RATE_LIMIT_EXCEEDED`, or where none was sent, the variant; its
-/// help and address come from the catalogue.
+/// The diagnostic's code consists of the service and the error code, such as `abaco::RATE_LIMIT_EXCEEDED`. If the
+/// service sent no code, the variant replaces it, such as `abaco::timeout`. The help and the URL come from the
+/// catalogue.
 impl Diagnostic for ApiError {
     fn code<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
         Some(Box::new(format!("{}::{}", self.service(), OneLine(self.code().unwrap_or(self.kind())))))

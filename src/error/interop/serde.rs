@@ -1,4 +1,4 @@
-//! [`ApiError`] as a record for logs, behind the feature `serde`.
+//! Serialization of [`ApiError`] as a log record, behind the feature `serde`.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,11 +7,14 @@ use ::serde::{Serialize, Serializer};
 use crate::error::{ApiError, Attempt, FieldError, Outcome, StopReason};
 use crate::hint::WaitSource;
 
-/// Serialises as a flat map with the members `error` (the line that `Display` shows), `kind` (the variant, in snake case),
-/// `service`, `status`, `code`, `message`, `request_id`, `fields`, `help`, `method`, `path`, `is_retryable`,
-/// `retry_after_seconds`, `retry_at_unix_seconds`, `stop_reason`, `elapsed_seconds` and `attempts`. What is not known is left out.
+/// Serializes the error as a record for structured logs.
 ///
-/// The answer's body and `details` are not in it: they may hold what does not belong into a log. The key never is.
+/// The record has the members `error` (the `Display` text), `kind` (the variant in snake case), `service`, `status`,
+/// `code`, `message`, `request_id`, `fields`, `help`, `method`, `path`, `is_retryable`, `retry_after_seconds`,
+/// `retry_at_unix_seconds`, `stop_reason`, `elapsed_seconds` and `attempts`. Members without a value are omitted.
+///
+/// The body of the response and `details` are omitted, because they may contain data that does not belong in a log. The
+/// key is redacted everywhere.
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};
@@ -36,7 +39,9 @@ impl Serialize for ApiError {
             code: self.code(),
             message: rejection.and_then(|rejection| rejection.message.as_deref()),
             request_id: self.request_id(),
-            fields: rejection.map(|rejection| rejection.fields.iter().map(Field::of).collect()).unwrap_or_default(),
+            fields: rejection
+                .map(|rejection| rejection.fields.iter().map(FieldRecord::of).collect())
+                .unwrap_or_default(),
             help: self.help(),
             method: self.method().map(http::Method::as_str),
             path: self.path(),
@@ -45,7 +50,7 @@ impl Serialize for ApiError {
             retry_at_unix_seconds: self.retry_at().map(unix_seconds),
             stop_reason: self.stop_reason().map(StopReason::as_str),
             elapsed_seconds: seconds(self.elapsed()),
-            attempts: self.attempts().iter().map(Try::of).collect(),
+            attempts: self.attempts().iter().map(AttemptRecord::of).collect(),
         };
         record.serialize(serializer)
     }
@@ -65,7 +70,7 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    fields: Vec<Field<'a>>,
+    fields: Vec<FieldRecord<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,23 +86,23 @@ struct Record<'a> {
     stop_reason: Option<&'static str>,
     elapsed_seconds: f64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    attempts: Vec<Try<'a>>,
+    attempts: Vec<AttemptRecord<'a>>,
 }
 
 #[derive(Serialize)]
-struct Field<'a> {
+struct FieldRecord<'a> {
     field: &'a str,
     message: &'a str,
 }
 
-impl<'a> Field<'a> {
+impl<'a> FieldRecord<'a> {
     fn of(error: &'a FieldError) -> Self {
         Self { field: &error.field, message: &error.message }
     }
 }
 
 #[derive(Serialize)]
-struct Try<'a> {
+struct AttemptRecord<'a> {
     number: u32,
     began_seconds: f64,
     took_seconds: f64,
@@ -113,7 +118,7 @@ struct Try<'a> {
     wait_source: Option<&'static str>,
 }
 
-impl<'a> Try<'a> {
+impl<'a> AttemptRecord<'a> {
     fn of(attempt: &'a Attempt) -> Self {
         let fault = match &attempt.outcome {
             Outcome::Response { .. } => None,
@@ -133,13 +138,13 @@ impl<'a> Try<'a> {
     }
 }
 
-/// Whole seconds of Unix time, rounded up.
+/// Returns the Unix time in whole seconds, rounded up.
 fn unix_seconds(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     since.as_secs().saturating_add(u64::from(since.subsec_nanos() > 0))
 }
 
-/// Seconds, to the microsecond.
+/// Returns the seconds, rounded to a microsecond.
 fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e6
 }

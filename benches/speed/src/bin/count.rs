@@ -1,5 +1,5 @@
-//! Runs one part so many times, for a profiler to count its instructions: `count GROUP/PART TIMES`. Without arguments it
-//! lists the parts.
+//! Runs one part a number of times, so that a profiler can count its instructions: `count GROUP/PART TIMES`. Without
+//! arguments, lists the parts.
 
 use steadfast_speed::parts::{self, Group};
 use steadfast_speed::service::{Service, serve_if_asked};
@@ -14,7 +14,7 @@ fn main() {
     let [wanted, times] = &arguments[..] else {
         return parts.for_each(|(name, part)| println!("{}\t{name}", part.times));
     };
-    let (_, mut part) = parts.find(|(name, _)| name == wanted).expect("a part of that name");
+    let (_, mut part) = parts.find(|(name, _)| name == wanted).expect("the name of a part");
     for _ in 0..times.parse::<u64>().expect("a number") {
         (part.run)();
     }

@@ -1,6 +1,6 @@
-//! Compares this crate with its peers in pairs, prints the tables of `docs/performance.md` and draws its first chart:
-//! `pairs [LAUNCHES ROUNDS [GROUP]]`, 10 launches of 21 rounds unless told. With a group, only that one is measured, and no
-//! chart drawn.
+//! Compares this crate with its peers round by round, prints the tables of `docs/performance.md` and draws its first
+//! chart: `pairs [LAUNCHES ROUNDS [GROUP]]`. Defaults to 10 launches of 21 rounds. With a group, measures only that one
+//! and draws no chart.
 
 use steadfast_speed::callers::Caller;
 use steadfast_speed::chart;
@@ -19,7 +19,7 @@ fn main() {
         pure.retain(|group| group.name == wanted);
         assert!(
             !(calls.is_empty() && pure.is_empty()),
-            "there is no group {wanted}; `count` lists them, each before a slash"
+            "unknown group: {wanted}; `count` lists the groups, each before a slash"
         );
     }
     match arguments[..] {
@@ -38,7 +38,7 @@ fn main() {
 fn report(launches: usize, once: &[&str], calls: &[Group], pure: &[Group]) {
     let measured = Measured::gather(launches, &[&["once"], once].concat());
     let peers = &Caller::NAMES[1..];
-    println!("| | {} | of {} |", Caller::NAMES.join(" | "), peers.join(" | of "));
+    println!("| | {} | vs. {} |", Caller::NAMES.join(" | "), peers.join(" | vs. "));
     println!("|---{}|", "|---".repeat(Caller::NAMES.len() + peers.len()));
     for Group { name, .. } in calls {
         print!("| {name} |");
@@ -46,19 +46,19 @@ fn report(launches: usize, once: &[&str], calls: &[Group], pure: &[Group]) {
             print!(" {:.1} µs |", 1e6 * measured.median(name, caller).expect("measured"));
         }
         for peer in peers {
-            let [low, median, high] = measured.quickness(name, "steadfast", peer);
+            let [low, median, high] = measured.relative_speed(name, "steadfast", peer);
             print!(" {median:.3} ({low:.2} to {high:.2}) |");
         }
         println!();
     }
-    println!("\n| | | time | as quick as the second |\n|---|---|---|---|");
+    println!("\n| | | time | speed relative to the next line |\n|---|---|---|---|");
     for Group { name, parts } in pure {
         for part in parts {
             let nanos = 1e9 * measured.median(name, part.name).expect("measured");
             print!("| {name} | {} | {nanos:.0} ns |", part.name);
             match &parts[..] {
                 [first, second, ..] if part.name == first.name => {
-                    let [low, median, high] = measured.quickness(name, first.name, second.name);
+                    let [low, median, high] = measured.relative_speed(name, first.name, second.name);
                     println!(" {median:.2} ({low:.2} to {high:.2}) times |");
                 }
                 _ => println!(" |"),
@@ -66,8 +66,8 @@ fn report(launches: usize, once: &[&str], calls: &[Group], pure: &[Group]) {
         }
     }
     let rows = calls.iter().map(|Group { name, .. }| {
-        let of_reqwest = |caller| measured.quickness(name, caller, "reqwest");
-        (name.as_str(), [of_reqwest("steadfast"), of_reqwest("reqwest-retry")])
+        let versus_reqwest = |caller| measured.relative_speed(name, caller, "reqwest");
+        (name.as_str(), [versus_reqwest("steadfast"), versus_reqwest("reqwest-retry")])
     });
     if calls.len() > 1 {
         chart::throughput(&rows.collect::<Vec<_>>(), "docs/img/throughput.svg").expect("the chart is drawn");

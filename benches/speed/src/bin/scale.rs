@@ -1,5 +1,6 @@
-//! Measures how the cost of a call grows with the number of calls at once, prints the table of `docs/performance.md` and
-//! draws its second chart: `scale [LAUNCHES]`, 5 launches unless told. It needs 20,000 open files.
+//! Measures the cost of a call as a function of the number of calls in flight, prints the table of
+//! `docs/performance.md` and draws its second chart: `scale [LAUNCHES]`. Defaults to 5 launches. Needs a limit of
+//! 20,000 open files.
 
 use std::process::Command;
 use std::time::Instant;
@@ -11,8 +12,8 @@ use steadfast_speed::service::{Service, serve_if_asked};
 
 const AT_ONCE: [u32; 5] = [1, 10, 100, 1_000, 10_000];
 
-/// What one launch measures.
-const FIGURES: [&str; 3] = ["calls a second", "µs of the processor", "KiB of memory a call at once"];
+/// The figures that one launch measures.
+const FIGURES: [&str; 3] = ["calls per second", "CPU time, µs", "memory per call in flight, KiB"];
 
 fn main() {
     serve_if_asked();
@@ -26,7 +27,7 @@ fn main() {
 
 fn report(launches: usize) {
     let callers = [Caller::NAMES[0], Caller::NAMES[1]];
-    println!("| at once | | {} |\n|---|---|---|---|---|", FIGURES.join(" | "));
+    println!("| Calls in flight | | {} |\n|---|---|---|---|---|", FIGURES.join(" | "));
     let mut lines = [(); 2].map(|()| callers.map(|caller| (caller, Vec::new())));
     for at_once in AT_ONCE {
         let mut figures = callers.map(|_| FIGURES.map(|_| Vec::new()));
@@ -41,7 +42,7 @@ fn report(launches: usize) {
             let [rate, micros, kib] = figures.map(|values| quantile(values, 0.5));
             println!("| {at_once} | {} | {rate:.0} | {micros:.1} | {kib:.1} |", callers[index]);
             lines[0][index].1.push((f64::from(at_once), micros));
-            // With few connections the client's own memory is all that shows.
+            // With few connections, the memory is mostly the client's own.
             if at_once >= 100 {
                 lines[1][index].1.push((f64::from(at_once), kib));
             }
@@ -50,7 +51,7 @@ fn report(launches: usize) {
     chart::scale(&lines[0], &lines[1], "docs/img/scale.svg").expect("the chart is drawn");
 }
 
-/// Starts this program once more to measure one caller.
+/// Starts this program again to measure one caller.
 fn launched(caller: &str, at_once: u32) -> impl Iterator<Item = f64> {
     let program = std::env::current_exe().expect("this program has a path");
     let output = Command::new(program).args(["once", caller, &at_once.to_string()]).output().expect("it starts");
@@ -59,7 +60,7 @@ fn launched(caller: &str, at_once: u32) -> impl Iterator<Item = f64> {
     printed.split_whitespace().map(|figure| figure.parse().expect("a number")).collect::<Vec<_>>().into_iter()
 }
 
-/// Makes many calls, so many at once, and prints the figures.
+/// Makes calls, `at_once` at a time, and prints the figures.
 fn once_for(caller: &str, at_once: u32) {
     const CALLS: u32 = 20_000;
     let service = Service::start();
@@ -81,23 +82,23 @@ fn once_for(caller: &str, at_once: u32) {
     let memory = resident_kib();
     run(1);
     let in_a_row = (CALLS / at_once).max(4);
-    let (began, busy) = (Instant::now(), busy_seconds());
+    let (began, cpu) = (Instant::now(), cpu_seconds());
     run(in_a_row);
     let calls = f64::from(in_a_row) * f64::from(at_once);
     let rate = calls / began.elapsed().as_secs_f64();
-    let micros = (busy_seconds() - busy) * 1e6 / calls;
+    let micros = (cpu_seconds() - cpu) * 1e6 / calls;
     println!("{rate} {micros} {}", (resident_kib() - memory) / f64::from(at_once));
 }
 
-/// The most memory that this process has held, in KiB.
+/// Returns the peak resident memory of this process, in KiB.
 fn resident_kib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it is always there");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// The seconds that the processor has worked for this process, in the program and in the kernel.
-fn busy_seconds() -> f64 {
+/// Returns the CPU time of this process in seconds, in user space and in the kernel.
+fn cpu_seconds() -> f64 {
     const TICKS_A_SECOND: f64 = 100.0;
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
     let after_name = stat.rsplit(')').next().expect("a name");

@@ -1,4 +1,4 @@
-//! The runtime of the AWS client libraries: an operation of ours with its standard retry and its HTTP client.
+//! The runtime of the AWS SDKs: a custom operation with its standard retries and its HTTP client.
 
 use std::fmt;
 
@@ -13,9 +13,9 @@ use aws_smithy_types::retry::RetryConfig;
 use crate::case::{BODY, Method, PATH};
 use crate::library::{ATTEMPTS, Outcome};
 
-/// The runtime's defaults, with the classifiers that it has for any service.
+/// The runtime's defaults, with the classifiers that it provides for any service.
 #[derive(Clone)]
-pub struct Aws(Operation<Method, (), Refusal>);
+pub struct Aws(Operation<Method, (), ErrorResponse>);
 
 impl Aws {
     pub fn new(url: &str, also_429: bool) -> Self {
@@ -25,14 +25,14 @@ impl Aws {
             HttpStatusCodeClassifier::default()
         };
         let operation = Operation::builder()
-            // Operations of one service name share a retry budget; each client here has its own.
+            // Operations with the same service name share a retry quota; here each client has its own.
             .service_name(url.to_owned())
             .operation_name("call")
             .http_client(Builder::new().build_http())
             .endpoint_url(url)
             .no_auth()
             .standard_retry(&RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .retry_classifier(TransientErrorClassifier::<Refusal>::new())
+            .retry_classifier(TransientErrorClassifier::<ErrorResponse>::new())
             .retry_classifier(statuses)
             .with_connection_poisoning()
             .serializer(request)
@@ -50,17 +50,17 @@ impl Aws {
     }
 }
 
-/// The error of an operation. A generated client would have one for each operation, made from the service's model.
+/// The error of an operation. A generated client has one for each operation, derived from the service's model.
 #[derive(Debug)]
-pub struct Refusal;
+pub struct ErrorResponse;
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the service refused")
+        f.write_str("error response")
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for ErrorResponse {}
 
 fn request(method: Method) -> Result<HttpRequest, Box<dyn std::error::Error + Send + Sync>> {
     let (method, body) = match method {
@@ -73,6 +73,6 @@ fn request(method: Method) -> Result<HttpRequest, Box<dyn std::error::Error + Se
     Ok(request)
 }
 
-fn read(answer: &HttpResponse) -> Result<(), OrchestratorError<Refusal>> {
-    if answer.status().is_success() { Ok(()) } else { Err(OrchestratorError::operation(Refusal)) }
+fn read(response: &HttpResponse) -> Result<(), OrchestratorError<ErrorResponse>> {
+    if response.status().is_success() { Ok(()) } else { Err(OrchestratorError::operation(ErrorResponse)) }
 }

@@ -1,4 +1,4 @@
-//! The retry loop of the Google client libraries around reqwest, joined as those libraries join the two.
+//! The retry loop of the Google Cloud client libraries around reqwest, combined as in those libraries.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::case::Method;
 use crate::library::{ATTEMPTS, Outcome};
 use crate::loops::Bare;
 
-/// The defaults of those libraries, but for the number of attempts, which would be ten.
+/// The defaults of those libraries, except for the number of attempts, which is ten by default.
 #[derive(Clone)]
 pub struct Google {
     inner: Bare,
@@ -61,15 +61,15 @@ impl Google {
     }
 }
 
-/// One request, whose failures become the loop's own kind of error.
+/// Sends one request, and converts a failure to the error type of the loop.
 async fn once(request: RequestBuilder) -> Result<(), Error> {
-    let answer = request.send().await.map_err(|error| match error {
+    let response = request.send().await.map_err(|error| match error {
         error if error.is_connect() => Error::connect(error),
         error if error.is_timeout() => Error::timeout(error),
         error => Error::io(error),
     })?;
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    let body = answer.bytes().await.map_err(Error::io)?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let body = response.bytes().await.map_err(Error::io)?;
     if status.is_success() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! The libraries that are compared, and one way to call a service with each.
+//! The libraries that are compared, with a common interface.
 
 use crate::aws::Aws;
 use crate::case::Method;
@@ -6,7 +6,7 @@ use crate::google::Google;
 use crate::loops::{Backon, Bare, Middleware};
 use crate::ours::Ours;
 
-/// How many requests a call may send, the first included; each library takes it in its own terms.
+/// The maximum number of requests per call, including the first one.
 pub const ATTEMPTS: u32 = 3;
 
 #[derive(Clone, Copy)]
@@ -15,15 +15,15 @@ pub enum Library {
     Reqwest,
     ReqwestRetry,
     Aws,
-    /// The AWS runtime, told to take 429 for an error that passes.
+    /// The AWS runtime, with 429 added to its retryable statuses.
     AwsWith429,
     Google,
-    /// The Google runtime with its policy that goes on after a 429.
+    /// The Google runtime, with its policy that retries a 429.
     GoogleWith429,
     Backon,
 }
 
-/// A client of one library for one service, which its calls share.
+/// A client of one library, shared by all calls to a service.
 #[derive(Clone)]
 pub enum Client {
     Steadfast(Ours),
@@ -34,7 +34,7 @@ pub enum Client {
     Backon(Backon),
 }
 
-/// `Ok` is a success whose body was read in full; `Err` says in a few words what the caller is given.
+/// The result of a call: `Ok` if a success was read in full, else a short description of the error.
 pub type Outcome = Result<(), String>;
 
 impl Library {

@@ -1,4 +1,4 @@
-//! reqwest alone, reqwest with reqwest-retry, and a loop by hand with backon.
+//! reqwest alone, reqwest with reqwest-retry, and a loop written with backon.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use reqwest_retry::policies::ExponentialBackoff;
 use crate::case::{BODY, Method, PATH};
 use crate::library::{ATTEMPTS, Outcome};
 
-/// A reqwest client as these three and the Google runtime use it.
+/// Returns the reqwest client that these three and the Google runtime use.
 pub fn reqwest() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().expect("a client")
 }
@@ -61,16 +61,16 @@ impl Middleware {
     }
 }
 
-async fn read(answer: Response) -> Outcome {
-    let status = answer.status();
+async fn read(response: Response) -> Outcome {
+    let status = response.status();
     if !status.is_success() {
         return Err(status.as_u16().to_string());
     }
-    answer.bytes().await.map(drop).map_err(|_| "body error".to_owned())
+    response.bytes().await.map(drop).map_err(|_| "body error".to_owned())
 }
 
-/// As one writes it: exponential backoff with jitter after 429, any 5xx and any failure to send or read, whatever the
-/// method, and `Retry-After` in its place where that is a number of seconds.
+/// A handwritten loop: exponential backoff with jitter after a 429, any 5xx and any failure to send or read, for every
+/// method. A `Retry-After` in seconds replaces the backoff.
 #[derive(Clone)]
 pub struct Backon(Bare);
 
@@ -82,35 +82,35 @@ impl Backon {
     pub async fn call(&self, method: Method) -> Outcome {
         (|| self.once(method))
             .retry(ExponentialBuilder::new().with_jitter().with_max_times(ATTEMPTS as usize - 1))
-            .when(|failure| failure.promising)
+            .when(|failure| failure.is_retryable)
             .adjust(|failure, wait| wait.map(|wait| failure.retry_after.unwrap_or(wait)))
             .await
-            .map_err(|failure| failure.shown)
+            .map_err(|failure| failure.description)
     }
 
     async fn once(&self, method: Method) -> Result<(), Failure> {
-        let answer = self.0.request(method).send().await.map_err(|_| Failure::broken("send error"))?;
-        let status = answer.status();
+        let response = self.0.request(method).send().await.map_err(|_| Failure::broken("send error"))?;
+        let status = response.status();
         if status.is_success() {
-            return answer.bytes().await.map(drop).map_err(|_| Failure::broken("body error"));
+            return response.bytes().await.map(drop).map_err(|_| Failure::broken("body error"));
         }
-        let retry_after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
         Err(Failure {
-            promising: status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error(),
+            is_retryable: status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error(),
             retry_after: retry_after.map(Duration::from_secs),
-            shown: status.as_u16().to_string(),
+            description: status.as_u16().to_string(),
         })
     }
 }
 
 struct Failure {
-    promising: bool,
+    is_retryable: bool,
     retry_after: Option<Duration>,
-    shown: String,
+    description: String,
 }
 
 impl Failure {
-    fn broken(shown: &str) -> Self {
-        Self { promising: true, retry_after: None, shown: shown.to_owned() }
+    fn broken(description: &str) -> Self {
+        Self { is_retryable: true, retry_after: None, description: description.to_owned() }
     }
 }

@@ -1,10 +1,10 @@
-//! Ten things that can happen to a call, with this crate and with others that could stand in its place, against a service
-//! of its own on 127.0.0.1; prints a Markdown table of what the service received and what the caller was given.
+//! Ten cases of a call, with this crate and with five alternatives, against a local service. Prints a Markdown table of
+//! what the service received and what the caller got.
 //!
 //! ```text
 //! cargo run --package steadfast-peers --bin ten_cases               # the table
-//! cargo run --package steadfast-peers --bin ten_cases -- steadfast  # what steadfast tells of each case
-//! cargo run --package steadfast-peers --bin ten_cases -- 429        # the runtimes, told to retry after a 429
+//! cargo run --package steadfast-peers --bin ten_cases -- steadfast  # the attempts and errors of steadfast
+//! cargo run --package steadfast-peers --bin ten_cases -- 429        # the runtimes, configured to retry a 429
 //! ```
 
 mod aws;
@@ -27,15 +27,15 @@ use tokio::time::timeout;
 const ALL: &[Library] =
     &[Library::Steadfast, Library::Reqwest, Library::ReqwestRetry, Library::Aws, Library::Google, Library::Backon];
 
-/// How long a case is watched.
-const WATCHED: Duration = Duration::from_secs(10);
+/// The time after which a call is no longer observed.
+const OBSERVED: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() {
     match std::env::args().nth(1).as_deref() {
         None => table(ALL).await,
         Some("429") => table(&[Library::AwsWith429, Library::GoogleWith429]).await,
-        Some("steadfast") => accounts().await,
+        Some("steadfast") => describe().await,
         Some(_) => {
             eprintln!("usage: ten_cases [steadfast|429]");
             std::process::exit(2);
@@ -43,7 +43,7 @@ async fn main() {
     }
 }
 
-/// One case after the other, each with all libraries at once.
+/// Prints the table. The cases run one after the other, each with all libraries concurrently.
 async fn table(libraries: &[Library]) {
     let names: Vec<&str> = libraries.iter().map(|library| library.name()).collect();
     println!("| | Case | {} |", names.join(" | "));
@@ -58,15 +58,15 @@ async fn table(libraries: &[Library]) {
     }
 }
 
-/// A cell of the table.
+/// Returns a cell of the table.
 async fn measure(library: Library, case: Case) -> String {
-    let service = Service::start(case.behaviour).await;
+    let service = Service::start(case.behavior).await;
     let client = library.client(service.url());
     let began = Instant::now();
     let mut calls = JoinSet::new();
     for _ in 0..case.calls {
         let client = client.clone();
-        calls.spawn(async move { timeout(WATCHED, client.call(case.method)).await });
+        calls.spawn(async move { timeout(OBSERVED, client.call(case.method)).await });
     }
     let outcomes = calls.join_all().await;
     let seconds = began.elapsed().as_secs_f64();
@@ -84,25 +84,25 @@ async fn measure(library: Library, case: Case) -> String {
     };
     match &outcomes[0] {
         Ok(Ok(())) => format!("{requests}: success after {seconds:.1} s"),
-        Ok(Err(shown)) => format!("{requests}: {shown} after {seconds:.1} s"),
+        Ok(Err(failure)) => format!("{requests}: {failure} after {seconds:.1} s"),
         Err(_) => format!("{requests}: still waiting after {seconds:.0} s"),
     }
 }
 
-/// What steadfast's own answers and errors tell of each case.
-async fn accounts() {
+/// Prints the attempts and the result of steadfast for each case.
+async fn describe() {
     for (number, case) in (1..).zip(CASES) {
         println!("\n{number}. {}", case.name);
-        let service = Service::start(case.behaviour).await;
+        let service = Service::start(case.behavior).await;
         let client = Ours::new(service.url());
         let mut calls = JoinSet::new();
         for _ in 0..case.calls {
             let client = client.clone();
-            calls.spawn(async move { client.account(case.method).await });
+            calls.spawn(async move { client.describe(case.method).await });
         }
-        // Of many calls, the one that has most to tell.
-        let accounts = calls.join_all().await;
-        for line in accounts.iter().max_by_key(|lines| lines.len()).into_iter().flatten() {
+        // Of several calls, only the one with the longest description is printed.
+        let descriptions = calls.join_all().await;
+        for line in descriptions.iter().max_by_key(|lines| lines.len()).into_iter().flatten() {
             println!("   {line}");
         }
         let (requests, calls) = (counted(service.arrivals().len(), "request"), counted(case.calls, "call"));

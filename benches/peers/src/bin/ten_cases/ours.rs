@@ -1,4 +1,4 @@
-//! This crate, with every setting at its default.
+//! This crate, with all settings at their defaults.
 
 use std::time::SystemTime;
 
@@ -23,12 +23,12 @@ impl Ours {
         })
     }
 
-    /// What the answer or the error of one call tells of it, line by line.
-    pub async fn account(&self, method: Method) -> Vec<String> {
+    /// Makes a call, and describes its attempts and its result, one per line.
+    pub async fn describe(&self, method: Method) -> Vec<String> {
         match self.send(method).await {
-            Ok(answer) => {
-                let attempts = answer.attempts().iter().map(ToString::to_string);
-                attempts.chain([format!("success: {}", answer.status())]).collect()
+            Ok(response) => {
+                let attempts = response.attempts().iter().map(ToString::to_string);
+                attempts.chain([format!("success: {}", response.status())]).collect()
             }
             Err(error) => {
                 let mut lines: Vec<String> = error.attempts().iter().map(ToString::to_string).collect();

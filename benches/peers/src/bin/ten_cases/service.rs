@@ -1,4 +1,4 @@
-//! A service on loopback that answers by a script and notes when each request arrived.
+//! A scripted service on loopback that records the arrival time of each request.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
@@ -7,18 +7,18 @@ use httpdate::fmt_http_date;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the service does with a request.
+/// The reaction of the service to a request.
 #[derive(Clone, Copy)]
 pub enum Step {
-    Answer(Answer),
-    /// Reads the whole request and closes the connection without a byte of an answer.
+    Respond(Response),
+    /// Reads the whole request and closes the connection without a response.
     Close,
-    /// Sends a head that promises more than the part of a body that follows, and closes the connection.
-    BreakOff,
+    /// Closes the connection after a part of the body that the head announces.
+    Truncate,
 }
 
 #[derive(Clone, Copy)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub retry_after: Option<RetryAfter>,
     pub body: &'static str,
@@ -28,19 +28,19 @@ pub struct Answer {
 #[derive(Clone, Copy)]
 pub enum RetryAfter {
     Seconds(u64),
-    /// An HTTP-date that is so many seconds later than the answer's `Date`.
+    /// An HTTP date, as a number of seconds after the `Date` of the response.
     Date(u64),
 }
 
 #[derive(Clone, Copy)]
-pub enum Behaviour {
-    /// One step for each request; the last one is repeated.
+pub enum Behavior {
+    /// One step per request. The last one is repeated.
     Script(&'static [Step]),
-    /// So many requests in each window, which begins with the first request; 429 with `Retry-After` beyond that.
+    /// A fixed window that starts with the first request. Requests beyond the limit get a 429 with `Retry-After`.
     Window { requests: usize, length: Duration },
 }
 
-pub const SUCCESS: Step = Step::Answer(Answer { status: 200, retry_after: None, body: "{\"id\":1}" });
+pub const SUCCESS: Step = Step::Respond(Response { status: 200, retry_after: None, body: "{\"id\":1}" });
 
 pub struct Service {
     url: String,
@@ -49,14 +49,14 @@ pub struct Service {
 
 impl Service {
     /// Listens on a free port of 127.0.0.1 until the program ends.
-    pub async fn start(behaviour: Behaviour) -> Self {
+    pub async fn start(behavior: Behavior) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let arrivals = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&arrivals);
+        let recorded = Arc::clone(&arrivals);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, behaviour, Arc::clone(&noted)));
+                tokio::spawn(serve(stream, behavior, Arc::clone(&recorded)));
             }
         });
         Self { url, arrivals }
@@ -66,23 +66,23 @@ impl Service {
         &self.url
     }
 
-    /// When each request was read in full.
+    /// Returns the times at which each request was read in full.
     pub fn arrivals(&self) -> Vec<Instant> {
         self.arrivals.lock().expect("no panic").clone()
     }
 }
 
-async fn serve(mut stream: TcpStream, behaviour: Behaviour, arrivals: Arc<Mutex<Vec<Instant>>>) {
+async fn serve(mut stream: TcpStream, behavior: Behavior, arrivals: Arc<Mutex<Vec<Instant>>>) {
     while read_request(&mut stream).await.is_some() {
         let step = {
             let mut arrivals = arrivals.lock().expect("no panic");
             arrivals.push(Instant::now());
-            behaviour.step(&arrivals)
+            behavior.step(&arrivals)
         };
         let sent = match step {
-            Step::Answer(answer) => stream.write_all(answer.text().as_bytes()).await,
+            Step::Respond(response) => stream.write_all(response.text().as_bytes()).await,
             Step::Close => return,
-            Step::BreakOff => {
+            Step::Truncate => {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"id\"").await;
                 return;
             }
@@ -93,7 +93,7 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, arrivals: Arc<Mutex<
     }
 }
 
-/// Reads one request, its body included; `None` once the connection is closed.
+/// Reads one request, including its body. Returns `None` once the connection is closed.
 async fn read_request(stream: &mut TcpStream) -> Option<()> {
     let mut request = Vec::new();
     loop {
@@ -105,16 +105,16 @@ async fn read_request(stream: &mut TcpStream) -> Option<()> {
                 return Some(());
             }
         }
-        let mut piece = [0; 4096];
-        match stream.read(&mut piece).await {
+        let mut chunk = [0; 4096];
+        match stream.read(&mut chunk).await {
             Ok(0) | Err(_) => return None,
-            Ok(read) => request.extend_from_slice(&piece[..read]),
+            Ok(read) => request.extend_from_slice(&chunk[..read]),
         }
     }
 }
 
-impl Behaviour {
-    /// What follows the last of these requests.
+impl Behavior {
+    /// Returns the reaction to the last of these requests.
     fn step(self, arrivals: &[Instant]) -> Step {
         match self {
             Self::Script(steps) => steps[arrivals.len().min(steps.len()) - 1],
@@ -126,13 +126,13 @@ impl Behaviour {
                     return SUCCESS;
                 }
                 let retry_after = Some(RetryAfter::Seconds(length.as_secs()));
-                Step::Answer(Answer { status: 429, retry_after, body: "" })
+                Step::Respond(Response { status: 429, retry_after, body: "" })
             }
         }
     }
 }
 
-impl Answer {
+impl Response {
     fn text(self) -> String {
         let now = SystemTime::now();
         let retry_after = match self.retry_after {

@@ -1,0 +1,84 @@
+//! The body of a response that is being received: [`Body`].
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::Body as _;
+
+use super::failure::broken;
+use crate::error::TransportError;
+
+/// The body of a response that is being received.
+///
+/// `Body::from` creates a complete body from bytes, [`Body::from_poll`] one that arrives in chunks.
+pub struct Body(Source);
+
+enum Source {
+    Whole(Option<Bytes>),
+    Network(::reqwest::Body),
+    Chunks(Box<PollChunk>),
+}
+
+type PollChunk = dyn FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> + Send;
+
+impl Body {
+    /// Creates a body that arrives in chunks. `poll` returns the next chunk, and `None` at the end.
+    pub fn from_poll(
+        poll: impl FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> + Send + 'static,
+    ) -> Self {
+        Self(Source::Chunks(Box::new(poll)))
+    }
+
+    /// Creates a body that reqwest receives.
+    pub(super) fn network(body: ::reqwest::Body) -> Self {
+        Self(Source::Network(body))
+    }
+
+    /// Returns the number of bytes that have not arrived yet, if it is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match &self.0 {
+            Source::Whole(bytes) => Some(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Source::Network(body) => body.size_hint().exact(),
+            Source::Chunks(_) => None,
+        }
+    }
+
+    /// Returns the next chunk; `None` at the end.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
+        match &mut self.0 {
+            Source::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
+            Source::Network(body) => poll_next(body, context),
+            Source::Chunks(poll) => poll(context),
+        }
+    }
+}
+
+impl<B: Into<Bytes>> From<B> for Body {
+    fn from(bytes: B) -> Self {
+        Self(Source::Whole(Some(bytes.into())))
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Body(..)")
+    }
+}
+
+/// Returns the next chunk of a body that reqwest receives. Trailers are ignored.
+fn poll_next(body: &mut ::reqwest::Body, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
+    // A body of known length ends with its last byte; polling it further would be wasted work.
+    while !body.is_end_stream() {
+        match ready!(Pin::new(&mut *body).poll_frame(context)) {
+            None => break,
+            Some(Err(error)) => return Poll::Ready(Some(Err(broken(error.without_url())))),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Poll::Ready(Some(Ok(data)));
+                }
+            }
+        }
+    }
+    Poll::Ready(None)
+}
