@@ -1,6 +1,7 @@
 //! The adaptive rate limiter that all clones of a client share.
 //!
-//! It bounds the requests in flight (a bulkhead). After a throttling response it pauses every call until the service may
+//! It bounds the requests in flight (a bulkhead). After a throttling response it pauses every call until the service
+//! may
 //! be asked again, then admits what the previous window accepted, and probes for more. It imports nothing of the crate:
 //! it is generic over `R`, what its user keeps of a throttling response, and returns [`Transitions`] for its user to
 //! report.
@@ -38,7 +39,7 @@ pub(crate) enum Feedback<R> {
         hint: Option<Duration>,
         /// The number of times that this call has been throttled.
         times: u32,
-        /// What the limiter keeps of the response.
+        /// The part of the response that the limiter keeps.
         response: R,
     },
     /// No response arrived.
@@ -122,8 +123,10 @@ impl<'a, R: Clone> Permit<'a, R> {
 
     /// Reports the outcome of a request that did not succeed at the time `now`.
     ///
-    /// `backoff(n)` is the minimum pause after `n` throttling responses: to this call, or in a row if they carry no hint.
-    /// `jitter(pause)` is added to the pause, so that clients which were throttled together do not return together. Returns
+    /// `backoff(n)` is the minimum pause after `n` throttling responses: to this call, or in a row if they carry no
+    /// hint.
+    /// `jitter(pause)` is added to the pause, so that clients which were throttled together do not return together.
+    /// Returns
     /// the pause, without the jitter, that follows a throttling response.
     pub(crate) fn failed(
         mut self,

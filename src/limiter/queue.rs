@@ -27,9 +27,9 @@ pub(crate) struct WaitBounds {
 pub(crate) struct PausedTooLong<R> {
     /// The time left until the pause ends.
     pub(crate) wait: Duration,
-    /// Whether the pause exceeds `max_wait`, rather than the deadline.
+    /// True if the pause exceeds `max_wait`, false if it exceeds the deadline.
     pub(crate) exceeds_max_wait: bool,
-    /// What was kept of the throttling response that caused the pause; `None` if a used-up quota caused it.
+    /// The kept part of the throttling response that caused the pause; `None` if a used-up quota caused it.
     pub(crate) response: Option<R>,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct State<R> {
     arrivals: u64,
     /// The end of the pause of which the waiters with too little time were woken.
     announced: Option<Instant>,
-    /// What was kept of the response that caused the pause.
+    /// The kept part of the response that caused the pause.
     pub(super) response: Option<R>,
     /// The time at which the last pause was found to be over.
     resumed_at: Option<Instant>,
@@ -73,7 +73,8 @@ pub(super) struct State<R> {
     pub(super) discarded: Vec<Waker>,
 }
 
-/// A place in the queue. Calls that were throttled more often come first, since they have fewer attempts left; then calls
+/// A place in the queue. Calls that were throttled more often come first, since they have fewer attempts left; then
+/// calls
 /// are ordered by arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The number of accepted requests that are remembered to learn a window's limit. A service that accepts more in a window
+/// The number of accepted requests that are remembered to learn a window's limit. A service that accepts more in a
+/// window
 /// is not held to them.
 const REMEMBERED: usize = 4096;
 
@@ -17,7 +18,8 @@ const CLEAN_WINDOWS: u32 = 10;
 /// The number of successful probes that allow one more probe in flight.
 const PROBES_TO_WIDEN: u32 = 16;
 
-/// The latest reset of a reported quota that is trusted, counted from now. A later one may use another unit, and a service
+/// The latest reset of a reported quota that is trusted, counted from now. A later one may use another unit, and a
+/// service
 /// that enforces it throttles anyway.
 const LATEST_RESET: Duration = Duration::from_secs(3600);
 
@@ -34,7 +36,8 @@ pub(super) struct Window {
     unanswered: u32,
     /// The requests of the present window that the service accepted.
     accepted: u32,
-    /// Whether `accepted` was learned in a window of its own. A time without a known limit may have accepted more than a
+    /// True if `accepted` was learned in a window of its own. A time without a known limit may have accepted more
+    /// than a
     /// window will, such as a saved-up burst.
     is_certain: bool,
     /// The throttling responses without a hint since the last success.
