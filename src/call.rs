@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
-use crate::catalog::Effect;
+use crate::catalog::{Category, Effect};
 use crate::core::Core;
 use crate::error::{ApiError, Attempt, BuildError, Rejection, StopReason};
 use crate::event::Event;
 use crate::hint::WaitSource;
-use crate::limiter::{Feedback, PausedTooLong, Permit, Quota, Transitions, WaitBounds};
+use crate::limiter::{Ask, Lane, NotAdmitted, Outcome, Permit, Quota, Scope, Throttling, Transition};
 use crate::request::parts::RequestParts;
 use crate::response::Response;
 use crate::retry::budget::Withdrawal;
@@ -34,20 +34,24 @@ pub(crate) async fn run(
         return Err(call.not_built(problem));
     }
     loop {
-        let permit = match call.try_acquire() {
+        let ask = call.ask();
+        let mut permit = match call.try_acquire(&ask) {
             Some(permit) => permit,
-            None => match call.acquire().await {
+            None => match call.acquire(ask).await {
                 Ok(permit) => permit,
-                Err(pause) => return Err(call.not_admitted(pause)),
+                Err(reason) => return Err(call.not_admitted(reason)),
             },
         };
-        call.note_wait(permit.queued);
-        let sent = permit.granted_at;
-        let attempted = call.attempt(sent).await;
+        let sent = permit.granted_at();
+        if !call.admit(sent, permit.waited()) {
+            permit.finish(sent, Outcome::NotSent);
+            return Err(call.out_of_budget());
+        }
+        let attempted = call.attempt(sent, &mut permit).await;
         let (ended, quota) = (attempted.ended, attempted.quota);
         match attempted.result {
             Ok(incoming) => {
-                permit.accepted(ended, quota);
+                permit.finish(ended, Outcome::Accepted(quota));
                 let (parts, began, failed) = call.finish();
                 return Ok(Response { incoming, parts, core, began, sent, ended, failed, attempts: OnceLock::new() });
             }
@@ -75,12 +79,11 @@ fn report_transitions(core: &Core) {
     if std::thread::panicking() {
         return; // the observer may be the cause of the panic; the next call reports the transitions
     }
-    let Some(Transitions { resumed, paused }) = core.limiter.take_transitions() else { return };
-    if resumed {
-        core.observer.notify(|| Event::Resumed {});
-    }
-    if let Some(wait) = paused {
-        core.observer.notify(|| Event::Paused { wait });
+    for transition in core.limiter.transitions(Instant::now()) {
+        core.observer.notify(|| match transition {
+            Transition::Resumed(lane) => Event::Resumed { service: core.service, lane },
+            Transition::Paused(lane, wait) => Event::Paused { service: core.service, lane, wait },
+        });
     }
 }
 
@@ -89,7 +92,9 @@ struct Call<'a> {
     core: &'a Core,
     parts: Box<RequestParts>,
     began: Instant,
+    /// The end of the call. Its time runs from the first permit on.
     deadline: Option<Instant>,
+    lane: Lane,
     /// The source of jitter, created on first use.
     random: Option<fastrand::Rng>,
     /// The attempts that failed.
@@ -98,6 +103,8 @@ struct Call<'a> {
     times_throttled: u32,
     /// The end of the pause that the call could not wait for.
     paused_until: Option<SystemTime>,
+    /// The delay before the attempt, if the call itself waits for it and not the limiter.
+    slept: Option<Duration>,
     /// The tokens that the current retry took from the retry quota.
     withdrawal: Option<Withdrawal<'a>>,
     last_error: Option<ApiError>,
@@ -112,7 +119,8 @@ impl<'a> Call<'a> {
     fn new(core: &'a Core, parts: Box<RequestParts>) -> Self {
         let began = Instant::now();
         Self {
-            deadline: began.checked_add(parts.deadline),
+            deadline: None,
+            lane: (core.lane)(&parts.method, &parts.url),
             random: None,
             core,
             parts,
@@ -120,6 +128,7 @@ impl<'a> Call<'a> {
             attempts: Vec::new(),
             times_throttled: 0,
             paused_until: None,
+            slept: None,
             withdrawal: None,
             last_error: None,
             last_rejection: None,
@@ -127,19 +136,36 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn remaining(&self) -> Duration {
-        self.parts.deadline.saturating_sub(self.began.elapsed())
+    fn remaining(&self, now: Instant) -> Duration {
+        self.deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(now))
+    }
+
+    /// Returns the request for a permit.
+    fn ask(&self) -> Ask {
+        let (core, parts) = (self.core, &self.parts);
+        let is_first = self.attempts.is_empty();
+        Ask {
+            lane: self.lane,
+            path: hash(parts.url.path()),
+            priority: parts.priority,
+            throttled: self.times_throttled,
+            is_last_attempt: !is_first && self.attempts.len().saturating_add(1) >= parts.retry.max_attempts() as usize,
+            max_wait: parts.retry.max_wait(),
+            longest_pause: if self.deadline.is_some() { Duration::MAX } else { parts.deadline },
+            deadline: self.deadline,
+            queue_timeout: core.queue_timeout.filter(|_| is_first),
+            attempt_timeout: core.attempt_timeout,
+        }
     }
 
     /// Returns a permit if this is the first attempt and no wait is needed.
-    fn try_acquire(&self) -> Option<Permit<'a, Arc<Rejection>>> {
-        if self.attempts.is_empty() { self.core.limiter.try_acquire(self.began) } else { None }
+    fn try_acquire(&self, ask: &Ask) -> Option<Permit<'a, Arc<Rejection>>> {
+        if self.attempts.is_empty() { self.core.limiter.try_acquire(ask, self.began) } else { None }
     }
 
-    /// Waits for a permit until the deadline.
-    async fn acquire(&self) -> Result<Permit<'a, Arc<Rejection>>, Option<PausedTooLong<Arc<Rejection>>>> {
-        let bounds = WaitBounds { deadline: self.deadline, max_wait: self.parts.retry.max_wait() };
-        let mut acquire = self.core.limiter.acquire(self.times_throttled, bounds);
+    /// Waits for a permit.
+    async fn acquire(&self, ask: Ask) -> Result<Permit<'a, Arc<Rejection>>, NotAdmitted<Arc<Rejection>>> {
+        let mut acquire = self.core.limiter.acquire(ask);
         poll_fn(|context| {
             let permit = Pin::new(&mut acquire).poll(context);
             report_transitions(self.core);
@@ -148,43 +174,68 @@ impl<'a> Call<'a> {
         .await
     }
 
-    /// Reports a failed request to the limiter. Returns the pause of all calls that a throttling response causes.
+    /// Records that the call got a permit at `now`, for which it waited for `waited`. Returns whether the retry quota
+    /// has the tokens for a retry.
+    fn admit(&mut self, now: Instant, waited: Duration) -> bool {
+        if self.deadline.is_none() {
+            self.deadline = now.checked_add(self.parts.deadline);
+        }
+        if let Some(error) = &self.last_error {
+            self.withdrawal = self.core.budget.try_withdraw(error.is_rate_limit(), now);
+            if self.withdrawal.is_none() {
+                return false;
+            }
+        }
+        self.note_wait(now, waited);
+        true
+    }
+
+    /// Reports a failed request to the limiter. Returns the pause that a throttling response causes.
     #[cold]
     fn report_failure(
         &mut self,
-        permit: Permit<'_, Arc<Rejection>>,
+        mut permit: Permit<'_, Arc<Rejection>>,
         ended: Instant,
         quota: Option<Quota>,
         error: &ApiError,
     ) -> Option<Duration> {
-        let (feedback, [backoff, jitter]) = self.feedback(error);
-        let policy = &self.parts.retry;
-        let pause = permit.failed(
-            ended,
-            feedback,
-            quota,
-            |throttled| policy.rate_limit_backoff(throttled, backoff),
-            |pause| policy.jitter(pause, jitter),
-        );
+        let pause = if let Some(rejection) = error.throttling() {
+            self.times_throttled = self.times_throttled.saturating_add(1);
+            Some(self.report_throttling(&mut permit, ended, quota, rejection))
+        } else {
+            let outcome = match error.status() {
+                Some(_) => Outcome::Accepted(quota),
+                None if error.effect() == Effect::None => Outcome::NotSent,
+                None => Outcome::NoResponse,
+            };
+            permit.finish(ended, outcome);
+            None
+        };
         report_transitions(self.core);
         pause
     }
 
-    /// Returns the outcome of a failed request for the limiter, and two random numbers for the length of a pause.
-    fn feedback(&mut self, error: &ApiError) -> (Feedback<Arc<Rejection>>, [f64; 2]) {
-        let feedback = match error.throttling() {
-            Some(rejection) => {
-                self.times_throttled = self.times_throttled.saturating_add(1);
-                let response = Arc::new(rejection.clone());
-                let hint = rejection.requested_wait();
-                let feedback = Feedback::Throttled { hint, times: self.times_throttled, response };
-                return (feedback, [self.random().f64(), self.random().f64()]);
-            }
-            None if error.status().is_some() => Feedback::Accepted,
-            None if error.effect() == Effect::None => Feedback::NotSent,
-            None => Feedback::NoResponse,
-        };
-        (feedback, [0.0; 2])
+    /// Reports a throttling response to the limiter. Returns the pause that it causes.
+    fn report_throttling(
+        &mut self,
+        permit: &mut Permit<'_, Arc<Rejection>>,
+        now: Instant,
+        quota: Option<Quota>,
+        rejection: &Rejection,
+    ) -> Duration {
+        let scope = if rejection.category() == Category::RateLimited { Scope::Lane } else { Scope::Path };
+        let random = self.random().f64();
+        permit.throttled(
+            now,
+            Throttling {
+                hint: rejection.requested_wait(),
+                scope,
+                quota,
+                least_pause: self.parts.retry.least_rate_limit_pause(),
+                random,
+                response: Arc::new(rejection.clone()),
+            },
+        )
     }
 
     /// Decides whether another attempt follows, and plans it. Returns the delay before that attempt, or `None` if the
@@ -192,26 +243,31 @@ impl<'a> Call<'a> {
     #[cold]
     fn plan_retry(&mut self, error: ApiError, pause: Option<Duration>) -> Result<Option<Duration>, ApiError> {
         if let Some(withdrawal) = self.withdrawal.take()
-            && error.is_retryable()
+            && !error.is_retryable()
         {
-            withdrawal.spend();
+            withdrawal.give_back();
         }
         let state = self.retry_state();
         let (delay, source) = match self.parts.retry.decide(&error, &state) {
             Decision::Wait { delay, source } => (delay, source),
             Decision::Stop(reason) => return Err(self.end_with(error, reason)),
         };
-        self.withdrawal = self.core.budget.try_withdraw(error.is_rate_limit());
-        if self.withdrawal.is_none() {
+        if !self.core.budget.has_tokens(error.is_rate_limit(), Instant::now()) {
             return Err(self.end_with(error, StopReason::BudgetEmpty));
         }
         // After a throttling response, the call waits in the limiter's queue like all others.
         let delay = if let Some(wait) = pause {
-            let is_requested = error.rejection().and_then(Rejection::requested_wait) == Some(wait);
-            self.plan_wait(wait, if is_requested { source } else { WaitSource::Backoff });
+            let source = match error.rejection().and_then(Rejection::requested_wait) {
+                None => WaitSource::Backoff,
+                // The limiter adds a jitter to the requested wait, of half a second at most.
+                Some(requested) if wait <= requested.saturating_add(Duration::from_millis(501)) => source,
+                Some(_) => WaitSource::Limiter,
+            };
+            self.plan_wait(wait, source);
             None
         } else {
             self.plan_wait(delay, source);
+            self.slept = Some(delay);
             Some(delay)
         };
         self.last_rejection = self.take_last_rejection();
@@ -229,7 +285,7 @@ impl<'a> Call<'a> {
             attempt: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX),
             idempotent: self.parts.idempotent,
             replayable: true,
-            remaining: self.remaining(),
+            remaining: self.remaining(Instant::now()),
             seed: self.random().u64(..),
         }
     }
@@ -239,6 +295,8 @@ impl<'a> Call<'a> {
         let Some(attempt) = self.attempts.last_mut() else { return };
         (attempt.wait, attempt.wait_source) = (Some(delay), Some(source));
         self.core.observer.notify(|| Event::RetryScheduled {
+            service: self.core.service,
+            lane: self.lane,
             method: self.parts.method.clone(),
             path: self.parts.url.path().into(),
             attempt: attempt.clone(),
@@ -247,11 +305,15 @@ impl<'a> Call<'a> {
         });
     }
 
-    /// Replaces the planned wait with the actual one, and its source if the call queued for a permit after the pause.
-    fn note_wait(&mut self, queued: Duration) {
+    /// Replaces the planned wait with the actual one, and its source if the call waited for a permit beyond the pause.
+    fn note_wait(&mut self, now: Instant, waited: Duration) {
+        /// The precision of timers.
+        const PRECISION: Duration = Duration::from_millis(10);
         let Some(attempt) = self.attempts.last_mut() else { return };
-        attempt.wait = Some(self.began.elapsed().saturating_sub(attempt.began.saturating_add(attempt.took)));
-        if !queued.is_zero() {
+        let since = now.saturating_duration_since(self.began);
+        let planned = attempt.wait.replace(since.saturating_sub(attempt.began.saturating_add(attempt.took)));
+        let slept = self.slept.take().unwrap_or_default();
+        if planned.is_some_and(|planned| slept.saturating_add(waited) > planned.saturating_add(PRECISION)) {
             attempt.wait_source = Some(WaitSource::Limiter);
         }
     }
@@ -259,8 +321,13 @@ impl<'a> Call<'a> {
     /// Ends a successful call. Returns its parts that belong to the response.
     fn finish(self) -> (Box<RequestParts>, Instant, Vec<Attempt>) {
         let Self { core, mut parts, began, attempts, withdrawal, .. } = self;
-        withdrawal.map_or_else(|| core.budget.deposit(1), drop); // dropping a withdrawal returns its tokens
+        withdrawal.map_or_else(|| core.budget.deposit(1), Withdrawal::give_back);
         parts.body = None; // it may be large and is no longer needed
         (parts, began, attempts)
     }
+}
+
+/// Returns a hash of a path, for pauses of single paths (FNV-1a, 64 bits).
+fn hash(path: &str) -> u64 {
+    path.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use http::Method;
 use secrecy::SecretString;
+use tokio::time::Instant;
 
 use crate::core::Core;
 use crate::error::{ApiError, BuildError, BuildErrorKind};
+use crate::limiter::LaneLimits;
 use crate::request::Request;
 use crate::service::{Credential, Service, SupportsDelete};
 
@@ -111,6 +113,37 @@ impl<S: Service> Client<S> {
         S: SupportsDelete,
     {
         self.request(Method::DELETE, path.as_ref())
+    }
+
+    /// Returns the limits that the client knows of, for each lane that was used: requests in flight, calls that wait,
+    /// the pause, the learned limit and the reported quota. Sends nothing.
+    ///
+    /// ```
+    /// use steadfast::testing::MockService;
+    /// use steadfast::{Abaco, abaco};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let service = MockService::<Abaco>::new();
+    /// service.get("/documents").fail(abaco::Code::RateLimitExceeded).retry_after(std::time::Duration::from_secs(600));
+    /// let client = service.client();
+    ///
+    /// client.get("/documents").send().await.unwrap_err();
+    /// let lane = &client.limits()[0];
+    /// assert!(lane.paused_for.is_some_and(|pause| pause.as_secs() >= 599));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn limits(&self) -> Vec<LaneLimits> {
+        self.core.limiter.limits(Instant::now())
+    }
+
+    /// Clears everything that the client has learned of the service's limits, and ends all pauses.
+    ///
+    /// For a limit that was raised, or after a response with an absurd wait. The next throttling response teaches the
+    /// limits again.
+    pub fn reset_limits(&self) {
+        self.core.limiter.reset(Instant::now());
     }
 
     fn of(core: Core) -> Self {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HeaderName;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use crate::catalog::CodeInfo;
 use crate::error::{ApiError, Rejection};
 use crate::event::Observer;
-use crate::limiter::Limiter;
+use crate::limiter::{Lane, Limiter};
 use crate::redact::Secret;
 use crate::retry::RetryPolicy;
 use crate::retry::budget::Bucket;
@@ -35,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) budget: Bucket,
     pub(crate) limiter: Limiter<Arc<Rejection>>,
     pub(crate) observer: Observer,
+    pub(crate) lane: fn(&Method, &Url) -> Lane,
+    pub(crate) queue_timeout: Option<Duration>,
     pub(crate) deadline: Duration,
     pub(crate) attempt_timeout: Duration,
     pub(crate) max_body: usize,

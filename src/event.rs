@@ -9,6 +9,7 @@ use http::Method;
 
 use crate::error::{Attempt, StopReason};
 use crate::hint::WaitSource;
+use crate::limiter::Lane;
 
 /// An event of a client: a retry, a pause of the rate limiter, or the end of a failed call.
 ///
@@ -19,6 +20,10 @@ pub enum Event {
     /// An attempt failed and another one will follow.
     #[non_exhaustive]
     RetryScheduled {
+        /// The service's short name, such as `"abaco"`.
+        service: &'static str,
+        /// The lane of the request.
+        lane: Lane,
         /// The method of the request.
         method: Method,
         /// The path of the request, without the query.
@@ -30,23 +35,36 @@ pub enum Event {
         /// The source of that wait. Never [`WaitSource::Limiter`], because the wait for a permit begins later.
         source: WaitSource,
     },
-    /// The rate limiter paused: no call of this client or its clones sends a request until the pause ends.
+    /// The rate limiter paused a lane: no call of this client or its clones sends a request in it until the pause ends.
     ///
     /// A throttling response causes a pause. A used-up reported quota also causes one, which is reported once a call
     /// waits for it. If a pause grows by more than a second, it is reported again before [`Resumed`](Self::Resumed).
     #[non_exhaustive]
     Paused {
+        /// The service's short name, such as `"abaco"`.
+        service: &'static str,
+        /// The lane that is paused.
+        lane: Lane,
         /// The minimum length of the pause, counted from now.
         wait: Duration,
     },
     /// The pause is over, and the limiter admits requests again. Reported with the first call that needs a permit after
     /// the pause.
     #[non_exhaustive]
-    Resumed {},
+    Resumed {
+        /// The service's short name, such as `"abaco"`.
+        service: &'static str,
+        /// The lane that is resumed.
+        lane: Lane,
+    },
     /// A call failed. Not emitted if the request could not be built, or if the body of a successful response was read
     /// and could not be decoded.
     #[non_exhaustive]
     CallEnded {
+        /// The service's short name, such as `"abaco"`.
+        service: &'static str,
+        /// The lane of the request.
+        lane: Lane,
         /// The method of the request.
         method: Method,
         /// The path of the request, without the query.

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
 use http::header::{AGE, DATE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
 
 use crate::catalog::Category;
 
@@ -65,52 +65,71 @@ pub(crate) struct Hint {
     pub(crate) source: WaitSource,
 }
 
-/// Returns the longest requested wait, and the hints that could not be parsed, which are ignored.
+/// Returns the requested wait, and the hints that could not be parsed, which are ignored.
 ///
-/// `body` is the wait that the body requests. `X-RateLimit-Reset` requests a wait only after a rate limit, because
-/// services send it with every response.
+/// An explicit wait, in a header or in the body, outranks `X-RateLimit-Reset`, which services send with every response;
+/// of several explicit waits the longest counts. `body` is the wait that the body requests.
 pub(crate) fn hint(
     headers: &HeaderMap,
     body: Option<Duration>,
     category: Category,
     received: SystemTime,
 ) -> (Option<Hint>, Vec<Box<str>>) {
-    let clock = || clock(headers, received);
-    let mut longest = body.map(|wait| Hint { wait, source: WaitSource::Body });
     let mut malformed = Vec::new();
-    let mut consider = |name: &HeaderName, source, read: &dyn Fn(&str) -> Option<Duration>| {
-        for value in headers.get_all(name) {
-            match trimmed(value).and_then(read) {
-                Some(wait) if longest.is_none_or(|longest| wait >= longest.wait) => {
-                    longest = Some(Hint { wait, source });
-                }
-                Some(_) => {}
-                None => malformed.push(malformed_hint(name, value)),
+    let mut longest = |longest: Option<Hint>, name: &HeaderName, source, read: &dyn Fn(&str) -> Option<Duration>| {
+        headers.get_all(name).iter().fold(longest, |longest, value| {
+            let wait = trimmed(value).and_then(read);
+            if wait.is_none() {
+                malformed.push(malformed_hint(name, value));
             }
-        }
-    };
-    if category == Category::RateLimited {
-        consider(&RATE_LIMIT_RESET, WaitSource::Reset, &|text| reset(text, clock()));
-    }
-    consider(&RETRY_AFTER_MS, WaitSource::Header, &|text| digits(text).map(Duration::from_millis));
-    consider(&RETRY_AFTER, WaitSource::Header, &|text| {
-        delay_seconds(text).or_else(|| {
-            let clock = clock();
-            Some(until(http_date(text, clock)?, clock))
+            let hint = wait.map(|wait| Hint { wait, source });
+            hint.filter(|hint| longest.is_none_or(|longest| hint.wait >= longest.wait)).or(longest)
         })
-    });
-    (longest, malformed)
+    };
+    let mut reset_hint = None;
+    if category == Category::RateLimited {
+        reset_hint = longest(None, &RATE_LIMIT_RESET, WaitSource::Reset, &|text| reset(text, headers, received));
+    }
+    let in_body = body.map(|wait| Hint { wait, source: WaitSource::Body });
+    let milliseconds = |text: &str| digits(text).map(Duration::from_millis);
+    let seconds_or_date =
+        |text: &str| delay_seconds(text).or_else(|| until(|clock| http_date(text, clock), headers, received));
+    let explicit = longest(in_body, &RETRY_AFTER_MS, WaitSource::Header, &milliseconds);
+    let explicit = longest(explicit, &RETRY_AFTER, WaitSource::Header, &seconds_or_date);
+    // A reset that is not ahead requests no wait.
+    (explicit.or(reset_hint.filter(|hint| !hint.wait.is_zero())), malformed)
 }
 
-/// Returns the reported quota: the remaining requests of the window, and the time until the window's reset.
-pub(crate) fn quota(headers: &HeaderMap) -> Option<(u64, Duration)> {
+/// Returns the quota that a response reports: the remaining requests of the window, and the time until its reset.
+///
+/// A response counts only if the service itself gave it to this key: not one from a cache (`Age`, 304), not one that
+/// rejects the key (401, 403, 407), and not one of a gateway (5xx).
+pub(crate) fn quota(status: StatusCode, headers: &HeaderMap) -> Option<(u64, Duration)> {
+    let is_own = status.is_success() || (status.is_client_error() && !matches!(status.as_u16(), 401 | 403 | 407));
+    if !is_own || headers.contains_key(AGE) {
+        return None;
+    }
     let remaining = digits(trimmed(headers.get(&RATE_LIMIT_REMAINING)?)?)?;
-    Some((remaining, reset(trimmed(headers.get(&RATE_LIMIT_RESET)?)?, clock(headers, SystemTime::now()))?))
+    Some((remaining, reset(trimmed(headers.get(&RATE_LIMIT_RESET)?)?, headers, SystemTime::now())?))
 }
 
-/// Returns the time until the window's reset, which `text` gives as Unix time in seconds.
-fn reset(text: &str, clock: SystemTime) -> Option<Duration> {
-    Some(until(add(SystemTime::UNIX_EPOCH, Duration::from_secs(digits(text)?)), clock))
+/// Returns the time until the window's reset.
+///
+/// Services give it as Unix time in seconds or in milliseconds, or as seconds from now. The size of the number tells
+/// them apart: as Unix time, 10⁹ s is the year 2001 and 10¹¹ ms is the year 1973.
+fn reset(text: &str, headers: &HeaderMap, received: SystemTime) -> Option<Duration> {
+    const LEAST_UNIX_SECONDS: u64 = 1_000_000_000;
+    const LEAST_UNIX_MILLISECONDS: u64 = 100_000_000_000;
+    let number = digits(text.split_once('.').map_or(text, |(whole, _)| whole))?;
+    let since_1970 = if number >= LEAST_UNIX_MILLISECONDS {
+        Duration::from_millis(number)
+    } else if number >= LEAST_UNIX_SECONDS || is_near(add(SystemTime::UNIX_EPOCH, Duration::from_secs(number)), headers)
+    {
+        Duration::from_secs(number)
+    } else {
+        return Some(Duration::from_secs(number));
+    };
+    until(|_| Some(add(SystemTime::UNIX_EPOCH, since_1970)), headers, received)
 }
 
 /// Parses `delay-seconds` (RFC 9110 §10.2.3), which consists of digits only. An overflow saturates.
@@ -128,17 +147,39 @@ pub(crate) fn add(time: SystemTime, wait: Duration) -> SystemTime {
     time.checked_add(wait).unwrap_or(end).clamp(SystemTime::UNIX_EPOCH, end)
 }
 
-/// Returns the time of the service's clock, from the header `Date`, so that a wrong local clock does not matter.
+/// Returns the time until a time that a response names; zero if it has passed. `time` reads it, given the present time.
 ///
-/// The local time replaces a missing `Date`, and that of a response with `Age`: it comes from a cache, so its `Date` is
-/// old.
-fn clock(headers: &HeaderMap, received: SystemTime) -> SystemTime {
-    let date = headers.get(DATE).filter(|_| !headers.contains_key(AGE));
-    date.and_then(trimmed).and_then(|date| http_date(date, received)).unwrap_or(received)
+/// The present time is that of the service's clock, the header `Date`, so that a wrong local clock does not matter. The
+/// local time replaces it if the header is missing, if it is more than a day off both the local time and the time that
+/// is named, and if the response has an `Age`: it comes from a cache, so its `Date` is old.
+fn until(
+    time: impl Fn(SystemTime) -> Option<SystemTime>,
+    headers: &HeaderMap,
+    received: SystemTime,
+) -> Option<Duration> {
+    let date = date(headers, received);
+    let by_date = date.and_then(|date| Some((time(date)?, date)));
+    let (time, now) = by_date
+        .filter(|(time, date)| distance(*date, received) <= A_DAY || distance(*time, *date) <= A_DAY)
+        .or_else(|| Some((time(received)?, received)))?;
+    Some(time.duration_since(now).unwrap_or_default())
 }
 
-fn until(time: SystemTime, clock: SystemTime) -> Duration {
-    time.duration_since(clock).unwrap_or_default()
+const A_DAY: Duration = Duration::from_secs(86_400);
+
+/// Returns whether a time is at most a day from the header `Date`.
+fn is_near(time: SystemTime, headers: &HeaderMap) -> bool {
+    date(headers, time).is_some_and(|date| distance(time, date) <= A_DAY)
+}
+
+fn distance(one: SystemTime, other: SystemTime) -> Duration {
+    one.duration_since(other).unwrap_or_else(|earlier| earlier.duration())
+}
+
+/// Returns the header `Date` of a response that does not come from a cache.
+fn date(headers: &HeaderMap, received: SystemTime) -> Option<SystemTime> {
+    let date = headers.get(DATE).filter(|_| !headers.contains_key(AGE))?;
+    http_date(trimmed(date)?, received)
 }
 
 fn trimmed(value: &HeaderValue) -> Option<&str> {
@@ -184,7 +225,7 @@ fn fixdate_of_rfc850(text: &str, clock: SystemTime) -> Option<String> {
     let year_of_century = digits(year).filter(|_| year.len() == 2)?;
     let weekday = weekday.get(..3).filter(|_| weekday.len() > 3)?;
 
-    let this_year = until(clock, SystemTime::UNIX_EPOCH).as_secs() / SECONDS_PER_YEAR + 1970;
+    let this_year = distance(clock, SystemTime::UNIX_EPOCH).as_secs() / SECONDS_PER_YEAR + 1970;
     let this_century = this_year - this_year % 100;
     let year = [100, 0]
         .into_iter()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::error::Rejection;
-use crate::limiter::Limiter;
+use crate::limiter::{Ask, Limiter, Outcome};
 use crate::retry::budget::{Bucket, RetryBudget};
 
 /// A limiter and a retry quota, which every call uses.
@@ -20,13 +20,13 @@ impl Admission {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "for the measuring programs only")]
     pub fn new() -> Self {
-        Self { limiter: Limiter::new(1_000), budget: Bucket::new(RetryBudget::new()) }
+        Self { limiter: Limiter::new(1_000, &[]), budget: Bucket::new(RetryBudget::new()) }
     }
 
     /// Performs these steps of a successful call: acquires a permit, reports the response and adds a token.
     pub fn admit(&self) {
-        if let Some(permit) = self.limiter.try_acquire(Instant::now()) {
-            permit.accepted(Instant::now(), None);
+        if let Some(permit) = self.limiter.try_acquire(&Ask::default(), Instant::now()) {
+            permit.finish(Instant::now(), Outcome::Accepted(None));
         }
         self.budget.deposit(1);
     }

@@ -15,6 +15,7 @@ use crate::call;
 use crate::core::Core;
 use crate::error::{ApiError, BuildError, BuildErrorKind};
 use crate::headers;
+use crate::limiter::Priority;
 use crate::response::Response;
 use crate::retry::RetryPolicy;
 
@@ -46,6 +47,7 @@ impl Request {
             body: None,
             retry: core.retry,
             deadline: core.deadline,
+            priority: Priority::default(),
             invalid_path: None,
         });
         let problem = address::add_path(&mut parts.url, path).err();
@@ -160,6 +162,21 @@ impl Request {
             }
             Ok(())
         })
+    }
+
+    /// Sets the priority of this call among those that wait for a permit. Defaults to [`Priority::Normal`].
+    ///
+    /// ```
+    /// use steadfast::{Priority, Stayforge, stayforge};
+    ///
+    /// # let client = steadfast::Client::<Stayforge>::new(stayforge::ApiKey::new("sk_example")?)?;
+    /// // A health check does not queue behind 32 slow exports.
+    /// let health = client.get("/v1/health").priority(Priority::High);
+    /// # Ok::<(), steadfast::ApiError>(())
+    /// ```
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.parts.priority = priority;
+        self
     }
 
     /// Sends the request, with retries, and reads the whole response.

@@ -146,9 +146,10 @@ impl RetryPolicy {
         self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)
     }
 
-    /// Returns the length of a pause after `throttled` consecutive throttling responses without a retry hint.
-    pub(crate) fn rate_limit_backoff(&self, throttled: u32, random: f64) -> Duration {
-        backoff(self.rate_limit_delay, self.max_delay, throttled, random).min(self.max_wait)
+    /// Returns the least pause of all calls after a rate limit without a hint: a tenth of the initial delay, at most
+    /// `max_wait`.
+    pub(crate) fn least_rate_limit_pause(&self) -> Duration {
+        scaled(self.rate_limit_delay, 0.1).min(self.max_wait)
     }
 
     /// Returns the extension of a requested wait, which separates clients that got the same retry hint.

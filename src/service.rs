@@ -1,11 +1,13 @@
 //! The description of a service: [`Service`] and [`Credential`].
 
 use http::header::HeaderName;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use secrecy::SecretString;
+use url::Url;
 
 use crate::catalog::ErrorCode;
 use crate::error::{ApiError, ErrorBody};
+use crate::limiter::{Lane, RateLimit};
 
 pub mod abaco;
 pub mod fsm_navigator;
@@ -24,7 +26,7 @@ pub(crate) use reading::request_id;
 /// errors is defined with [`error_codes!`](crate::error_codes).
 ///
 /// ```no_run
-/// use http::{HeaderMap, StatusCode};
+/// use http::{HeaderMap, Method, StatusCode};
 /// use steadfast::{ErrorBody, Service, XApiKey};
 ///
 /// steadfast::error_codes! {
@@ -65,6 +67,21 @@ pub trait Service: Send + Sync + 'static {
     const BASE_URL: &'static str;
     /// The prefix of the environment variables `…_API_KEY` and `…_BASE_URL`, which `Client::from_env` reads.
     const ENV: &'static str;
+
+    /// The documented rate limits, which hold for each lane. Defaults to none.
+    ///
+    /// The client does not enforce them. They tell it how long a pause lasts after a 429 without a retry hint.
+    const LIMITS: &'static [RateLimit] = &[];
+
+    /// Returns the lane of a request: requests in one lane share one of the service's limits. Defaults to a single
+    /// lane.
+    ///
+    /// The URL contains the query. A service has at most 16 lanes.
+    #[must_use]
+    fn lane(method: &Method, url: &Url) -> Lane {
+        let _ = (method, url);
+        Lane::DEFAULT
+    }
 
     /// Reads an error body in the service's format; `None` if the body is not in that format.
     ///

@@ -12,7 +12,8 @@ use super::message::{Message, row};
 const END: Duration = Duration::from_secs(253_402_300_799);
 
 /// The headers with retry hints.
-const NAMES: [&str; 3] = ["retry-after", "retry-after-ms", "x-ratelimit-reset"];
+/// The reset first: it counts only without the others.
+const NAMES: [&str; 3] = ["x-ratelimit-reset", "retry-after", "retry-after-ms"];
 
 /// Reads the retry hints of one response as that of each service.
 pub fn hints(input: &[u8]) {

@@ -8,19 +8,22 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use http::Response;
+use bytes::Bytes;
 use http::response::Parts;
+use http::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
-use super::{Call, span};
+use super::{Call, report_transitions, span};
 use crate::catalog::Effect;
 use crate::core::Core;
-use crate::error::{ApiError, Attempt, DecodeError, Limit, MAX_ERROR_BODY, PartialResponse, TimeoutError};
+use crate::error::{ApiError, Attempt, DecodeError, Limit, MAX_ERROR_BODY, PartialResponse, Rejection, TimeoutError};
 use crate::hint;
-use crate::limiter::{Quota, later};
+use crate::limiter::{Permit, Quota};
 use crate::request::parts::RequestParts;
 use crate::response::incoming::{Incoming, Incomplete};
 use crate::service::request_id;
@@ -75,14 +78,19 @@ impl<F: Future<Output = Result<Response<Body>, ApiError>> + Unpin> Exchange<F> {
 
 impl Call<'_> {
     /// Sends the request once, at the time `sent`, reads its response, and records the attempt if it failed.
-    pub(super) async fn attempt(&mut self, sent: Instant) -> Attempted {
+    pub(super) async fn attempt(&mut self, sent: Instant, permit: &mut Permit<'_, Arc<Rejection>>) -> Attempted {
         match &self.core.transport {
-            Carrier::Reqwest(reqwest) => self.exchange(sent, |request| reqwest.send(request)).await,
-            Carrier::Given(transport) => self.exchange(sent, |request| transport.send(request)).await,
+            Carrier::Reqwest(reqwest) => self.exchange(sent, permit, |request| reqwest.send(request)).await,
+            Carrier::Given(transport) => self.exchange(sent, permit, |request| transport.send(request)).await,
         }
     }
 
-    async fn exchange<F>(&mut self, sent: Instant, transport: impl FnOnce(HttpRequest) -> F) -> Attempted
+    async fn exchange<F>(
+        &mut self,
+        sent: Instant,
+        permit: &mut Permit<'_, Arc<Rejection>>,
+        transport: impl FnOnce(HttpRequest) -> F,
+    ) -> Attempted
     where
         F: Future<Output = Result<Response<Body>, ApiError>> + Unpin,
     {
@@ -93,11 +101,18 @@ impl Call<'_> {
             Some(span) => span.in_scope(sending),
         };
         let end = {
+            let ends = self.attempt_ends(sent);
+            let mut is_noticed = false;
             let progress = poll_fn(|context| {
                 let _in_span = span.as_ref().map(Span::enter);
-                exchange.poll(self.core.max_body, context)
+                let progress = exchange.poll(self.core.max_body, context);
+                if let (Poll::Pending, Exchange::Receiving(incoming, _), false) = (&progress, &exchange, is_noticed) {
+                    is_noticed = true;
+                    self.notice_head(permit, &incoming.head);
+                }
+                progress
             });
-            timeout_at(self.attempt_ends(sent), progress).await.unwrap_or(Err(Interruption::TimedOut))
+            timeout_at(ends, progress).await.unwrap_or(Err(Interruption::TimedOut))
         };
         let incoming = match exchange {
             Exchange::Sending(_) => None,
@@ -106,9 +121,22 @@ impl Call<'_> {
         self.attempted(sent, incoming, end, span)
     }
 
+    /// Reports a throttling response to the limiter as soon as its head has arrived, since the body may take long.
+    fn notice_head(&mut self, permit: &mut Permit<'_, Arc<Rejection>>, head: &Parts) {
+        if matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            let error = (self.core.read)(head.status, &head.headers, Bytes::new(), Some(&self.core.secret));
+            if let Some(rejection) = error.throttling() {
+                self.report_throttling(permit, Instant::now(), quota(head), rejection);
+                report_transitions(self.core);
+            }
+        }
+    }
+
     /// Returns the time at which an attempt that began at `sent` times out.
     fn attempt_ends(&self, sent: Instant) -> Instant {
-        let ends = later(sent, self.core.attempt_timeout);
+        /// Far enough: no attempt lasts ten years.
+        const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+        let ends = sent.checked_add(self.core.attempt_timeout.min(NEVER)).unwrap_or(sent);
         self.deadline.map_or(ends, |deadline| deadline.min(ends))
     }
 
@@ -208,6 +236,6 @@ fn outgoing(core: &Core, request: &RequestParts) -> HttpRequest {
 
 /// Returns the quota that a response reports.
 fn quota(head: &Parts) -> Option<Quota> {
-    let (remaining, reset) = hint::quota(&head.headers)?;
-    Some(Quota { remaining, reset: Instant::now().checked_add(reset)? })
+    let (remaining, resets_in) = hint::quota(head.status, &head.headers)?;
+    Some(Quota { remaining: u32::try_from(remaining).unwrap_or(u32::MAX), resets_in })
 }

@@ -8,30 +8,44 @@ use crate::catalog::Effect;
 use crate::error::{ApiError, BuildError, Limit, Rejection, Report, StopReason, TimeoutError};
 use crate::event::Event;
 use crate::hint;
-use crate::limiter::PausedTooLong;
+use crate::limiter::NotAdmitted;
 
 impl Call<'_> {
-    /// Returns the error of a call that was not admitted: its own last error, else the response that caused the pause,
-    /// else a timeout.
+    /// Returns the error of a call that was not admitted: its own last error, else a rejection that the client makes on
+    /// behalf of the service, else a timeout.
     #[cold]
-    pub(super) fn not_admitted(&mut self, pause: Option<PausedTooLong<Arc<Rejection>>>) -> ApiError {
+    pub(super) fn not_admitted(&mut self, reason: NotAdmitted<Arc<Rejection>>) -> ApiError {
+        self.forget_planned_wait();
+        let unsent = |limit, after| TimeoutError::new(limit, after, Effect::None).into();
+        let (stop, error) = match reason {
+            NotAdmitted::Paused { wait, exceeds_max_wait, response } => {
+                self.paused_until = Some(hint::add(SystemTime::now(), wait));
+                let stop = if exceeds_max_wait { StopReason::WaitTooLong } else { StopReason::DeadlineWouldPass };
+                (stop, Rejection::unsent(self.core.service, response.as_deref(), wait).into())
+            }
+            NotAdmitted::QueueTimeout => {
+                (StopReason::QueueTimeout, unsent(Limit::Queue, self.core.queue_timeout.unwrap_or_default()))
+            }
+            NotAdmitted::Deadline => (StopReason::DeadlineWouldPass, unsent(Limit::Deadline, self.parts.deadline)),
+        };
+        let error = self.last_error.take().unwrap_or(error);
+        self.end_with(error, stop)
+    }
+
+    /// Returns the error of a call whose retry the retry quota does not cover.
+    #[cold]
+    pub(super) fn out_of_budget(&mut self) -> ApiError {
+        self.forget_planned_wait();
+        let nothing_sent = || TimeoutError::new(Limit::Deadline, self.parts.deadline, Effect::None).into();
+        let error = self.last_error.take().unwrap_or_else(nothing_sent);
+        self.end_with(error, StopReason::BudgetEmpty)
+    }
+
+    /// Removes the wait after the last attempt, which no other attempt follows.
+    fn forget_planned_wait(&mut self) {
         if let Some(attempt) = self.attempts.last_mut() {
             (attempt.wait, attempt.wait_source) = (None, None);
         }
-        let (mut reason, mut response) = (StopReason::DeadlineWouldPass, None);
-        if let Some(pause) = pause {
-            self.paused_until = Some(hint::add(SystemTime::now(), pause.wait));
-            if pause.exceeds_max_wait {
-                reason = StopReason::WaitTooLong;
-            }
-            response = pause.response;
-        }
-        let error = match (self.last_error.take(), response) {
-            (Some(error), _) => error,
-            (None, Some(rejection)) => ApiError::from((*rejection).clone()),
-            (None, None) => TimeoutError::new(Limit::Deadline, self.parts.deadline, Effect::None).into(),
-        };
-        self.end_with(error, reason)
     }
 
     /// Returns the error of a request that could not be built.
@@ -46,6 +60,8 @@ impl Call<'_> {
     pub(super) fn end_with(&mut self, error: ApiError, reason: StopReason) -> ApiError {
         let error = error.with_earlier_rejection(self.take_last_rejection()).with_report(self.report(Some(reason)));
         self.core.observer.notify(|| Event::CallEnded {
+            service: self.core.service,
+            lane: self.lane,
             method: error.method().cloned().unwrap_or_default(),
             path: error.path().unwrap_or_default().into(),
             last: error.attempts().last().cloned(),

@@ -49,6 +49,7 @@ pub struct ClientBuilder<S: Service> {
     reqwest: Option<::reqwest::ClientBuilder>,
     retry: RetryPolicy,
     budget: RetryBudget,
+    queue_timeout: Option<Duration>,
     deadline: Option<Duration>,
     attempt_timeout: Option<Duration>,
     connect_timeout: Option<Duration>,
@@ -76,6 +77,7 @@ impl<S: Service> ClientBuilder<S> {
             reqwest: None,
             retry: RetryPolicy::new(),
             budget: RetryBudget::new(),
+            queue_timeout: None,
             deadline: None,
             attempt_timeout: None,
             connect_timeout: None,
@@ -163,8 +165,8 @@ impl<S: Service> ClientBuilder<S> {
     /// Sets the maximum number of requests in flight for this client and its clones together (a bulkhead). Defaults to
     /// 32; the minimum is 1.
     ///
-    /// Further calls wait until a request completes or their [`deadline`](Self::deadline) passes. A higher limit puts
-    /// more concurrent load on the service and can open more connections to it.
+    /// Further calls wait until a request completes, or until their [`queue_timeout`](Self::queue_timeout) passes. A
+    /// higher limit puts more concurrent load on the service and can open more connections to it.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.max_in_flight = requests;
         self
@@ -195,11 +197,24 @@ impl<S: Service> ClientBuilder<S> {
         self
     }
 
-    /// Sets the time limit of a call, including all attempts, the waits between them and the waits for a permit.
+    /// Sets the time limit of the wait for a call's first permit. Defaults to no limit.
+    ///
+    /// A call waits for a permit while [`max_in_flight`](Self::max_in_flight) requests are in flight, or while the
+    /// service accepts no more requests. Its [`deadline`](Self::deadline) runs from the first permit on, so that 2,000
+    /// calls at once against a limit of 300 in 60 s all succeed. A call that gets no permit in time ends with
+    /// [`Limit::Queue`](crate::Limit::Queue), and nothing was sent. It must not be zero.
+    pub fn queue_timeout(mut self, timeout: Duration) -> Self {
+        self.queue_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the time limit of a call, from its first permit on, including all attempts and the waits between them.
     /// Defaults to 300 s; `Duration::MAX` means no limit.
     ///
-    /// It must not be zero. [`Request::deadline`](crate::Request::deadline) overrides it for a single call, and
-    /// [`RetryPolicy::with_max_wait`] limits a single wait.
+    /// It must not be zero. [`Request::deadline`](crate::Request::deadline) overrides it for a single call,
+    /// [`RetryPolicy::with_max_wait`] limits a single wait, and [`queue_timeout`](Self::queue_timeout) the wait for the
+    /// first permit. If the service is paused for longer than the deadline, a call ends at once with
+    /// [`ApiError::RateLimited`] and the time at which to retry.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
@@ -266,6 +281,9 @@ impl<S: Service> ClientBuilder<S> {
             ("attempt_timeout", self.attempt_timeout),
             ("deadline", self.deadline),
         ];
+        if self.queue_timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Some("queue_timeout is zero; set a longer time, or leave it out for no limit".to_owned());
+        }
         let mut explicit: Vec<_> = explicit.into_iter().filter_map(|(name, limit)| Some((name, limit?))).collect();
         if let Some((name, _)) = explicit.iter().find(|(_, limit)| limit.is_zero()) {
             return Some(format!("{name} is zero; set a longer time, or Duration::MAX for no limit"));
@@ -334,7 +352,9 @@ impl<S: Service> ClientBuilder<S> {
             transport,
             retry: self.retry,
             budget: Bucket::new(self.budget),
-            limiter: Limiter::new(self.max_in_flight),
+            limiter: Limiter::new(self.max_in_flight, S::LIMITS),
+            lane: S::lane,
+            queue_timeout: self.queue_timeout,
             observer: self.observer,
             deadline: self.deadline.unwrap_or(Duration::from_secs(300)),
             attempt_timeout: self.attempt_timeout.unwrap_or(Duration::from_secs(30)),

@@ -58,7 +58,8 @@ impl ApiError {
     pub(crate) fn throttling(&self) -> Option<&Rejection> {
         self.rejection().filter(|rejection| {
             rejection.category() == Category::RateLimited
-                || (rejection.status == StatusCode::SERVICE_UNAVAILABLE && rejection.retry_after.is_some())
+                || (rejection.status == StatusCode::SERVICE_UNAVAILABLE
+                    && rejection.retry_after.is_some_and(|wait| !wait.is_zero()))
         })
     }
 

@@ -49,6 +49,8 @@ pub enum Limit {
     Connect,
     /// `attempt_timeout`, which limits one request and its complete response. Defaults to 30 s.
     Attempt,
+    /// `queue_timeout`: the limit of the wait for the first permit.
+    Queue,
     /// `deadline`, which limits the call with all its attempts and waits. Defaults to 300 s.
     Deadline,
 }
@@ -60,6 +62,7 @@ impl Limit {
         match self {
             Self::Connect => "connect_timeout",
             Self::Attempt => "attempt_timeout",
+            Self::Queue => "queue_timeout",
             Self::Deadline => "deadline",
         }
     }
@@ -70,6 +73,7 @@ impl fmt::Display for Limit {
         f.write_str(match self {
             Self::Connect => "the connect timeout",
             Self::Attempt => "the attempt timeout",
+            Self::Queue => "the queue timeout",
             Self::Deadline => "the deadline",
         })
     }

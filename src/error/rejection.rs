@@ -58,10 +58,36 @@ pub struct Rejection {
     pub(crate) wait_source: Option<WaitSource>,
     pub(crate) malformed_hints: Vec<Box<str>>,
     pub(crate) received: SystemTime,
+    /// True if the client made it for a request that it did not send, because the service was paused.
+    pub(crate) is_unsent: bool,
     pub(crate) report: Report,
 }
 
 impl Rejection {
+    /// Returns the rejection of a request that was not sent, because the service is paused for `wait`.
+    ///
+    /// It has the status and the code of `cause`, the response that paused the service, and nothing else of it: the
+    /// rest belongs to another call. Without a cause, a reported quota is used up.
+    pub(crate) fn unsent(service: &'static str, cause: Option<&Self>, wait: Duration) -> Self {
+        Self {
+            service,
+            status: cause.map_or(StatusCode::TOO_MANY_REQUESTS, |cause| cause.status),
+            code: cause.and_then(|cause| cause.code.clone()),
+            info: cause.and_then(|cause| cause.info),
+            message: None,
+            request_id: None,
+            retry_after: Some(wait),
+            details: None,
+            fields: Vec::new(),
+            body: Bytes::new(),
+            wait_source: Some(WaitSource::Limiter),
+            malformed_hints: Vec::new(),
+            received: SystemTime::now(),
+            is_unsent: true,
+            report: Report { row: cause.and_then(Self::row), ..Report::default() },
+        }
+    }
+
     /// Returns the category of the row that applies, or that of the status if there is none.
     #[must_use]
     pub fn category(&self) -> Category {
@@ -83,6 +109,7 @@ impl Rejection {
     /// request had no effect, because a service checks its limit before it processes a request (RFC 6585 §4).
     pub(super) fn effect(&self) -> Effect {
         match self.row() {
+            _ if self.is_unsent => Effect::None,
             Some(row) if row.is_documented_under(self.status) => row.effect,
             None if self.status == StatusCode::TOO_MANY_REQUESTS => Effect::None,
             Some(_) | None => Effect::Possible,
@@ -104,7 +131,8 @@ impl Rejection {
 
     /// Returns the minimum wait that the response or the documentation requests.
     pub(crate) fn requested_wait(&self) -> Option<Duration> {
-        self.retry_after.max(self.documented_wait().map(|(minimum, _)| minimum))
+        let documented = self.documented_wait().filter(|_| !self.is_unsent);
+        self.retry_after.max(documented.map(|(minimum, _)| minimum))
     }
 
     /// Returns the earliest time at which the request may be retried.
@@ -115,7 +143,11 @@ impl Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.service, self.status.as_u16())?;
+        write!(f, "{}: ", self.service)?;
+        if self.is_unsent {
+            f.write_str("nothing was sent, because the client is paused after ")?;
+        }
+        write!(f, "{}", self.status.as_u16())?;
         if let Some(reason) = self.status.canonical_reason() {
             write!(f, " {reason}")?;
         }

@@ -19,6 +19,8 @@ pub enum StopReason {
     WaitTooLong,
     /// The wait would have ended after the call's deadline.
     DeadlineWouldPass,
+    /// The call waited for its first permit for as long as `queue_timeout` allows.
+    QueueTimeout,
     /// The retry quota, which all clones of a client share, is used up; see [`RetryBudget`](crate::RetryBudget).
     BudgetEmpty,
     /// The body of the request cannot be sent a second time.
@@ -37,6 +39,7 @@ impl StopReason {
             Self::AttemptsExhausted => "attempts_exhausted",
             Self::WaitTooLong => "wait_too_long",
             Self::DeadlineWouldPass => "deadline_would_pass",
+            Self::QueueTimeout => "queue_timeout",
             Self::BudgetEmpty => "budget_empty",
             Self::BodyNotReplayable => "body_not_replayable",
             Self::Disabled => "disabled",
@@ -52,6 +55,7 @@ impl fmt::Display for StopReason {
             Self::AttemptsExhausted => "no attempts left",
             Self::WaitTooLong => "the wait would be longer than max_wait",
             Self::DeadlineWouldPass => "the wait would end after the deadline",
+            Self::QueueTimeout => "the client has too many calls to admit this one in time",
             Self::BudgetEmpty => "the retry quota is used up",
             Self::BodyNotReplayable => "the body cannot be resent",
             Self::Disabled => "retries are disabled",

@@ -82,14 +82,14 @@ impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { limit, report, .. } = self;
         let (service, after, delivery) = (report.prefix(), HumanDuration(self.after), Delivery(self.effect));
-        if let Some(time) = report.paused_until {
-            let time = httpdate::HttpDate::from(time);
-            write!(f, "{service}rate limit exhausted; it resets at {time}, too late for this call; {delivery}")?;
-        } else if let Some(status) = self.status() {
+        if let Some(status) = self.status() {
             let status = status.as_u16();
             write!(f, "{service}{status}, but {limit} of {after} expired before the response was complete")?;
         } else {
             write!(f, "{service}{limit} of {after} expired; {delivery}")?;
+        }
+        if let Some(time) = report.paused_until {
+            write!(f, "; retry not before {}", httpdate::HttpDate::from(time))?;
         }
         write!(f, "{report}")
     }

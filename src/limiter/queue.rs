@@ -1,292 +1,190 @@
-//! The calls that wait for a permit, and the order in which they are admitted.
+//! The waiters of one lane: their order, and which to wake.
+//!
+//! A permit is never attached to a waiter. A waiter that is polled claims one if it stands far enough in front; one
+//! that was woken and is not polled in time no longer stands in the way, and loses nothing else.
 
 use std::collections::BTreeMap;
 use std::task::Waker;
-use std::time::Duration;
 
-use tokio::time::Instant;
+use super::ledger::Seconds;
 
-use super::window::{Admission, Quota, Start, Window, later};
+/// A waiter that was woken and is not polled within this time no longer counts, in seconds.
+pub(crate) const GRACE: Seconds = 0.005;
 
-/// The time after which an admitted call whose task is not polled loses its permit to the next.
-const ADMISSION_EXPIRES: Duration = Duration::from_secs(1);
-
-/// A pause that grows is announced again only if it grows by more than this.
-const NOTABLE_GROWTH: Duration = Duration::from_secs(1);
-
-/// The bounds of a call's wait for a permit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WaitBounds {
-    /// The end of the call; `None` for never.
-    pub(crate) deadline: Option<Instant>,
-    /// The longest pause that the call accepts.
-    pub(crate) max_wait: Duration,
+/// The priority of a request among the calls that wait for a permit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// The request waits behind all others, and leaves a few of the permits free for them: an eighth of
+    /// `max_in_flight`, at least 1 and at most 4.
+    Low,
+    /// The default.
+    #[default]
+    Normal,
+    /// The request is admitted before all others.
+    High,
 }
 
-/// A pause that lasts longer than a call can wait.
-pub(crate) struct PausedTooLong<R> {
-    /// The time left until the pause ends.
-    pub(crate) wait: Duration,
-    /// True if the pause exceeds `max_wait`, false if it exceeds the deadline.
-    pub(crate) exceeds_max_wait: bool,
-    /// The kept part of the throttling response that caused the pause; `None` if a used-up quota caused it.
-    pub(crate) response: Option<R>,
-}
-
-/// Changes of the limiter that its user has not reported yet, the resumption first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Transitions {
-    /// The pause has ended.
-    pub(crate) resumed: bool,
-    /// A pause has begun or grown; it lasts for this time.
-    pub(crate) paused: Option<Duration>,
-}
-
-impl WaitBounds {
-    /// Returns whether a call can wait until `until`.
-    pub(super) fn allow(self, now: Instant, until: Instant) -> bool {
-        until.saturating_duration_since(now) <= self.max_wait && self.deadline.is_none_or(|deadline| until < deadline)
-    }
-}
-
-/// The state of a limiter.
-pub(super) struct State<R> {
-    pub(super) window: Window,
-    pub(super) in_flight: usize,
-    /// The calls that wait, in the order of their admission.
-    pub(super) waiting: BTreeMap<Place, Waiting>,
-    /// The calls that are admitted and have not been polled since.
-    pub(super) admitted: BTreeMap<Place, (Waiting, Admitted)>,
-    /// The one waiter that watches the clock for all, and the time for which it set its timer.
-    pub(super) timekeeper: Option<(Place, Instant)>,
-    arrivals: u64,
-    /// The end of the pause of which the waiters with too little time were woken.
-    announced: Option<Instant>,
-    /// The kept part of the response that caused the pause.
-    pub(super) response: Option<R>,
-    /// The time at which the last pause was found to be over.
-    resumed_at: Option<Instant>,
-    /// The end of the pause as it was last noted in `transitions`.
-    noted: Option<Instant>,
-    pub(super) transitions: Transitions,
-    /// Wakers that are no longer needed.
-    pub(super) discarded: Vec<Waker>,
-}
-
-/// A place in the queue. Calls that were throttled more often come first, since they have fewer attempts left; then
-/// calls
-/// are ordered by arrival.
+/// A place in the queue: by priority, the number of times that the call was throttled, and arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    not_throttled: u32,
-    arrival: u64,
+pub(crate) struct Key {
+    pub(crate) priority: Priority,
+    pub(crate) throttled: u32,
+    pub(crate) ticket: u64,
 }
 
 /// A call that waits.
-pub(super) struct Waiting {
-    pub(super) waker: Waker,
-    pub(super) bounds: WaitBounds,
-    /// The time at which the call began to wait.
-    pub(super) since: Instant,
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) waker: Waker,
+    pub(crate) is_last_attempt: bool,
+    /// The time at which the call began to wait for this permit.
+    pub(crate) since: Seconds,
+    /// The longest pause that the call accepts, and the time at which it ends.
+    pub(crate) max_wait: Seconds,
+    pub(crate) deadline: Seconds,
 }
 
-/// A call that may send.
-#[derive(Clone, Copy)]
-pub(super) struct Admitted {
-    pub(super) start: Start,
-    /// The time that the call waited beyond the pause.
-    pub(super) queued: Duration,
+/// The order in which waiters are admitted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    /// True if the service is almost certain to accept the next request.
+    pub(crate) is_certain: bool,
+    /// Waiters that have waited since before come first.
+    pub(crate) aged_before: Seconds,
 }
 
-impl<R: Clone> State<R> {
-    pub(super) fn new() -> Self {
-        Self {
-            window: Window::new(),
-            in_flight: 0,
-            waiting: BTreeMap::new(),
-            admitted: BTreeMap::new(),
-            timekeeper: None,
-            arrivals: 0,
-            announced: None,
-            response: None,
-            resumed_at: None,
-            noted: None,
-            transitions: Transitions::default(),
-            discarded: Vec::new(),
+impl Order {
+    /// The order of arrival among equals, as if the next request were certain.
+    pub(crate) const CERTAIN: Self = Self { is_certain: true, aged_before: f64::NEG_INFINITY };
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    /// The waiters that are polled when they are woken.
+    awake: BTreeMap<Key, Waiter>,
+    /// The waiters that were woken and were not polled in time.
+    asleep: BTreeMap<Key, Waiter>,
+    /// The waiters that were woken, and when.
+    woken: BTreeMap<Key, Seconds>,
+    /// The waiter that watches the clock for all, and for which time.
+    keeper: Option<(Key, Seconds)>,
+    /// The number of waiters woken for each permit; doubles while waiters that were woken are not polled.
+    eagerness: usize,
+}
+
+impl Queue {
+    /// Returns the number of waiters.
+    pub(crate) fn len(&self) -> usize {
+        self.awake.len().saturating_add(self.asleep.len())
+    }
+
+    /// Adds a waiter, or records that it was polled. Returns its former state.
+    pub(crate) fn join(&mut self, key: Key, waiter: Waiter) -> Option<Waiter> {
+        self.woken.remove(&key);
+        let former = self.asleep.remove(&key);
+        former.or(self.awake.insert(key, waiter))
+    }
+
+    /// Removes a waiter.
+    pub(crate) fn leave(&mut self, key: Key) -> Option<Waiter> {
+        self.woken.remove(&key);
+        if self.keeper.is_some_and(|(keeper, _)| keeper == key) {
+            self.keeper = None;
         }
+        self.awake.remove(&key).or(self.asleep.remove(&key))
     }
 
-    /// Returns true in the common case: no waiters, no pending transitions, no known limit.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.waiting.is_empty()
-            && self.admitted.is_empty()
-            && self.discarded.is_empty()
-            && self.noted.is_none()
-            && self.transitions == Transitions::default()
-            && self.window.is_unlimited()
-    }
-
-    pub(super) fn advance(&mut self, now: Instant) {
-        if self.window.advance(now) {
-            (self.response, self.resumed_at) = (None, Some(now));
+    /// Returns the waiters that are polled, in order: by priority, then the calls that were throttled most often, then
+    /// by arrival.
+    ///
+    /// Throttled calls have no attempt to spare, so they come last while it is uncertain that the service accepts the
+    /// next request, unless they have waited for long.
+    fn in_order(&self, order: Order) -> impl Iterator<Item = (&Key, &Waiter)> {
+        let mut groups = Vec::new();
+        let mut next = self.awake.first_key_value();
+        while let Some((Key { priority, throttled, .. }, waiter)) = next {
+            let comes_first = order.is_certain || waiter.since < order.aged_before;
+            groups.push((*priority, *throttled, comes_first));
+            next = self.awake.range(Key { priority: *priority, throttled: *throttled, ticket: u64::MAX }..).next();
         }
-        if self.noted.is_some() && self.window.paused_until(now).is_none() {
-            (self.noted, self.transitions.resumed) = (None, true);
-        }
-    }
-
-    /// Notes a pause as a transition, unless one that ends about then is already noted.
-    pub(super) fn note_pause(&mut self, now: Instant, until: Instant) {
-        if self.noted.is_none_or(|noted| later(noted, NOTABLE_GROWTH) < until) {
-            self.noted = Some(until);
-            self.transitions.paused = Some(until.saturating_duration_since(now));
-        }
-    }
-
-    /// Admits the calls that may start. Collects the wakers of admitted calls, of calls whose bounds fall within the
-    /// pause, and of the timekeeper.
-    pub(super) fn admit(&mut self, now: Instant, max_in_flight: usize, woken: &mut Vec<Waker>) {
-        self.advance(now);
-        if self.waiting.is_empty() && self.admitted.is_empty() {
-            return;
-        }
-        self.expire(now);
-        while !self.waiting.is_empty() && self.in_flight < max_in_flight {
-            match self.window.admission(now) {
-                Admission::Now => {
-                    self.announced = None;
-                    if let Some((place, waiting)) = self.waiting.pop_first() {
-                        let queued = self.queued(waiting.since, now);
-                        let start = self.start(now);
-                        self.retire(place);
-                        woken.push(waiting.waker.clone());
-                        self.admitted.insert(place, (waiting, Admitted { start, queued }));
-                    }
-                }
-                Admission::NotBefore(until) => {
-                    // A used-up quota is a pause too, once a call waits for it.
-                    self.note_pause(now, until);
-                    self.announce(now, until, woken);
-                    return self.keep_time(until, woken);
-                }
-                Admission::WhenCompleted(latest) => {
-                    self.announced = None;
-                    return self.keep_time(latest, woken);
-                }
-            }
-        }
-    }
-
-    /// Returns the time that a call has waited since the later of its arrival and the end of the pause.
-    pub(super) fn queued(&self, since: Instant, now: Instant) -> Duration {
-        now.saturating_duration_since(self.resumed_at.map_or(since, |resumed| resumed.max(since)))
-    }
-
-    /// Takes the permits of admitted calls that are not polled. They queue again when they are.
-    fn expire(&mut self, now: Instant) {
-        let is_expired = |admitted: &Admitted| later(admitted.start.at, ADMISSION_EXPIRES) <= now;
-        while let Some(place) = self.admitted.iter().find(|(_, (_, it))| is_expired(it)).map(|(place, _)| *place) {
-            if let Some(waiting) = self.give_back(place) {
-                self.discarded.push(waiting.waker);
-            }
-        }
-    }
-
-    /// Returns the admitted calls to the queue, since a pause has begun.
-    pub(super) fn recall(&mut self) {
-        while let Some(place) = self.admitted.first_key_value().map(|(place, _)| *place) {
-            if let Some(waiting) = self.give_back(place) {
-                self.waiting.insert(place, waiting);
-            }
-        }
-    }
-
-    /// Takes the permit of the admitted call at `place`, if there is one.
-    fn give_back(&mut self, place: Place) -> Option<Waiting> {
-        let (waiting, Admitted { start, .. }) = self.admitted.remove(&place)?;
-        self.not_sent(start);
-        Some(waiting)
-    }
-
-    /// Records the start of a request.
-    pub(super) fn start(&mut self, now: Instant) -> Start {
-        self.in_flight = self.in_flight.saturating_add(1);
-        self.window.started(now)
-    }
-
-    /// Takes back a start: no byte of the request was sent.
-    pub(super) fn not_sent(&mut self, start: Start) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        self.window.not_sent(start);
-    }
-
-    /// Records that a request is no longer in flight.
-    pub(super) fn ended(&mut self, start: Start) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        self.window.ended(start);
-    }
-
-    /// Records the response to a request.
-    pub(super) fn responded(&mut self, start: Start, now: Instant, quota: Option<Quota>) {
-        self.ended(start);
-        self.window.reported(quota, start, now, self.in_flight);
-    }
-
-    /// Records that the service accepted a request.
-    pub(super) fn accepted(&mut self, start: Start, now: Instant, quota: Option<Quota>) {
-        self.responded(start, now, quota);
-        self.window.accepted(start);
-    }
-
-    /// Wakes the calls whose bounds fall within the pause.
-    fn announce(&mut self, now: Instant, until: Instant, woken: &mut Vec<Waker>) {
-        if self.announced.is_some_and(|announced| until <= later(announced, NOTABLE_GROWTH)) {
-            return; // they have timers for their deadlines besides
-        }
-        self.announced = Some(until);
-        let too_short = self.waiting.values().filter(|waiting| !waiting.bounds.allow(now, until));
-        woken.extend(too_short.map(|waiting| waiting.waker.clone()));
-    }
-
-    /// Makes sure that a waiter wakes at `alarm` or earlier.
-    fn keep_time(&mut self, alarm: Instant, woken: &mut Vec<Waker>) {
-        let place = match self.timekeeper {
-            Some((_, set)) if set <= alarm => return,
-            Some((place, _)) => place,
-            None => match self.waiting.first_key_value() {
-                Some((place, _)) => *place,
-                None => return,
-            },
+        let rank = |throttled: u32, comes_first: bool| {
+            if comes_first { u32::MAX.saturating_sub(throttled) } else { throttled }
         };
-        self.timekeeper = Some((place, alarm));
-        woken.extend(self.waiting.get(&place).map(|waiting| waiting.waker.clone()));
+        groups.sort_by_key(|(priority, throttled, comes_first)| {
+            (std::cmp::Reverse(*priority), !comes_first, rank(*throttled, *comes_first))
+        });
+        groups.into_iter().flat_map(|(priority, throttled, _)| {
+            let key = |ticket| Key { priority, throttled, ticket };
+            self.awake.range(key(0)..key(u64::MAX))
+        })
     }
 
-    /// Ends the duty of the call at `place` as timekeeper, if it is the timekeeper.
-    pub(super) fn retire(&mut self, place: Place) {
-        if self.timekeeper.is_some_and(|(keeper, _)| keeper == place) {
-            self.timekeeper = None;
+    /// Returns the key of the waiter that comes first, and whether it is on its last attempt.
+    pub(crate) fn first(&self, order: Order) -> Option<(Key, bool)> {
+        self.in_order(order).next().map(|(key, waiter)| (*key, waiter.is_last_attempt))
+    }
+
+    /// Returns true if fewer waiters stand before this one than may start. `room` is the number that may start of each
+    /// priority.
+    pub(crate) fn may_claim(&self, key: Key, order: Order, room: impl Fn(Priority) -> usize) -> bool {
+        let most = room(key.priority);
+        self.in_order(order).take(most).any(|(other, _)| *other == key)
+    }
+
+    /// Wakes as many waiters as may start, in order.
+    pub(crate) fn wake(
+        &mut self,
+        now: Seconds,
+        order: Order,
+        room: impl Fn(Priority) -> usize,
+        wakers: &mut Vec<Waker>,
+    ) {
+        let lapsed: Vec<Key> = self.woken.iter().filter(|(_, at)| now - **at >= GRACE).map(|(key, _)| *key).collect();
+        self.eagerness = if lapsed.is_empty() { 1 } else { self.eagerness.saturating_mul(2).min(64) };
+        for key in lapsed {
+            self.woken.remove(&key);
+            if let Some(waiter) = self.awake.remove(&key) {
+                self.asleep.insert(key, waiter);
+            }
         }
+        let most = |key: &Key| room(key.priority).saturating_mul(self.eagerness);
+        let mut woken = Vec::new();
+        for (index, (key, waiter)) in self.in_order(order).enumerate() {
+            if index >= most(key) {
+                break;
+            }
+            if !self.woken.contains_key(key) {
+                woken.push(*key);
+                wakers.push(waiter.waker.clone());
+            }
+        }
+        self.woken.extend(woken.into_iter().map(|key| (key, now)));
     }
 
-    /// Returns a place behind all calls that were throttled as often.
-    pub(super) fn new_place(&mut self, times_throttled: u32) -> Place {
-        self.arrivals = self.arrivals.saturating_add(1);
-        Place { not_throttled: u32::MAX.saturating_sub(times_throttled), arrival: self.arrivals }
+    /// Wakes the waiters that do not accept a pause until this time.
+    pub(crate) fn wake_impatient(&self, now: Seconds, until: Seconds, wakers: &mut Vec<Waker>) {
+        let waiters = self.awake.values().chain(self.asleep.values());
+        let impatient = waiters.filter(|waiter| until - now > waiter.max_wait || until >= waiter.deadline);
+        wakers.extend(impatient.map(|waiter| waiter.waker.clone()));
     }
 
-    /// Returns the pause, if it exceeds what a call can wait.
-    pub(super) fn too_long(&mut self, now: Instant, bounds: WaitBounds) -> Option<PausedTooLong<R>> {
-        let until = self.window.paused_until(now).filter(|until| !bounds.allow(now, *until))?;
-        self.note_pause(now, until);
-        let wait = until.saturating_duration_since(now);
-        Some(PausedTooLong { wait, exceeds_max_wait: wait > bounds.max_wait, response: self.response.clone() })
+    /// Wakes the waiter that watches the clock if it watches for a later time than `time`.
+    pub(crate) fn wake_keeper(&mut self, time: Seconds, wakers: &mut Vec<Waker>) {
+        let keeper = match self.keeper {
+            Some((_, set)) if set <= time => return,
+            Some((key, _)) => self.awake.get(&key),
+            None => self.awake.first_key_value().map(|(_, waiter)| waiter),
+        };
+        wakers.extend(keeper.map(|waiter| waiter.waker.clone()));
     }
 
-    /// Removes `place` from the queue.
-    pub(super) fn leave(&mut self, place: Place) {
-        let (waiting, admitted) = (self.waiting.remove(&place), self.give_back(place));
-        self.retire(place);
-        self.discarded.extend([waiting, admitted].into_iter().flatten().map(|waiting| waiting.waker));
+    /// Returns true if this waiter is the one to watch the clock, for `time`.
+    pub(crate) fn keep_time(&mut self, key: Key, now: Seconds, time: Seconds) -> bool {
+        let is_keeper = self.keeper.is_none_or(|(keeper, set)| keeper == key || set < now);
+        if is_keeper {
+            self.keeper = Some((key, time));
+        }
+        is_keeper
     }
 }

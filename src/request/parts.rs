@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use url::Url;
 
+use crate::limiter::Priority;
 use crate::retry::RetryPolicy;
 
 /// The parts of a request. Boxed by its users, because a request moves several times while it is built.
@@ -18,6 +19,7 @@ pub(crate) struct RequestParts {
     pub(crate) idempotent: bool,
     pub(crate) retry: RetryPolicy,
     pub(crate) deadline: Duration,
+    pub(crate) priority: Priority,
     /// The displayable part of the path, if the path is invalid.
     pub(crate) invalid_path: Option<Box<str>>,
 }

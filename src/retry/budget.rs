@@ -1,12 +1,15 @@
 //! The retry quota, a token bucket that all calls of a client share: [`RetryBudget`].
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use tokio::time::Instant;
 
 /// The settings of the retry quota, a token bucket that all clones of a client share.
 ///
 /// The quota keeps retries from multiplying the load on a service during an outage. Each retry withdraws tokens from
-/// the bucket. A retry that meets another retryable error spends them; any other retry returns them. A call that
-/// succeeds at the first attempt adds one token.
+/// the bucket when it is sent; waiting costs nothing. A retry that meets another retryable error, or whose call is
+/// abandoned, spends them; any other retry returns them. A call that succeeds at the first attempt adds one token, and
+/// so do every 10 s.
 ///
 /// If the bucket contains too few tokens for a retry, the call ends with the last error and
 /// [`StopReason::BudgetEmpty`](crate::StopReason::BudgetEmpty).
@@ -82,23 +85,37 @@ impl Default for RetryBudget {
     }
 }
 
+/// The time in which a bucket gains one token by itself, in seconds. An idle client has a full quota again after 83
+/// minutes, and a client in an outage gains one retry in 140 s.
+const REFILL_SECONDS: u64 = 10;
+
 /// The token bucket, with the operations of Finagle's `RetryBudget`: deposit and try to withdraw.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     settings: RetryBudget,
     tokens: AtomicU32,
+    created: Instant,
+    /// The number of tokens that time has added since the bucket was created.
+    refilled: AtomicU64,
 }
 
 impl Bucket {
     pub(crate) fn new(settings: RetryBudget) -> Self {
-        Self { settings, tokens: AtomicU32::new(settings.capacity.unwrap_or(0)) }
+        let tokens = AtomicU32::new(settings.capacity.unwrap_or(0));
+        Self { settings, tokens, created: Instant::now(), refilled: AtomicU64::new(0) }
     }
 
-    /// Withdraws the cost of a retry; `None` if the bucket contains too few tokens.
-    pub(crate) fn try_withdraw(&self, after_rate_limit: bool) -> Option<Withdrawal<'_>> {
-        let RetryBudget { capacity, retry_cost, rate_limit_cost } = self.settings;
-        let tokens = if after_rate_limit { rate_limit_cost } else { retry_cost };
-        if capacity.is_some() {
+    /// Returns whether the bucket contains the cost of a retry.
+    pub(crate) fn has_tokens(&self, after_rate_limit: bool, now: Instant) -> bool {
+        self.refill(now);
+        self.settings.capacity.is_none() || self.tokens.load(Ordering::Acquire) >= self.cost(after_rate_limit)
+    }
+
+    /// Withdraws the cost of a retry that is about to be sent; `None` if the bucket contains too few tokens.
+    pub(crate) fn try_withdraw(&self, after_rate_limit: bool, now: Instant) -> Option<Withdrawal<'_>> {
+        self.refill(now);
+        let tokens = self.cost(after_rate_limit);
+        if self.settings.capacity.is_some() {
             let withdraw = |available: u32| available.checked_sub(tokens);
             self.tokens.fetch_update(Ordering::AcqRel, Ordering::Acquire, withdraw).ok()?;
         }
@@ -114,9 +131,22 @@ impl Bucket {
             let _ = self.tokens.fetch_update(Ordering::AcqRel, Ordering::Acquire, deposit);
         }
     }
+
+    fn cost(&self, after_rate_limit: bool) -> u32 {
+        if after_rate_limit { self.settings.rate_limit_cost } else { self.settings.retry_cost }
+    }
+
+    /// Adds the tokens of the time that has passed.
+    fn refill(&self, now: Instant) {
+        let passed = now.saturating_duration_since(self.created).as_secs() / REFILL_SECONDS;
+        let added = self.refilled.fetch_max(passed, Ordering::AcqRel);
+        if passed > added {
+            self.deposit(u32::try_from(passed.saturating_sub(added)).unwrap_or(u32::MAX));
+        }
+    }
 }
 
-/// The tokens of a retry. They return to the bucket when this is dropped, also with an abandoned call, unless spent.
+/// The tokens of a retry that has been sent. They are spent unless they are returned, also if the call is abandoned.
 #[derive(Debug)]
 pub(crate) struct Withdrawal<'a> {
     bucket: &'a Bucket,
@@ -124,16 +154,8 @@ pub(crate) struct Withdrawal<'a> {
 }
 
 impl Withdrawal<'_> {
-    /// Spends the tokens, for a retry that failed.
-    pub(crate) fn spend(mut self) {
-        self.tokens = 0;
-    }
-}
-
-impl Drop for Withdrawal<'_> {
-    fn drop(&mut self) {
-        if self.tokens > 0 {
-            self.bucket.deposit(self.tokens);
-        }
+    /// Returns the tokens to the bucket: the service works again.
+    pub(crate) fn give_back(self) {
+        self.bucket.deposit(self.tokens);
     }
 }

@@ -3,6 +3,7 @@
 //! Based on [`SOURCES`], as read on 2026-11-21.
 
 use std::fmt;
+use std::time::Duration;
 
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, StatusCode};
@@ -10,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{Credential, Service, checked};
 use crate::error::{ApiError, BuildError, BuildErrorKind, ErrorBody};
+use crate::limiter::RateLimit;
 
 /// The vendor's documentation on which the table is based.
 ///
@@ -33,6 +35,8 @@ impl Service for Abaco {
 
     const BASE_URL: &'static str = "https://api.abaco.hn";
     const ENV: &'static str = "ABACO";
+    /// 300 requests in 60 s for each key, where the deployment enforces it (`SOURCES[2]`).
+    const LIMITS: &'static [RateLimit] = &[RateLimit::new(300, Duration::from_secs(60))];
 
     fn read_error(_: StatusCode, _: &HeaderMap, body: &[u8]) -> Option<ErrorBody> {
         ErrorBody::from_json(body, "code")

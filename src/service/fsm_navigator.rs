@@ -2,13 +2,22 @@
 //!
 //! Based on [`SOURCES`], as read on 2026-11-21.
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
+use url::Url;
 
 use super::{Service, SupportsDelete, XApiKey};
 use crate::error::ErrorBody;
+use crate::limiter::Lane;
 
 /// The vendor's documentation on which the table is based.
 pub const SOURCES: &[&str] = &["https://fsmnavigator.com/docs/api/error-codes/"];
+
+/// Reads of lists.
+const LISTS: Lane = Lane::new(0, "lists");
+/// Reads of single records.
+const RECORDS: Lane = Lane::new(1, "records");
+/// Requests that change something.
+const WRITES: Lane = Lane::new(2, "writes");
 
 /// The field service management system FSM Navigator.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +29,17 @@ impl Service for FsmNavigator {
 
     const BASE_URL: &'static str = "https://fsmnavigator.com/api/v1";
     const ENV: &'static str = "FSM_NAVIGATOR";
+
+    /// Lists, single records and writes have a limit each, in one of the documented classes. A list below a record,
+    /// such as its locations, counts as a list.
+    fn lane(method: &Method, url: &Url) -> Lane {
+        let has = |wanted: &str| url.query_pairs().any(|(name, _)| name == wanted);
+        match *method {
+            Method::GET | Method::HEAD if has("id") && !has("sub") && !has("locations") => RECORDS,
+            Method::GET | Method::HEAD => LISTS,
+            _ => WRITES,
+        }
+    }
 
     fn read_error(_: StatusCode, _: &HeaderMap, body: &[u8]) -> Option<ErrorBody> {
         ErrorBody::from_json(body, "error")

@@ -80,6 +80,7 @@ impl Rejection {
             wait_source: hint.map(|hint| hint.source),
             malformed_hints,
             received,
+            is_unsent: false,
             report: Report { service: S::NAME, row: by_status, ..Report::default() },
         }
     }

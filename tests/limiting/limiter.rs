@@ -319,7 +319,7 @@ async fn a_waiting_call_that_cannot_wait_out_a_new_pause_fails_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn max_in_flight_bounds_concurrent_requests_and_deadlines_apply_in_the_queue() {
+async fn max_in_flight_bounds_concurrent_requests_and_the_queue_timeout_applies_to_the_others() {
     let limited = Limited::new(Throttle::fixed_window(10_000, WINDOW), Duration::from_millis(100));
     let client = limited.builder().max_in_flight(4).build().unwrap();
     let outcome = storm(&client, &limited, 40, 40).await;
@@ -327,12 +327,13 @@ async fn max_in_flight_bounds_concurrent_requests_and_deadlines_apply_in_the_que
 
     let service = MockService::<Abaco>::new();
     service.any().hangs();
-    let client = service.builder().max_in_flight(1).build().unwrap();
+    let client = service.builder().max_in_flight(1).queue_timeout(Duration::from_secs(2)).build().unwrap();
     let hanging = tokio::spawn(client.get("/documents").send());
     tokio::task::yield_now().await;
-    let error = client.get("/documents").deadline(Duration::from_secs(2)).send().await.unwrap_err();
+    let error = client.get("/documents").send().await.unwrap_err();
     let ApiError::Timeout(timeout) = &error else { panic!("{error}") };
-    assert_eq!(timeout.effect(), Effect::None);
+    assert_eq!((timeout.limit(), timeout.effect()), (steadfast::Limit::Queue, Effect::None));
+    assert_eq!((error.stop_reason(), error.elapsed().as_secs()), (Some(StopReason::QueueTimeout), 2));
     assert_eq!(service.request_count(), 1);
     hanging.abort();
 }
@@ -494,17 +495,18 @@ async fn a_slow_probe_delays_the_others_only_briefly() {
     let client = service.client();
     let first = tokio::spawn(client.get("/documents").send());
     tokio::time::sleep(Duration::from_secs(70)).await;
-    assert!(together(&client, 5).await < Duration::from_secs(3));
+    let waited = together(&client, 5).await;
+    assert!(waited < Duration::from_secs(3), "{waited:?} {:?}", client.limits());
     first.await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn a_call_whose_turn_comes_after_its_deadline_is_not_sent() {
+async fn a_call_whose_turn_comes_after_its_queue_timeout_is_not_sent() {
     let limited = Limited::new(Throttle::fixed_window(10, WINDOW), Duration::from_millis(20));
-    let client = limited.builder().max_in_flight(1).build().unwrap();
+    let client = limited.builder().max_in_flight(1).queue_timeout(Duration::from_millis(100)).build().unwrap();
     let first = tokio::spawn(client.get("/documents").send());
     tokio::task::yield_now().await;
-    let late = tokio::spawn(client.post("/documents").deadline(Duration::from_millis(100)).send());
+    let late = tokio::spawn(client.post("/documents").send());
     tokio::task::yield_now().await;
     std::thread::sleep(Duration::from_millis(300)); // another task blocks the runtime
     let error = late.await.unwrap().unwrap_err();

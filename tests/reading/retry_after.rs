@@ -53,10 +53,20 @@ fn retry_after_is_read_in_all_its_forms() {
 
 #[test]
 fn a_year_of_two_digits_is_at_most_fifty_years_ahead() {
-    let date = ("date", b"Fri, 06 Nov 2026 08:49:37 GMT".as_slice());
-    let after = |value: &str| limited(&[date, ("retry-after", value.as_bytes())], "{}").retry_after();
-    assert_eq!(after("Wednesday, 06-Nov-75 08:49:37 GMT"), seconds(1_546_300_800));
-    assert_eq!(after("Sunday, 06-Nov-77 08:49:37 GMT"), seconds(0));
+    let now = httpdate::fmt_http_date(std::time::SystemTime::now());
+    let year = Duration::from_secs(31_556_952);
+    let after = |time: std::time::SystemTime| {
+        // IMF-fixdate `Sun, 06 Nov 1994 08:49:37 GMT` in the form of RFC 850: `Sunday, 06-Nov-94 08:49:37 GMT`.
+        let date = httpdate::fmt_http_date(time);
+        let weekday = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+        let weekday = weekday.into_iter().find(|name| name.starts_with(&date[..3])).unwrap();
+        let value = format!("{weekday}, {}-{}-{} {}", &date[5..7], &date[8..11], &date[14..16], &date[17..]);
+        limited(&[("date", now.as_bytes()), ("retry-after", value.as_bytes())], "{}").retry_after().unwrap()
+    };
+    let ahead = after(std::time::SystemTime::now() + year * 49);
+    assert!((year * 48..year * 50).contains(&ahead), "{ahead:?}");
+    let past = after(std::time::SystemTime::now() - year * 40);
+    assert_eq!(past, Duration::ZERO, "60 years ahead would be too far");
 }
 
 #[test]

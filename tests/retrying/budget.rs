@@ -82,24 +82,36 @@ async fn a_retry_after_a_rate_limit_costs_less() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_call_returns_its_tokens() {
+async fn a_call_that_is_dropped_before_its_retry_is_sent_costs_nothing_and_one_dropped_after_it_costs_the_retry() {
     let service = MockService::<Abaco>::new();
-    for _ in 0..100 {
-        service.any().json(&object()).status(500).hangs();
-    }
+    service.any().json(&object()).status(500).times(100);
     let budget = RetryBudget::new().with_capacity(14);
     let client = service.builder().retry_budget(budget).build().unwrap();
     for _ in 0..100 {
-        // The call is dropped during the wait before the retry, or during the retry itself.
+        // The wait before the retry lasts at least 50 ms.
         let call = client.get("/documents").send();
-        assert!(tokio::time::timeout(Duration::from_millis(600), call).await.is_err());
-        let count = service.request_count();
-        if count % 2 == 1 {
-            let call = client.get("/documents").send();
-            assert!(tokio::time::timeout(Duration::from_millis(10), call).await.is_err());
-        }
+        assert!(tokio::time::timeout(Duration::from_millis(10), call).await.is_err());
     }
-    assert_eq!(service.request_count(), 200);
+    assert_eq!(service.request_count(), 100);
+
+    service.any().json(&object()).status(500).hangs();
+    let call = client.get("/documents").send();
+    assert!(tokio::time::timeout(Duration::from_secs(2), call).await.is_err(), "the retry hangs");
+    service.any().json(&object()).status(500);
+    let error = client.get("/documents").send().await.unwrap_err();
+    assert_eq!((error.stop_reason(), service.request_count()), (Some(StopReason::BudgetEmpty), 103));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_client_has_a_retry_again_after_140_seconds() {
+    let service = MockService::<Abaco>::new();
+    service.any().json(&object()).status(500).always();
+    let client = service.builder().retry_budget(RetryBudget::new().with_capacity(14)).build().unwrap();
+    for (pause, requests) in [(0, 2), (0, 3), (140, 5)] {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        client.get("/documents").send().await.unwrap_err();
+        assert_eq!(service.request_count(), requests);
+    }
 }
 
 /// Makes 200 GETs to each of 20 services that respond to one request in ten with a 503. Returns the number of failed

@@ -39,6 +39,7 @@ impl ApiError {
                 StopReason::AttemptsExhausted
                 | StopReason::WaitTooLong
                 | StopReason::DeadlineWouldPass
+                | StopReason::QueueTimeout
                 | StopReason::BudgetEmpty
                 | StopReason::Disabled,
             )

@@ -1,0 +1,232 @@
+//! A lane behind the lock: its state, its waiters, and its paused paths.
+
+use std::task::Waker;
+
+use super::lane::Lane;
+use super::ledger::{Kind, Seconds};
+use super::queue::{Key, Order, Priority, Queue, Waiter};
+use super::sends::Sends;
+use super::state::{Admission, LaneState};
+use super::window::PROBE_EVERY;
+
+/// The number of paths of a lane that are paused apart.
+const PATHS: usize = 16;
+
+/// A throttled call that has waited for this long, or for four windows, comes first, in seconds.
+const LONG_WAIT: Seconds = 60.0;
+
+/// The time at which the first waiter may start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Readiness {
+    Now { kind: Kind, is_certain: bool },
+    NotBefore(Seconds),
+}
+
+/// A path that is paused alone.
+#[derive(Clone, Debug)]
+pub(crate) struct PathPause<R> {
+    path: u64,
+    /// Nothing is sent to the path before.
+    pub(crate) until: Seconds,
+    /// The end of the pause as the service asked for it.
+    pub(crate) asked_until: Seconds,
+    pub(crate) response: R,
+}
+
+/// The paused paths of a lane.
+#[derive(Debug)]
+pub(crate) struct Paths<R>(Vec<PathPause<R>>);
+
+impl<R> Paths<R> {
+    /// Returns the pause of a path, if it is paused.
+    pub(crate) fn find(&self, path: u64, now: Seconds) -> Option<&PathPause<R>> {
+        self.0.iter().find(|pause| pause.path == path && now < pause.until)
+    }
+
+    /// Ends the pause of a path, of which a request succeeded.
+    pub(crate) fn remove(&mut self, path: u64) {
+        self.0.retain(|pause| pause.path != path);
+    }
+
+    /// Prolongs the pause of a path, if it is paused. Returns its end as the service asked for it.
+    pub(crate) fn prolong(&mut self, path: u64, until: Seconds, asked_until: Seconds) -> Option<Seconds> {
+        let pause = self.0.iter_mut().find(|pause| pause.path == path)?;
+        pause.until = pause.until.max(until);
+        pause.asked_until = pause.asked_until.max(asked_until);
+        Some(pause.asked_until)
+    }
+
+    /// Pauses a path. Returns true if another path is paused: then it is the lane that is overloaded.
+    pub(crate) fn add(&mut self, path: u64, until: Seconds, asked_until: Seconds, response: R) -> bool {
+        self.remove(path);
+        let has_others = !self.0.is_empty();
+        if self.0.len() < PATHS {
+            self.0.push(PathPause { path, until, asked_until, response });
+        }
+        has_others
+    }
+
+    /// Records that a request to a path starts. While its pause is too long to be obeyed, the next follows a minute
+    /// later.
+    pub(crate) fn start(&mut self, path: u64, now: Seconds) {
+        if let Some(pause) = self.0.iter_mut().find(|pause| pause.path == path) {
+            pause.until = (now + PROBE_EVERY).min(pause.asked_until);
+        }
+    }
+
+    /// Forgets the pauses that have ended.
+    fn expire(&mut self, now: Seconds) {
+        self.0.retain(|pause| now < pause.asked_until.max(pause.until));
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// See the module.
+pub(crate) struct Entry<R> {
+    pub(crate) lane: Lane,
+    pub(crate) state: LaneState,
+    pub(crate) queue: Queue,
+    pub(crate) paths: Paths<R>,
+    /// The throttling response of the present pause.
+    pub(crate) response: Option<R>,
+    /// Until when the lane is paused, as the waiters and the caller were told.
+    announced: Option<Seconds>,
+    reported: Option<Seconds>,
+    /// The transitions that the caller has not taken: that the lane was resumed, and until when it is paused.
+    pub(crate) resumed: bool,
+    pub(crate) paused: Option<Seconds>,
+    /// Waiters that are dropped outside of the lock.
+    pub(crate) discarded: Vec<Waiter>,
+}
+
+impl<R> Entry<R> {
+    pub(crate) fn new(lane: Lane, documented: &[(usize, Seconds)]) -> Self {
+        Self {
+            lane,
+            state: LaneState::new(documented),
+            queue: Queue::default(),
+            paths: Paths(Vec::new()),
+            response: None,
+            announced: None,
+            reported: None,
+            resumed: false,
+            paused: None,
+            discarded: Vec::new(),
+        }
+    }
+
+    pub(crate) fn has_news(&self) -> bool {
+        self.resumed || self.paused.is_some()
+    }
+
+    /// Learns of the requests that passed without the lock, and ends that.
+    pub(crate) fn import(&mut self, sends: &Sends) {
+        let Some(imported) = sends.set_busy() else { return };
+        imported.times.into_iter().for_each(|sent| self.state.import(sent));
+        let requests = usize::try_from(imported.requests).unwrap_or(usize::MAX);
+        self.state.import_response_time(imported.response_time, requests);
+    }
+
+    /// Lets requests pass without the lock, if nothing stands against it.
+    pub(crate) fn export(&mut self, sends: &Sends, max_in_flight: usize) {
+        let is_idle = self.queue.len() == 0 && self.paths.0.is_empty() && self.reported.is_none();
+        if is_idle && sends.is_busy() && self.state.is_idle(max_in_flight) {
+            sends.set_idle(self.state.response_time());
+        }
+    }
+
+    /// Returns the order of the waiters, for an uncertain request.
+    pub(crate) fn order(&self, now: Seconds) -> Order {
+        let window = self.state.learned().map_or(0.0, |window| window.length);
+        Order { is_certain: false, aged_before: now - LONG_WAIT.max(4.0 * window) }
+    }
+
+    /// Returns whether the first waiter may start.
+    pub(crate) fn readiness(&mut self, now: Seconds) -> Readiness {
+        match self.state.admission(now) {
+            Admission::NotBefore(until) => Readiness::NotBefore(until),
+            Admission::Now { kind, is_certain } => {
+                let is_last_attempt = !is_certain
+                    && self.queue.first(Order { is_certain, ..self.order(now) }).is_some_and(|(_, is_last)| is_last);
+                let chance = self.state.last_chance();
+                // A call that makes no further attempt starts when it is certain, or alone and late.
+                match is_last_attempt {
+                    true if self.state.has_open_requests() => Readiness::NotBefore(f64::INFINITY),
+                    true if now < chance => Readiness::NotBefore(chance),
+                    _ => Readiness::Now { kind, is_certain },
+                }
+            }
+        }
+    }
+
+    pub(crate) fn join(&mut self, key: Key, waiter: Waiter) {
+        self.discarded.extend(self.queue.join(key, waiter));
+    }
+
+    pub(crate) fn leave(&mut self, key: Key) {
+        self.discarded.extend(self.queue.leave(key));
+    }
+
+    /// Reports changes and wakes waiters. Returns the number of permits that waiters may claim.
+    pub(crate) fn settle(
+        &mut self,
+        now: Seconds,
+        room: impl Fn(Priority) -> usize,
+        next_end: impl Fn() -> Seconds,
+        wakers: &mut Vec<Waker>,
+    ) -> usize {
+        self.paths.expire(now);
+        let paused = self.state.paused_until(now);
+        self.report(now, self.queue.len() > 0);
+        if self.queue.len() == 0 {
+            return 0;
+        }
+        match paused {
+            Some(until) if self.announced.is_none_or(|announced| until > announced + 1.0) => {
+                self.announced = Some(until);
+                self.queue.wake_impatient(now, until, wakers);
+            }
+            Some(_) => {}
+            None => self.announced = None,
+        }
+        match self.readiness(now) {
+            Readiness::Now { is_certain, .. } => {
+                let most = self.state.room(now);
+                self.queue.wake(
+                    now,
+                    Order { is_certain, ..self.order(now) },
+                    |priority| most.min(room(priority)),
+                    wakers,
+                );
+                if room(Priority::High) == 0 {
+                    self.queue.wake_keeper(next_end(), wakers);
+                }
+                most.min(self.queue.len())
+            }
+            Readiness::NotBefore(until) => {
+                self.queue.wake_keeper(until, wakers);
+                0
+            }
+        }
+    }
+
+    /// Notes the transitions for the limiter's user. A pause that grows little by little is noted in steps of a second.
+    /// A used-up quota is a pause once a call waits for it.
+    pub(crate) fn report(&mut self, now: Seconds, is_awaited: bool) {
+        match self.state.paused_until(now) {
+            Some(until)
+                if (is_awaited || self.state.is_throttled(now))
+                    && self.reported.is_none_or(|reported| until > reported + 1.0) =>
+            {
+                (self.reported, self.paused) = (Some(until), Some(until - self.state.jitter(now)));
+            }
+            None if self.reported.is_some() => {
+                (self.reported, self.paused, self.resumed, self.response) = (None, None, true, None);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The places of requests in flight, each with an end.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::time::Duration;
+
+use super::lane::Lane;
+use super::ledger::Seconds;
+use super::sends;
+
+/// The ticket of a slot that is being freed.
+const FREEING: u64 = 1;
+const NEVER: u64 = u64::MAX;
+const NUMBER_BITS: u32 = 56;
+/// Threads look for a free slot this far from each other, so that they share no cache line.
+const STRIDE: usize = 16;
+
+/// The ticket of a request: its lane and its number. It is unique.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(u64);
+
+impl Ticket {
+    pub(crate) fn new(lane: Lane, number: u64) -> Self {
+        let lane = u64::from(lane.index()).saturating_add(1);
+        Self(lane << NUMBER_BITS | number & ((1 << NUMBER_BITS) - 1))
+    }
+
+    /// Returns the index of the lane.
+    pub(crate) fn lane(self) -> u8 {
+        u8::try_from((self.0 >> NUMBER_BITS).saturating_sub(1)).unwrap_or(u8::MAX)
+    }
+
+    /// Returns the number of the request.
+    pub(crate) fn number(self) -> u64 {
+        self.0 & ((1 << NUMBER_BITS) - 1)
+    }
+}
+
+/// A place that a request holds.
+#[derive(Debug)]
+pub(crate) struct Place {
+    slot: usize,
+    ticket: Ticket,
+}
+
+#[derive(Debug)]
+struct Slot {
+    /// The ticket of the request, 0 for none.
+    ticket: AtomicU64,
+    /// When the place may be taken back, in milliseconds.
+    end: AtomicU64,
+}
+
+/// At most `max_in_flight` places. Taking and freeing one takes no lock.
+#[derive(Debug)]
+pub(crate) struct Places(Box<[Slot]>);
+
+impl Places {
+    pub(crate) fn new(max_in_flight: usize) -> Self {
+        let slot = |_| Slot { ticket: AtomicU64::new(0), end: AtomicU64::new(NEVER) };
+        Self((0..max_in_flight).map(slot).collect())
+    }
+
+    /// Returns the number of free places.
+    pub(crate) fn free(&self) -> usize {
+        // Ordered after the caller announced that somebody waits: whoever frees a place later sees that.
+        self.0.iter().filter(|slot| slot.ticket.load(SeqCst) == 0).count()
+    }
+
+    /// Takes a place until `end`, if one is free.
+    pub(crate) fn take(&self, ticket: Ticket, end: Seconds) -> Option<Place> {
+        let start = sends::thread_index().wrapping_mul(STRIDE).checked_rem(self.0.len())?;
+        let (before, after) = self.0.split_at_checked(start)?;
+        let indexes = (start..self.0.len()).chain(0..start);
+        for (slot, index) in after.iter().chain(before).zip(indexes) {
+            if slot.ticket.load(Relaxed) == 0 && slot.ticket.compare_exchange(0, ticket.0, SeqCst, Relaxed).is_ok() {
+                slot.end.store(milliseconds(end), SeqCst);
+                return Some(Place { slot: index, ticket });
+            }
+        }
+        None
+    }
+
+    /// Frees a place, unless it was taken back.
+    pub(crate) fn free_place(&self, place: &Place) {
+        if let Some(slot) = self.0.get(place.slot) {
+            empty(slot, place.ticket.0);
+        }
+    }
+
+    /// Takes back the places whose end has passed. Returns their tickets.
+    pub(crate) fn take_back(&self, now: Seconds) -> Vec<Ticket> {
+        let now = milliseconds(now);
+        let is_overdue = |slot: &&Slot| slot.end.load(SeqCst) < now;
+        let tickets = self.0.iter().filter(is_overdue).map(|slot| (slot, slot.ticket.load(SeqCst)));
+        let overdue = tickets.filter(|(slot, ticket)| *ticket > FREEING && empty(slot, *ticket));
+        overdue.map(|(_, ticket)| Ticket(ticket)).collect()
+    }
+
+    /// Returns when the next place can be taken back.
+    pub(crate) fn next_end(&self) -> Seconds {
+        let end = self.0.iter().map(|slot| slot.end.load(Relaxed)).min().unwrap_or(NEVER);
+        if end == NEVER { f64::INFINITY } else { Duration::from_millis(end.saturating_add(1)).as_secs_f64() }
+    }
+
+    /// Returns the number of places that a lane holds.
+    pub(crate) fn of_lane(&self, lane: Lane) -> usize {
+        let tickets = self.0.iter().map(|slot| slot.ticket.load(Relaxed));
+        tickets.filter(|ticket| *ticket > FREEING && Ticket(*ticket).lane() == lane.index()).count()
+    }
+}
+
+/// Empties a slot if it still holds this ticket.
+fn empty(slot: &Slot, ticket: u64) -> bool {
+    let is_own = slot.ticket.compare_exchange(ticket, FREEING, SeqCst, Relaxed).is_ok();
+    if is_own {
+        slot.end.store(NEVER, Relaxed);
+        slot.ticket.swap(0, SeqCst);
+    }
+    is_own
+}
+
+/// Returns a time in milliseconds, rounded up.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+fn milliseconds(time: Seconds) -> u64 {
+    (time * 1000.0).ceil().min(1e18) as u64
+}
