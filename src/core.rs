@@ -25,6 +25,8 @@ pub(crate) struct Core {
     pub(crate) no_response: Option<&'static CodeInfo>,
     /// Reads an error response in the format of the service.
     pub(crate) read: fn(StatusCode, &HeaderMap, Bytes, Option<&Secret>) -> ApiError,
+    /// Returns whether a response with a success status is an error nevertheless.
+    pub(crate) is_error: fn(StatusCode, &HeaderMap, &[u8]) -> bool,
     pub(crate) secret: Arc<Secret>,
     pub(crate) base_url: Url,
     /// The headers of every request, including the key.
