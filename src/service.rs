@@ -66,6 +66,9 @@ pub trait Service: Send + Sync + 'static {
     const BASE_URL: &'static str;
     /// The prefix of the environment variables `…_API_KEY` and `…_BASE_URL`, which `Client::from_env` reads.
     const ENV: &'static str;
+    /// The query parameter for the cursor of the next page, for a service whose lists page by cursor. Its lists are
+    /// read by the `next_cursor` of each page instead of by page numbers. See [`Pages`](crate::Pages).
+    const CURSOR: Option<&'static str> = None;
 
     /// Reads an error body in the service's format; `None` if the body is not in that format.
     ///
