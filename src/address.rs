@@ -128,15 +128,56 @@ fn strip_dot(text: &str) -> Option<&str> {
     [".", "%2e", "%2E"].into_iter().find_map(|dot| text.strip_prefix(dot))
 }
 
+/// The longest link that is followed, in bytes: as long as servers commonly accept.
+pub(crate) const LONGEST_LINK: usize = 8 * 1024;
+
+/// Resolves a link in the response to a request for `url`. The result is always below the base URL; the error names
+/// what is wrong with the link, and shows no more of it than its host.
+pub(crate) fn resolve(base: &Url, url: &Url, link: &str) -> Result<Url, String> {
+    if link.len() > LONGEST_LINK {
+        return Err(format!("is longer than {LONGEST_LINK} bytes: {} bytes", link.len()));
+    }
+    let mut target = url.join(link).map_err(|error| format!("is not a URL: {error}"))?;
+    target.set_fragment(None);
+    let below = target.path().strip_prefix(base.path().trim_end_matches('/'));
+    let is_below = below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let has_user = !target.username().is_empty() || target.password().is_some();
+    if !is_below || has_user || target.origin() != base.origin() {
+        let host = target.host_str().unwrap_or_default();
+        return Err(format!("leaves the base URL: {}://{host}", target.scheme()));
+    }
+    Ok(target)
+}
+
+/// Returns the URL with a parameter in its query, in place of any that has its name.
+pub(crate) fn with_parameter(url: &Url, name: &str, value: &str) -> Url {
+    let mut url = url.clone();
+    take_parameter(&mut url, name);
+    let pair = form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+    add_query(&mut url, &pair);
+    url
+}
+
+/// Returns whether the query has a parameter of this name.
+pub(crate) fn has_parameter(url: &Url, name: &str) -> bool {
+    url.query_pairs().any(|(other, _)| other == name)
+}
+
+/// Removes the parameters of this name from the query, in any spelling, and returns the last one, still encoded.
+fn take_parameter(url: &mut Url, name: &str) -> Option<String> {
+    let query = url.query().unwrap_or_default().to_owned();
+    let is_named = |pair: &&str| form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(other, _)| other == name);
+    let (found, others): (Vec<_>, Vec<_>) = query.split('&').partition(is_named);
+    let last = found.last()?;
+    url.set_query((!others.is_empty()).then(|| others.join("&")).as_deref());
+    Some((*last).to_owned())
+}
+
 /// Removes the page number from the query and returns it.
 pub(crate) fn take_page(url: &mut Url) -> Result<Option<u64>, Box<BuildError>> {
-    let query = url.query().unwrap_or_default().to_owned();
-    let is_page = |pair: &&str| form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(name, _)| name == "page");
-    let (pages, others): (Vec<_>, Vec<_>) = query.split('&').partition(is_page);
-    let Some(page) = pages.last() else {
+    let Some(page) = take_parameter(url, "page") else {
         return Ok(None);
     };
-    url.set_query((!others.is_empty()).then(|| others.join("&")).as_deref());
     let decoded = form_urlencoded::parse(page.as_bytes()).next().map(|(_, number)| number);
     let number = decoded.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
     let number = number.and_then(|number| number.parse().ok());

@@ -25,6 +25,10 @@ pub(crate) struct Core {
     pub(crate) no_response: Option<&'static CodeInfo>,
     /// Reads an error response in the format of the service.
     pub(crate) read: fn(StatusCode, &HeaderMap, Bytes, Option<&Secret>) -> ApiError,
+    /// Returns whether a response with a success status is an error nevertheless.
+    pub(crate) is_error: fn(StatusCode, &HeaderMap, &[u8]) -> bool,
+    /// The query parameter for the cursor of a list, if the service pages by cursor.
+    pub(crate) cursor: Option<&'static str>,
     pub(crate) secret: Arc<Secret>,
     pub(crate) base_url: Url,
     /// The headers of every request, including the key.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The members of a JSON object, in order and not yet parsed, so that an invalid member does not affect the others.
@@ -13,19 +13,22 @@ impl<'a> Members<'a> {
     /// Returns the complete members of a possibly truncated object; none if the text is not a JSON object.
     pub(crate) fn of(text: &'a str) -> Self {
         // An error means that the rest is truncated or invalid; the members before it are complete.
-        Self::collected(text).0
+        Self::collected(text, usize::MAX).0
     }
 
-    /// Returns all members; `None` if the text is not a complete and valid JSON object.
+    /// Returns all members; `None` if the text is not a JSON object, if one of them cannot be read, or if there are
+    /// more than 1,000: a member takes eight times as much memory as its shortest text.
     pub(crate) fn all(text: &'a str) -> Option<Self> {
-        let (members, end) = Self::collected(text);
+        const MOST: usize = 1_000;
+        let (members, end) = Self::collected(text, MOST);
         end.is_ok().then_some(members)
     }
 
-    fn collected(text: &'a str) -> (Self, serde_json::Result<()>) {
+    fn collected(text: &'a str, most: usize) -> (Self, serde_json::Result<()>) {
         const USUAL: usize = 8;
         let mut members = Self(Vec::with_capacity(USUAL));
-        let end = serde_json::Deserializer::from_str(text).deserialize_map(&mut members);
+        let collector = Collector { members: &mut members, most };
+        let end = serde_json::Deserializer::from_str(text).deserialize_map(collector);
         (members, end)
     }
 
@@ -35,7 +38,13 @@ impl<'a> Members<'a> {
     }
 }
 
-impl<'de> Visitor<'de> for &mut Members<'de> {
+/// The members that were read so far, and the number of members that may be read.
+struct Collector<'m, 'a> {
+    members: &'m mut Members<'a>,
+    most: usize,
+}
+
+impl<'de> Visitor<'de> for Collector<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -44,7 +53,10 @@ impl<'de> Visitor<'de> for &mut Members<'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Text(name)) = map.next_key()? {
-            self.0.push((name, map.next_value()?));
+            if self.members.0.len() == self.most {
+                return Err(de::Error::custom("too many members"));
+            }
+            self.members.0.push((name, map.next_value()?));
         }
         Ok(())
     }

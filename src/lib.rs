@@ -114,7 +114,7 @@ pub use error::{
 pub use event::Event;
 pub use hint::WaitSource;
 pub use limiter::{Lane, LaneLimits, Priority, RateLimit, ReportedQuota};
-pub use pages::{Page, Pages};
+pub use pages::{Items, Page, Pages};
 pub use request::Request;
 pub use response::Response;
 pub use retry::budget::RetryBudget;

@@ -189,7 +189,8 @@ impl Request {
     /// # Errors
     ///
     /// - [`ApiError::Build`] if the request is invalid. Nothing was sent.
-    /// - The variant of the response's [`Category`](crate::Category) if the service sent an error response.
+    /// - The variant of the response's [`Category`](crate::Category) if the service sent an error response, also under
+    ///   a success status ([`Service::is_error`](crate::Service::is_error)).
     /// - [`ApiError::Transport`] or [`ApiError::Timeout`] if no complete response arrived.
     /// - [`ApiError::Decode`] if the body of a success is longer than
     ///   [`max_body`](crate::ClientBuilder::max_body).

@@ -14,6 +14,7 @@ pub mod fsm_navigator;
 mod key;
 mod reading;
 pub mod stayforge;
+mod success;
 
 pub use key::XApiKey;
 pub(crate) use key::checked;
@@ -67,6 +68,9 @@ pub trait Service: Send + Sync + 'static {
     const BASE_URL: &'static str;
     /// The prefix of the environment variables `…_API_KEY` and `…_BASE_URL`, which `Client::from_env` reads.
     const ENV: &'static str;
+    /// The query parameter for the cursor of the next page, for a service whose lists page by cursor. Its lists are
+    /// read by the `next_cursor` of each page instead of by page numbers. See [`Pages`](crate::Pages).
+    const CURSOR: Option<&'static str> = None;
 
     /// The documented rate limits, which hold for each lane. Defaults to none.
     ///
@@ -88,6 +92,22 @@ pub trait Service: Send + Sync + 'static {
     /// `body` contains the first 256 KiB that the server sent. An implementation must not panic, whatever the body
     /// contains.
     fn read_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<ErrorBody>;
+
+    /// Returns whether a response with a success status is an error nevertheless. Such a response is read by
+    /// [`read_error`](Self::read_error), and its call fails with that error.
+    ///
+    /// By default, a response is an error if its body is a JSON object
+    ///
+    /// - whose member `success` is `false`, which is how FSM Navigator writes its errors; or
+    /// - that has a text `message`, and a listed code as `code` or `error`, which is how abaco and Stayforge write
+    ///   theirs. It has 8 KiB at most.
+    ///
+    /// Only the first 256 KiB are checked. Override this for a service that marks errors in another way, or that sends
+    /// `success: false` as a valid result. It is called for every success, so it must be fast, and it must not panic.
+    #[must_use]
+    fn is_error(_status: StatusCode, _headers: &HeaderMap, body: &[u8]) -> bool {
+        success::is_error(body, |code| Self::Code::from_wire(code).is_some())
+    }
 }
 
 /// A service that accepts DELETE requests with an API key. Only clients of such a service have the method `delete`.

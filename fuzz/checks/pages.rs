@@ -20,6 +20,7 @@ pub fn pages(input: &[u8]) {
     let path = String::from_utf8_lossy(parts.next().unwrap_or_default());
     let responses: Vec<_> = parts.take(20).map(Message::read).map(Scripted::of).collect();
     let known = responses.len();
+    let has_link = responses.iter().any(Scripted::may_have_link);
     let service = Service(Arc::new(Mutex::new(State { responses, requested: Vec::new() })));
     let key = abaco::ApiKey::new("abk_test", SECRET).expect("a key");
     let client = Client::<Abaco>::builder(key).transport(service.clone()).build().expect("a client");
@@ -29,17 +30,20 @@ pub fn pages(input: &[u8]) {
         let mut pages = client.get(&path).pages::<Value>();
         let mut last = None;
         while let Some(page) = pages.next().await {
-            // A list that repeats its last page ends there; a call sends three requests at most.
+            // A list that repeats its last page ends there. So does one with eleven empty pages, each of which has a
+            // new link to the next. A call sends three requests at most.
             let requested = service.requested();
-            assert!(requested.len() <= known + 4, "{} requests for {known} responses", requested.len());
+            assert!(requested.len() <= known + 14, "{} requests for {known} responses", requested.len());
             match page {
                 Ok(page) => {
                     assert!(!page.items.is_empty());
-                    assert!(last.is_none_or(|last| page.number == last + 1), "{} after {last:?}", page.number);
+                    assert!(last.is_none_or(|last| page.number > last), "{} after {last:?}", page.number);
                     last = Some(page.number);
                     check_items(&page, service.response(requested.len() - 1).as_ref());
-                    let number = page.number.to_string();
-                    assert_eq!(requested.last().map(|numbers| numbers.last()), Some(Some(&number)));
+                    if !has_link {
+                        let number = page.number.to_string();
+                        assert_eq!(requested.last().map(|numbers| numbers.last()), Some(Some(&number)));
+                    }
                 }
                 Err(error) => {
                     check_one_line(&error);
@@ -75,6 +79,12 @@ struct Scripted {
 }
 
 impl Scripted {
+    /// Returns whether the response may link to the next page. The link may have any page number, or none.
+    fn may_have_link(&self) -> bool {
+        let body = String::from_utf8_lossy(&self.body).to_lowercase();
+        self.headers.contains_key("link") || body.contains("next") || body.contains('\\')
+    }
+
     fn of(message: Message<'_>) -> Self {
         Self { status: message.status, headers: message.headers, body: message.body.to_vec() }
     }

@@ -150,7 +150,7 @@ impl Call<'_> {
     ) -> Attempted {
         let quota = incoming.as_ref().and_then(|incoming| quota(&incoming.head));
         let result = match (incoming, end) {
-            (Some(incoming), Ok(())) if incoming.head.status.is_success() => Ok(incoming),
+            (Some(incoming), Ok(())) if self.is_success(&incoming) => Ok(incoming),
             (Some(incoming), end) => Err(self.response_error(sent, incoming, end)),
             (None, end) => Err(self.no_response(sent, end)),
         };
@@ -164,6 +164,12 @@ impl Call<'_> {
         Attempted { result, ended, quota }
     }
 
+    /// Returns whether a complete response is a success, by its status and by its body.
+    fn is_success(&self, incoming: &Incoming) -> bool {
+        let (head, body) = (&incoming.head, &incoming.body);
+        head.status.is_success() && !(self.core.is_error)(head.status, &head.headers, body)
+    }
+
     /// Returns the error of an attempt to which at least the head of a response arrived.
     #[cold]
     #[expect(clippy::boxed_local, reason = "unboxed, the response would be copied onto the stack of the common path")]
@@ -171,7 +177,9 @@ impl Call<'_> {
         let core = self.core;
         incoming.join();
         let Incoming { head, body, .. } = *incoming;
-        if !head.status.is_success() {
+        // A complete response is here only if it is an error, even if its status is not.
+        if end.is_ok() || !head.status.is_success() {
+            let body = body.slice(..body.len().min(MAX_ERROR_BODY));
             return (core.read)(head.status, &head.headers, body, Some(&core.secret));
         }
         let request_id = request_id(&head.headers).map(|id| core.secret.redact_text(&id));

@@ -345,6 +345,8 @@ impl<S: Service> ClientBuilder<S> {
             service: S::NAME,
             no_response: <S::Code as ErrorCode>::NO_ANSWER,
             read: ApiError::read::<S>,
+            is_error: S::is_error,
+            cursor: S::CURSOR,
             secret: Arc::new(Secret(self.key.secret().clone())),
             base_url,
             headers,

@@ -16,7 +16,8 @@ use crate::hint::{self, Hint, WaitSource};
 /// The maximum length of an error response's body: 256 KiB. The rest of a longer body is not read.
 pub const MAX_ERROR_BODY: usize = 256 * 1024;
 
-/// An error response, which is any response that is not a success, with everything that it contained.
+/// An error response, which is any response that is not a success, with everything that it contained. A response with a
+/// success status can be one too ([`Service::is_error`](crate::Service::is_error)).
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};

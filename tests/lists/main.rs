@@ -1,3 +1,4 @@
 //! Lists and their pages.
 
+mod complete;
 mod pages;

@@ -9,6 +9,7 @@ mod observation;
 mod retries;
 mod sending_twice;
 mod spans;
+mod success_errors;
 
 #[path = "../support/mod.rs"]
 mod support;
