@@ -128,7 +128,7 @@ impl Category {
             401 | 407 => Self::Unauthenticated,
             402 | 403 | 451 => Self::Forbidden,
             404 | 410 => Self::NotFound,
-            409 | 412 => Self::Conflict,
+            409 | 412 | 423 => Self::Conflict,
             429 => Self::RateLimited,
             408 | 500..=599 => Self::Unavailable,
             400..=499 => Self::InvalidRequest,
@@ -168,13 +168,16 @@ pub enum Retry {
 impl Retry {
     /// Returns `true` if sending the same request again may succeed.
     ///
-    /// If the documentation does not mention retries, the statuses 408, 429, 500, 502, 503 and 504 are retryable.
+    /// If the documentation does not mention retries, the statuses 408, 425, 429, 500, 502 to 504, and those of common
+    /// gateways, 520 to 524, 529 and 530, are retryable.
     #[must_use]
     pub fn is_retryable(&self, status: StatusCode) -> bool {
         match self {
             Self::Never => false,
             Self::Backoff | Self::After(_) => true,
-            Self::Unstated => matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504),
+            Self::Unstated => {
+                matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504 | 520..=524 | 529 | 530)
+            }
         }
     }
 }

@@ -205,7 +205,8 @@ impl ApiError {
         }
     }
 
-    /// Returns the effect that the request of the last attempt had on the service.
+    /// Returns the effect that the call had on the service: the worst over all its attempts. A retry that was refused
+    /// proves nothing about the attempt before it.
     ///
     /// For an error response, the documented row of its code or status applies if it lists the response's status.
     /// Without a row, a 429 proves that the request had no effect (RFC 6585 §4); other responses prove nothing.
@@ -220,13 +221,14 @@ impl ApiError {
     /// ```
     #[must_use]
     pub fn effect(&self) -> Effect {
-        match self.cause() {
+        let last = match self.cause() {
             Cause::Rejection(rejection) => rejection.effect(),
             Cause::Transport(error) => error.effect,
             Cause::Timeout(error) => error.effect,
             Cause::Decode(_) => Effect::Certain,
             Cause::Build(_) => Effect::None,
-        }
+        };
+        self.report().worst_effect(last)
     }
 
     /// Returns `true` if the request may have had an effect: shorthand for an [`effect`](Self::effect) other than

@@ -19,7 +19,8 @@ pub(crate) mod budget;
 /// It is *retryable*, meaning that another attempt may succeed, in one of these cases:
 ///
 /// - The documentation of the error code says to retry ([`Retry`](crate::Retry)).
-/// - The documentation does not mention retries, and the status is 408, 429, 500, 502, 503 or 504.
+/// - The documentation does not mention retries, and the status is 408, 425, 429, 500, 502 to 504, 520 to 524, 529 or
+///   530.
 /// - The connection failed or a time limit expired before the response was complete. A failed TLS handshake is not
 ///   retryable.
 ///

@@ -8,7 +8,7 @@ use http::Method;
 use super::attempt::Attempt;
 use super::display::{HumanDuration, OneLine};
 use super::stop_reason::StopReason;
-use crate::catalog::CodeInfo;
+use crate::catalog::{CodeInfo, Effect};
 
 /// The call that the error ended, and the row of the catalogue that applies to the error.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,11 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// Returns the worst effect of the call, of which `last` is that of the last attempt.
+    pub(super) fn worst_effect(&self, last: Effect) -> Effect {
+        self.attempts.iter().map(Attempt::effect).fold(last, Effect::max)
+    }
+
     /// Returns the service for the start of an error's `Display` text.
     pub(super) fn prefix(&self) -> Prefix {
         Prefix(self.service)

@@ -81,7 +81,8 @@ impl TimeoutError {
 impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { limit, report, .. } = self;
-        let (service, after, delivery) = (report.prefix(), HumanDuration(self.after), Delivery(self.effect));
+        let (service, after, delivery) =
+            (report.prefix(), HumanDuration(self.after), Delivery(self.report.worst_effect(self.effect)));
         if let Some(status) = self.status() {
             let status = status.as_u16();
             write!(f, "{service}{status}, but {limit} of {after} expired before the response was complete")?;

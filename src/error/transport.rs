@@ -85,7 +85,7 @@ impl fmt::Display for TransportError {
         let service = report.prefix();
         match self.status() {
             Some(status) => write!(f, "{service}{}, but {fault}{report}", status.as_u16()),
-            None => write!(f, "{service}{fault}; {}{report}", Delivery(self.effect)),
+            None => write!(f, "{service}{fault}; {}{report}", Delivery(self.report.worst_effect(self.effect))),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use http::header::HeaderName;
+use http::Method;
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use reqwest::redirect;
 
 use super::failure::broken;
@@ -33,6 +34,13 @@ impl Reqwest {
         let builder = builder
             .redirect(redirect::Policy::none())
             .referer(false)
+            // Another crate of the program may turn these features of reqwest on.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            // It would log the key.
+            .connection_verbose(false)
             .retry(reqwest::retry::never())
             .connect_timeout(connect_timeout);
         let builder = if direct { builder.no_proxy() } else { builder };
@@ -55,6 +63,9 @@ impl Reqwest {
         *outgoing.headers_mut() = request.headers;
         if !request.body.is_empty() {
             *outgoing.body_mut() = Some(request.body.into());
+        } else if matches!(*outgoing.method(), Method::POST | Method::PUT | Method::PATCH) {
+            // Strict servers reject such a request without a length (RFC 9110 §8.6).
+            outgoing.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let mut response = self.client.execute(outgoing);
         poll_fn(move |context| match ready!(Pin::new(&mut response).poll(context)) {

@@ -21,7 +21,7 @@ fn the_decision_follows_from_status_and_method() {
     let idempotent = [Method::GET, Method::HEAD, Method::PUT, Method::DELETE];
     for status in 300..600 {
         // abaco documents that every 5xx is retryable. Otherwise the status decides.
-        let retryable = matches!(status, 408 | 429 | 500..);
+        let retryable = matches!(status, 408 | 425 | 429 | 500..);
         for method in &idempotent {
             let waits = matches!(decide(&error_of(status), method), Decision::Wait { .. });
             assert_eq!(waits, retryable, "{method} {status}");
@@ -129,4 +129,17 @@ fn limits_of_duration_max_mean_no_limit() {
     assert!(delay >= Duration::from_secs(86_400));
     let Decision::Wait { delay, .. } = policy.decide(&error_of(503), &CallState::new(&Method::GET)) else { panic!() };
     assert!(delay >= Duration::from_secs(86_400), "the backoff has no bound either: {delay:?}");
+}
+
+#[test]
+fn statuses_that_no_documentation_mentions_are_retryable_if_waiting_may_help() {
+    for status in 400..=599 {
+        let status = http::StatusCode::from_u16(status).unwrap();
+        let error = ApiError::from_response::<steadfast::Stayforge>(status, &http::HeaderMap::new(), b"");
+        let expected = matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504 | 520..=524 | 529 | 530);
+        assert_eq!(error.is_retryable(), expected, "{status}");
+    }
+    let locked =
+        ApiError::from_response::<steadfast::Stayforge>(http::StatusCode::LOCKED, &http::HeaderMap::new(), b"");
+    assert!(matches!(locked, ApiError::Conflict(_)), "{locked}");
 }

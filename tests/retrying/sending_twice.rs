@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use steadfast::testing::MockServer;
+use steadfast::testing::{MockServer, MockService, Route};
 use steadfast::{
     Abaco, ApiError, Client, ClientBuilder, Effect, Fault, Limit, RetryPolicy, Stayforge, StopReason, abaco, stayforge,
 };
@@ -195,4 +195,40 @@ async fn a_failed_tls_handshake_is_a_tls_fault_and_is_not_retried() {
     assert_eq!((transport.fault(), transport.effect()), (Fault::Tls, Effect::None), "{error:?}");
     assert_eq!(error.stop_reason(), Some(StopReason::NotRetryable));
     assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_effect_of_a_call_is_the_worst_over_all_its_attempts() {
+    let last_attempts: [fn(Route<'_, Abaco>) -> Route<'_, Abaco>; 6] = [
+        |route| route.fault(Fault::Connect).fault(Fault::Connect),
+        |route| route.fault(Fault::Dns).fault(Fault::Dns),
+        |route| route.fault(Fault::Connect).fail(abaco::Code::RateLimitExceeded),
+        |route| route.fail(abaco::Code::InvalidApiKey),
+        |route| route.fault(Fault::Connect).empty(400),
+        |route| route.fail(abaco::Code::CsrfApiKeyError).fail(abaco::Code::WebSessionRequired),
+    ];
+    for (number, last_attempts) in last_attempts.into_iter().enumerate() {
+        let service = MockService::<Abaco>::new();
+        // The service reads the payment and dies; the retries reach nothing.
+        last_attempts(service.post("/payments").dropped());
+        let payment = service.client().post("/payments").idempotency_key("payment-7");
+        let error = payment.send().await.unwrap_err();
+        assert!(error.attempts().len() > 1, "{number}: {error}");
+        assert_eq!(error.attempts()[0].effect(), Effect::Possible, "{number}");
+        assert_eq!(error.attempts().last().unwrap().effect(), Effect::None, "{number}: {error}");
+        assert_eq!((error.effect(), error.may_have_acted()), (Effect::Possible, true), "{number}: {error}");
+        assert!(!error.to_string().contains("nothing was sent"), "{number}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_post_without_a_body_has_a_length_of_zero() {
+    let server = RawServer::responding("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let client = builder(server.url()).build().unwrap();
+    client.post("/documents/7/confirm").send().await.unwrap();
+    client.put("/documents/7").send().await.unwrap();
+    client.patch("/documents/7").send().await.unwrap();
+    client.get("/documents/7").send().await.unwrap();
+    let has_length = |head: &String| head.to_lowercase().contains("content-length: 0");
+    assert_eq!(server.heads().iter().map(has_length).collect::<Vec<_>>(), [true, true, true, false]);
 }
