@@ -26,6 +26,8 @@ pub(crate) enum Readiness {
 #[derive(Clone, Debug)]
 pub(crate) struct PathPause<R> {
     path: u64,
+    /// The time at which the pause began.
+    since: Seconds,
     /// Nothing is sent to the path before.
     pub(crate) until: Seconds,
     /// The end of the pause as the service asked for it.
@@ -43,9 +45,9 @@ impl<R> Paths<R> {
         self.0.iter().find(|pause| pause.path == path && now < pause.until)
     }
 
-    /// Ends the pause of a path, of which a request succeeded.
-    pub(crate) fn remove(&mut self, path: u64) {
-        self.0.retain(|pause| pause.path != path);
+    /// Ends the pause of a path of which a request succeeded that was sent at `sent`, unless that was before the pause.
+    pub(crate) fn accepted(&mut self, path: u64, sent: Seconds) {
+        self.0.retain(|pause| pause.path != path || sent <= pause.since);
     }
 
     /// Prolongs the pause of a path, if it is paused. Returns its end as the service asked for it.
@@ -57,11 +59,15 @@ impl<R> Paths<R> {
     }
 
     /// Pauses a path. Returns true if another path is paused: then it is the lane that is overloaded.
-    pub(crate) fn add(&mut self, path: u64, until: Seconds, asked_until: Seconds, response: R) -> bool {
-        self.remove(path);
+    pub(crate) fn add(&mut self, path: u64, now: Seconds, until: Seconds, asked_until: Seconds, response: R) -> bool {
+        let former = self.0.iter().position(|pause| pause.path == path).map(|index| self.0.swap_remove(index));
+        let longest =
+            |end: fn(&PathPause<R>) -> Seconds, new: Seconds| former.as_ref().map_or(new, |pause| new.max(end(pause)));
+        let (until, asked_until) =
+            (longest(|pause| pause.until, until), longest(|pause| pause.asked_until, asked_until));
         let has_others = !self.0.is_empty();
         if self.0.len() < PATHS {
-            self.0.push(PathPause { path, until, asked_until, response });
+            self.0.push(PathPause { path, since: now, until, asked_until, response });
         }
         has_others
     }

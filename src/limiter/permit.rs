@@ -134,7 +134,7 @@ impl<'a, R> Permit<'a, R> {
         self.limiter.update(self.lane, now, |entry, _| match outcome {
             Outcome::Accepted(quota) => {
                 entry.state.accepted(sent, time, quota);
-                entry.paths.remove(path);
+                entry.paths.accepted(path, sent.at);
             }
             Outcome::NoResponse => entry.state.lost(sent.number),
             Outcome::NotSent => entry.state.not_sent(sent),
@@ -176,7 +176,7 @@ fn throttle<R: Clone>(entry: &mut Entry<R>, sent: Sent, path: u64, now: Seconds,
     if response.scope == Scope::Path {
         let asked_until = now + hint.unwrap_or(0.0);
         let until = if is_far { now + PROBE_EVERY } else { asked_until };
-        if !entry.paths.add(path, until, asked_until, response.response.clone()) {
+        if !entry.paths.add(path, now, until, asked_until, response.response.clone()) {
             entry.state.not_sent(sent);
             return asked_until;
         }

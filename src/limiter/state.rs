@@ -8,12 +8,15 @@ use super::window::{ResponseTime, Window};
 
 mod admission;
 mod fit;
+mod overload;
 mod probes;
+mod shedding;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 mod tests;
 
 use probes::Probes;
+use shedding::Shedding;
 
 /// The number of requests without a response before the first one was accepted.
 const FIRST_REQUESTS: usize = 32;
@@ -49,6 +52,7 @@ pub(crate) struct LaneState {
     window: Option<Window>,
     quota: Option<Reported>,
     probes: Probes,
+    shedding: Shedding,
     response_time: Option<ResponseTime>,
     documented: Vec<(usize, Seconds)>,
     /// The requests accepted since no limit was known.
@@ -133,7 +137,7 @@ impl LaneState {
         self.window.is_none()
             && self.quota.is_none()
             && !self.needs_first
-            && self.accepted.saturating_add(FIRST_REQUESTS) >= max_in_flight
+            && self.may_be_open_without_window() >= max_in_flight
     }
 
     /// Adds a request sent while the state was not asked.
@@ -145,6 +149,7 @@ impl LaneState {
     pub(crate) fn import_response_time(&mut self, measured: Option<ResponseTime>, accepted: usize) {
         self.response_time = measured.or(self.response_time);
         self.accepted = self.accepted.saturating_add(accepted);
+        self.shedding.import(accepted);
     }
 
     /// Returns when the pause ends, if the lane is paused. A used-up reported quota is a pause.
@@ -255,6 +260,7 @@ impl LaneState {
     /// Records that the service accepted a request.
     pub(crate) fn accepted(&mut self, sent: Sent, now: Seconds, quota: Option<Quota>) {
         self.settled(sent);
+        self.responded(false);
         self.report(sent, now, quota);
         self.accepted = self.accepted.saturating_add(1);
         self.response_time = Some(ResponseTime::with(self.response_time, (now - sent.at).max(0.0)));

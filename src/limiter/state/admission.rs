@@ -137,9 +137,9 @@ impl LaneState {
             self.forget();
         }
         let Some(window) = self.window else {
-            let may_start = self.out < FIRST_REQUESTS.saturating_add(self.accepted);
+            let may_start = self.out < self.may_be_open_without_window();
             return if may_start {
-                Admission::Now { kind: Kind::Free, is_certain: true }
+                Admission::Now { kind: Kind::Free, is_certain: self.is_certain_without_window() }
             } else {
                 Admission::NotBefore(f64::INFINITY)
             };
@@ -261,7 +261,7 @@ impl LaneState {
         }
         let by_quota = self.quota.filter(|quota| now < quota.resets_at).map_or(0, |quota| quota.left(&self.ledger));
         let by_window = match self.window {
-            None => FIRST_REQUESTS.saturating_add(self.accepted).saturating_sub(self.out),
+            None => self.may_be_open_without_window().saturating_sub(self.out),
             Some(window) => {
                 let came = self.ledger.up_to(now - window.length - self.pad() + 1e-9);
                 let slots = window.limit.saturating_sub(self.ledger.len().saturating_sub(came));

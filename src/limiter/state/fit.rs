@@ -28,6 +28,7 @@ impl LaneState {
     pub(crate) fn throttled(&mut self, sent: Sent, now: Seconds, response: Throttled) {
         self.settled(sent);
         self.ledger.remove(sent.number, sent.at);
+        self.responded(true);
         let Throttled { hint, is_far, is_overload, least, random } = response;
         if let Some(hint) = hint {
             if is_far {
@@ -45,6 +46,10 @@ impl LaneState {
             return;
         }
         (self.refit, self.lengthened) = (None, None);
+        if self.shedding.is_on() && !is_far {
+            self.pause_briefly(sent, now, hint, (least, random));
+            return;
+        }
         let was_unknown = self.window.is_none();
         let documented = if hint.is_none() { self.documented_end(sent.at) } else { None };
         let end = hint.map(|hint| sent.at + hint).or(documented);
@@ -55,6 +60,11 @@ impl LaneState {
         } else {
             self.fit(sent, end)
         };
+        self.recognise_shedding();
+        if self.shedding.is_on() && !is_far {
+            self.pause_briefly(sent, now, hint, (least, random));
+            return;
+        }
         self.needs_first |= lesson == Lesson::AnotherLimit;
         self.is_exploring &= sent.kind != Kind::Beyond;
         let slot = self.next_slot(now);
@@ -92,7 +102,7 @@ impl LaneState {
     }
 
     /// Returns when the oldest request leaves the documented window that is full.
-    fn documented_end(&self, sent: Seconds) -> Option<Seconds> {
+    pub(super) fn documented_end(&self, sent: Seconds) -> Option<Seconds> {
         let ends = self.documented.iter().filter_map(|(limit, length)| Some(self.ledger.nth_last(*limit)? + length));
         ends.filter(|end| *end > sent).reduce(f64::max)
     }
@@ -116,7 +126,7 @@ impl LaneState {
             self.unhinted_since = now;
         }
         self.unhinted = self.unhinted.saturating_add(1);
-        let least = least * f64::from(self.unhinted).exp2().min(MOST_LEAST_PAUSES) * (0.5 + 0.5 * random);
+        let least = self.least_pause(least, random);
         let start = self.measuring.unwrap_or(self.unhinted_since);
         let usual = start + next_usual((sent.at - start).max(0.0));
         let until = usual + 0.06 * (usual - now).max(0.0) * random;
@@ -126,6 +136,11 @@ impl LaneState {
             None if is_known && self.unhinted < 3 => self.until.max(self.next_slot(now).min(now + 60.0)),
             None => self.until.max(until).max(self.ledger.last().map_or(until, |last| last + next_usual(0.0))),
         };
+    }
+
+    /// Returns the least length of a pause without a hint.
+    pub(super) fn least_pause(&self, least: Seconds, random: f64) -> Seconds {
+        least * f64::from(self.unhinted).exp2().min(MOST_LEAST_PAUSES) * (0.5 + 0.5 * random)
     }
 
     /// Learns from the first throttling response of a pause. `end` is when the window ends, if it is known.
@@ -167,10 +182,12 @@ impl LaneState {
         } else if is_longer && is_confirmed {
             return Lesson::Window; // another limit, over a longer time
         } else if !self.is_sure || is_longer || self.measuring.is_some() {
+            self.shedding.weigh(accepted, window);
             self.recount_from(start, at, if self.was_sure { window.limit / 2 } else { 1 });
             self.fit_window(at, end, start);
             (self.is_sure, self.validated) = (!self.is_sure, 0);
         } else if accepted >= floor && (self.mark > at - window.length || sent.kind == Kind::Beyond) {
+            self.shedding.confirm_window();
             self.recount_from(start, at, floor.saturating_mul(3) / 4);
             if end.is_some_and(|end| end - at >= 2.0 && end - start < window.length) {
                 self.fit_window(at, end, start);
@@ -179,6 +196,7 @@ impl LaneState {
         } else if self.is_jittery() && (end.is_some() || self.proved > 0) {
             return Lesson::AsKnown;
         } else {
+            self.shedding.weigh(accepted, window);
             let since = self.mark.max(at - window.length);
             self.lengthened = Some(Lengthened { length: window.length, since, denied: 1 });
             let length = window.length * (1.0 + LENGTHEN);

@@ -330,3 +330,42 @@ fn lost_requests_hold_nothing_back_for_good() {
     lane.accept(sent[0], 1.0);
     assert_eq!(lane.state.room(1.0), 2, "one lost, and one accepted");
 }
+
+/// Returns a lane with a window of about 20 that is contradicted three times, and the time.
+fn shedding() -> (Lane, Seconds) {
+    let mut lane = Lane::new();
+    let mut now = lane.accepted(20, 0.0);
+    let sent = lane.send(now);
+    lane.throttle(sent, now + 0.005, Some(1.0));
+    now = lane.accepted(20, now + 1.1);
+    for _ in 0..3 {
+        assert_ne!(lane.limit().0, 0);
+        now = lane.next(now + 0.01) + 2.0;
+        now = lane.accepted(1, now);
+        let sent = lane.send(now);
+        lane.throttle(sent, now + 0.005, Some(1.0));
+    }
+    (lane, now + 0.005)
+}
+
+#[test]
+fn three_contradictions_of_the_window_in_a_row_forget_it() {
+    let (mut lane, now) = shedding();
+    assert_eq!(lane.limit(), (0, 0.0));
+    assert!((lane.next(now) - now - 1.0).abs() < 1e-6, "the hint is obeyed");
+    let sent = lane.send(now + 1.0);
+    lane.throttle(sent, now + 1.005, None);
+    assert!(lane.next(now + 1.005) < now + 1.3, "a short pause");
+    assert_eq!(lane.limit(), (0, 0.0), "no window is learned");
+}
+
+#[test]
+fn a_window_returns_once_most_responses_are_throttling_responses() {
+    let (mut lane, mut now) = shedding();
+    for _ in 0..10 {
+        now = lane.next(now).max(now + 0.01);
+        let sent = lane.send(now);
+        lane.throttle(sent, now + 0.005, None);
+    }
+    assert_ne!(lane.limit().0, 0);
+}
