@@ -20,7 +20,7 @@ impl Admission {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "for the measuring programs only")]
     pub fn new() -> Self {
-        Self { limiter: Limiter::new(1_000, &[]), budget: Bucket::new(RetryBudget::new()) }
+        Self { limiter: Limiter::new(32, &[]), budget: Bucket::new(RetryBudget::new()) }
     }
 
     /// Performs these steps of a successful call: acquires a permit, reports the response and adds a token.
