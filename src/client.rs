@@ -34,9 +34,10 @@ pub use builder::ClientBuilder;
 ///
 /// # Rate limiting
 ///
-/// The clones of a client share an adaptive rate limiter. After a 429, or a 503 with a retry hint, the client sends
-/// nothing until the wait is over. The limiter then admits as many requests as the service accepted in the previous
-/// window, and probes one at a time beyond that. If the service reports its quota (`X-RateLimit-Remaining` and
+/// The clones of a client share an adaptive rate limiter. After a 429, the client sends nothing in the same
+/// [lane](crate::Lane) until the wait is over. After a 503 with a retry hint, it sends nothing to the same path. From
+/// throttling responses, the limiter learns the limit and the length of the service's window. It then admits as many
+/// requests as the window allows, and probes beyond that. If the service reports its quota (`X-RateLimit-Remaining` and
 /// `X-RateLimit-Reset`), the limiter pauses before the service throttles. A call that waits for the limiter uses up no
 /// attempt.
 ///

@@ -1,14 +1,22 @@
 //! The adaptive rate limiter that all clones of a client share.
 //!
-//! It bounds the requests in flight (a bulkhead). After a throttling response it pauses the lane of the request, and
-//! from then on admits as many requests as the service accepts: it describes the service as a rolling window of so many
-//! requests in so many seconds, both learned. It imports nothing of the crate: it is generic over `R`, the part of a
-//! throttling response that its user keeps, and returns [`Transition`]s for its user to report.
+//! It bounds the requests in flight (a bulkhead). After a throttling response it pauses the lane of the request. From
+//! then on it describes the service as a rolling window, whose limit and length it learns, and admits what the window
+//! allows.
 //!
-//! From the bottom up: [`ledger`] records send times, [`window`] and [`quota`] describe the limit, [`state`] decides
-//! (pure), [`queue`] orders the waiters, [`places`] counts the requests in flight, [`sends`] records what passes
-//! without the lock, [`entry`] is a lane behind the lock, [`shared`] the limiter, [`acquire`] and [`permit`] its use,
-//! [`snapshot`] its view.
+//! It imports nothing from the crate. It is generic over `R`, the part of a throttling response that its user keeps,
+//! and returns [`Transition`]s for its user to report.
+//!
+//! The files, from the bottom up:
+//!
+//! - [`ledger`] records send times.
+//! - [`window`] and [`quota`] describe the limit.
+//! - [`state`] decides whether a request may start. It is pure.
+//! - [`queue`] orders the waiters, and [`places`] counts the requests in flight.
+//! - [`sends`] records the requests that are admitted without the lock.
+//! - [`entry`] is one lane behind the lock, and [`shared`] the whole limiter.
+//! - [`lane`] and [`ask`] describe a request for a permit; [`acquire`] grants a [`permit`].
+//! - [`snapshot`] is the view for users, events and other processes.
 
 mod acquire;
 mod ask;

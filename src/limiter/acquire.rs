@@ -1,4 +1,4 @@
-//! One call that waits for a permit.
+//! Permits: [`Limiter::try_acquire`], and a call that waits for one.
 
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,8 @@ use super::places::Ticket;
 use super::queue::{GRACE, Key, Order, Priority, Waiter};
 use super::shared::Limiter;
 
-/// A waiter looks for itself after this time even if nobody wakes it.
+/// The longest time between two polls of a waiter. Other tasks may not be polled, so a waiter does not rely on wake-ups
+/// alone.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// A call that waits for a permit. Dropping it gives up its place in the queue.
@@ -55,7 +56,7 @@ impl<'a, R: Clone> Future for Acquire<'a, R> {
             let latest = now.checked_add(LOOK_AGAIN);
             let end = this.ask.queue_timeout.and_then(|timeout| began.checked_add(timeout));
             let ends = [until, latest, end, this.ask.deadline].into_iter().flatten();
-            // Timers have milliseconds; an alarm that is due already would poll without end.
+            // Timers have a resolution of 1 ms; an alarm that is already due would poll in an endless loop.
             let soon = now.checked_add(Duration::from_millis(1)).unwrap_or(now);
             let until = ends.min().unwrap_or(now).max(soon);
             let alarm = this.alarm.get_or_insert_with(|| Box::pin(sleep_until(until)));
@@ -78,7 +79,7 @@ impl<R> Drop for Acquire<'_, R> {
 }
 
 impl<R> Limiter<R> {
-    /// Returns a permit if one is free, nobody waits and no limit stands against it.
+    /// Returns a permit if a place is free, no call waits and no limit delays the request.
     pub(crate) fn try_acquire(&self, ask: &Ask, now: Instant) -> Option<Permit<'_, R>> {
         if let Some(permit) = self.acquire_idle(ask, now, now) {
             return Some(permit);
@@ -96,7 +97,7 @@ impl<R> Limiter<R> {
         })
     }
 
-    /// Returns a permit without the lock, while no limit is known and nobody waits.
+    /// Returns a permit without taking the lock, if no limit is known and no call waits.
     fn acquire_idle(&self, ask: &Ask, began: Instant, now: Instant) -> Option<Permit<'_, R>> {
         let sends = self.sends(ask.lane).get().filter(|sends| !sends.is_busy())?;
         if ask.priority == Priority::Low || self.is_waiting.load(Ordering::SeqCst) {
@@ -118,7 +119,7 @@ impl<R> Limiter<R> {
         Acquire { limiter: self, ask, began: None, key: None, alarm: None }
     }
 
-    /// Returns the next step of a waiter, which `key` identifies from its first turn on.
+    /// Returns the next step of a waiter. The first call sets `key`, which identifies the waiter from then on.
     fn turn<'a>(&'a self, ask: &Ask, began: Instant, key: &mut Option<Key>, now: Instant, waker: &Waker) -> Turn<'a, R>
     where
         R: Clone,
@@ -173,7 +174,7 @@ impl<R> Limiter<R> {
         if let Some(pause) = entry.paths.find(ask.path, time) {
             let (until, next) = (pause.asked_until, pause.until);
             let over = paused(until, Some(pause.response.clone()));
-            entry.leave(key); // it stands in nobody's way meanwhile
+            entry.leave(key); // requests to other paths must not wait behind it
             return over.or(is_late.then_some(Turn::Over(Err(NotAdmitted::QueueTimeout)))).unwrap_or(Turn::Wait(next));
         }
         let max_wait = ask.max_wait.min(ask.longest_pause).as_secs_f64();
@@ -200,7 +201,7 @@ impl<R> Limiter<R> {
             entry.report(time, true);
             return over;
         }
-        // A call on its last attempt waits until it may go alone, which is a pause of its own.
+        // A call on its last attempt waits until it may start alone. For this call, that wait is a pause.
         if let Readiness::NotBefore(until) = readiness
             && is_last_attempt
             && until.is_finite()
@@ -211,8 +212,8 @@ impl<R> Limiter<R> {
         if is_late {
             return Turn::Over(Err(NotAdmitted::QueueTimeout));
         }
-        // Others stand before it, or watch the clock, that may not be polled: then it looks for itself a little later.
-        // The more wait, the later, which bounds the polls per second.
+        // The waiters in front, or the timekeeper, may never be polled. This waiter therefore polls again after a grace
+        // period, which grows with the number of waiters to bound the polls per second.
         let waiters = u32::try_from(entry.queue.len()).unwrap_or(u32::MAX);
         let grace = GRACE * (1.0 + f64::from(waiters) / 32.0);
         let next = match readiness {
@@ -223,7 +224,7 @@ impl<R> Limiter<R> {
         Turn::Wait(if entry.queue.keep_time(key, time, next) { next } else { next + grace })
     }
 
-    /// Lets a request start, if a place is free for it.
+    /// Admits a request, if a place is free for its priority.
     fn admit<'a>(
         &'a self,
         entry: &mut Entry<R>,

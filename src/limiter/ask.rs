@@ -22,14 +22,13 @@ pub(crate) struct Ask {
     pub(crate) is_last_attempt: bool,
     /// The longest pause that the call accepts.
     pub(crate) max_wait: Duration,
-    /// The longest pause that a call accepts before it was first admitted: its whole deadline, which has not begun to
-    /// run.
+    /// The longest pause that a call accepts before its first permit. This is its deadline, which has not begun to run.
     pub(crate) longest_pause: Duration,
-    /// The end of the call. `None` before it was first admitted, and if it has no end.
+    /// The time at which the call ends. `None` before its first permit, and for a call without a deadline.
     pub(crate) deadline: Option<Instant>,
-    /// The longest time to wait for this permit. `None` for no limit, as always after the first.
+    /// The longest time to wait for this permit. `None` for no limit, and for every permit after the first.
     pub(crate) queue_timeout: Option<Duration>,
-    /// The time after which the request no longer counts as in flight, from when it is admitted.
+    /// The time after its admission at which the request no longer counts as in flight.
     pub(crate) attempt_timeout: Duration,
 }
 
@@ -53,16 +52,16 @@ impl Default for Ask {
 /// The reason why a call got no permit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotAdmitted<R> {
-    /// The lane or the path is paused for longer than the call may wait.
+    /// The lane or the path is paused for longer than the call can wait.
     Paused {
-        /// The time until it is resumed, as the service asked for it.
+        /// The time until it is resumed, as the service requested.
         wait: Duration,
         /// True if `max_wait` is too short, false if the deadline is.
         exceeds_max_wait: bool,
         /// The throttling response that paused it, if one did.
         response: Option<R>,
     },
-    /// The call waited for its queue timeout.
+    /// The queue timeout of the call has passed.
     QueueTimeout,
     /// The deadline of the call has passed.
     Deadline,

@@ -9,10 +9,10 @@ use super::sends::Sends;
 use super::state::{Admission, LaneState};
 use super::window::PROBE_EVERY;
 
-/// The number of paths of a lane that are paused apart.
+/// The greatest number of paths of a lane that are paused on their own.
 const PATHS: usize = 16;
 
-/// A throttled call that has waited for this long, or for four windows, comes first, in seconds.
+/// The wait after which a throttled call comes first, in seconds; or four windows, if they are longer.
 const LONG_WAIT: Seconds = 60.0;
 
 /// The time at which the first waiter may start.
@@ -30,7 +30,7 @@ pub(crate) struct PathPause<R> {
     since: Seconds,
     /// Nothing is sent to the path before.
     pub(crate) until: Seconds,
-    /// The end of the pause as the service asked for it.
+    /// The end of the pause as the service requested it.
     pub(crate) asked_until: Seconds,
     pub(crate) response: R,
 }
@@ -50,7 +50,7 @@ impl<R> Paths<R> {
         self.0.retain(|pause| pause.path != path || sent <= pause.since);
     }
 
-    /// Prolongs the pause of a path, if it is paused. Returns its end as the service asked for it.
+    /// Prolongs the pause of a path, if it is paused. Returns its end as the service requested it.
     pub(crate) fn prolong(&mut self, path: u64, until: Seconds, asked_until: Seconds) -> Option<Seconds> {
         let pause = self.0.iter_mut().find(|pause| pause.path == path)?;
         pause.until = pause.until.max(until);
@@ -58,7 +58,7 @@ impl<R> Paths<R> {
         Some(pause.asked_until)
     }
 
-    /// Pauses a path. Returns true if another path is paused: then it is the lane that is overloaded.
+    /// Pauses a path. Returns true if another path is paused too, because the whole lane is then overloaded.
     pub(crate) fn add(&mut self, path: u64, now: Seconds, until: Seconds, asked_until: Seconds, response: R) -> bool {
         let former = self.0.iter().position(|pause| pause.path == path).map(|index| self.0.swap_remove(index));
         let longest =
@@ -90,7 +90,7 @@ impl<R> Paths<R> {
     }
 }
 
-/// See the module.
+/// One lane behind the lock.
 pub(crate) struct Entry<R> {
     pub(crate) lane: Lane,
     pub(crate) state: LaneState,
@@ -98,13 +98,13 @@ pub(crate) struct Entry<R> {
     pub(crate) paths: Paths<R>,
     /// The throttling response of the present pause.
     pub(crate) response: Option<R>,
-    /// Until when the lane is paused, as the waiters and the caller were told.
+    /// The end of the pause that was last announced to the waiters, and reported to the caller.
     announced: Option<Seconds>,
     reported: Option<Seconds>,
-    /// The transitions that the caller has not taken: that the lane was resumed, and until when it is paused.
+    /// The transitions that the caller has not taken: whether the lane was resumed, and the end of a new pause.
     pub(crate) resumed: bool,
     pub(crate) paused: Option<Seconds>,
-    /// Waiters that are dropped outside of the lock.
+    /// Removed waiters, which are dropped after the lock is released.
     pub(crate) discarded: Vec<Waiter>,
 }
 
@@ -128,7 +128,7 @@ impl<R> Entry<R> {
         self.resumed || self.paused.is_some()
     }
 
-    /// Learns of the requests that passed without the lock, and ends that.
+    /// Imports the requests that started without the lock. From then on, requests use the lock.
     pub(crate) fn import(&mut self, sends: &Sends) {
         let Some(imported) = sends.set_busy() else { return };
         imported.times.into_iter().for_each(|sent| self.state.import(sent));
@@ -136,7 +136,7 @@ impl<R> Entry<R> {
         self.state.import_response_time(imported.response_time, requests);
     }
 
-    /// Lets requests pass without the lock, if nothing stands against it.
+    /// Lets requests start without the lock, if no limit and no waiter prevents it.
     pub(crate) fn export(&mut self, sends: &Sends, max_in_flight: usize) {
         let is_idle = self.queue.len() == 0 && self.paths.0.is_empty() && self.reported.is_none();
         if is_idle && sends.is_busy() && self.state.is_idle(max_in_flight) {

@@ -1,14 +1,14 @@
-//! The requests of a lane that the service accepted or that are under way, by send time.
+//! The requests of a lane that the service accepted or that are in flight, by send time.
 
 use std::collections::VecDeque;
 
 /// Seconds since the limiter was created.
 pub(crate) type Seconds = f64;
 
-/// The number of requests that a ledger remembers.
+/// The number of requests that a ledger remembers. A larger window is followed as a shorter one with the same rate.
 pub(crate) const MOST: usize = 1024;
 
-/// A bit of the numbers of requests that were admitted without the lock.
+/// The bit that marks the numbers of requests that were admitted without the lock.
 pub(crate) const IDLE: u64 = 1 << 55;
 
 /// The reason for which a request was admitted.
@@ -18,22 +18,22 @@ pub(crate) enum Kind {
     Free,
     /// A place in the known window has come.
     Slot,
-    /// The first request after a pause.
+    /// It is the first request after a pause.
     First,
-    /// A probe beyond the limit, before its place has come.
+    /// It is a probe beyond the limit, before a place in the window has come.
     Beyond,
-    /// A probe of a shorter window.
+    /// It is a probe of a shorter window.
     Early,
     /// The reported quota allows it.
     Quota,
-    /// A probe while the reported quota is used up.
+    /// It is a probe of the next quota, after the reset of one that was used up.
     QuotaProbe,
 }
 
 /// One request that was sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sent {
-    /// The number of the request, in the order sent.
+    /// The number of the request. Numbers increase in the order of sending.
     pub(crate) number: u64,
     /// The time it was sent.
     pub(crate) at: Seconds,
@@ -46,18 +46,18 @@ pub(crate) struct Sent {
 struct Entry {
     number: u64,
     sent: Seconds,
-    /// The reason for which it was admitted, while it has no response.
+    /// The reason for which it was admitted, until its response arrives.
     open: Option<Kind>,
 }
 
-/// The last [`MOST`] requests that were accepted or have no response yet, in the order sent.
+/// The last [`MOST`] requests that were accepted or are in flight, in the order of sending.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     entries: VecDeque<Entry>,
 }
 
 impl Ledger {
-    /// Adds a request. Send times never decrease. Requests that are not followed have the number 0.
+    /// Adds a request. Send times never decrease. Requests that were admitted without the lock have the number 0.
     pub(crate) fn push(&mut self, number: u64, sent: Seconds, open: Option<Kind>) {
         if self.entries.len() >= MOST {
             self.entries.pop_front();
@@ -66,17 +66,18 @@ impl Ledger {
         self.entries.push_back(Entry { number, sent, open });
     }
 
-    /// Records that a request is no longer under way. Returns why it was admitted, if it was still under way.
+    /// Records that a request is no longer in flight. Returns the reason for its admission, if it was in flight.
     pub(crate) fn close(&mut self, number: u64, sent: Seconds) -> Option<Kind> {
         match self.find(number, sent) {
             Some(index) => self.entries.get_mut(index)?.open.take(),
-            // Newer requests have pushed it out.
+            // The ledger is full, and newer requests have replaced it.
             None if self.sent(0).is_some_and(|first| sent < first) => Some(Kind::Free),
             None => None,
         }
     }
 
-    /// Records that no response to a request is expected. Returns when it was sent and why, if it was still under way.
+    /// Records that no response to a request is expected. Returns the reason for its admission and its send time, if it
+    /// was in flight.
     pub(crate) fn give_up(&mut self, number: u64) -> Option<(Kind, Seconds)> {
         let entry = self.entries.iter_mut().find(|entry| entry.number == number)?;
         Some((entry.open.take()?, entry.sent))
@@ -132,8 +133,8 @@ impl Ledger {
         entries.filter(|entry| entry.open.is_some() && entry.number != except).count()
     }
 
-    /// Returns the send time of the first request of the run that ends with the requests sent up to `time`: of requests
-    /// that follow each other within `gap`.
+    /// Returns the send time of the first request of the run that ends at `time`. In a run, each request follows the
+    /// previous one within `gap`.
     pub(crate) fn run_start(&self, time: Seconds, gap: Seconds) -> Seconds {
         let mut first = time;
         for entry in self.entries.range(..self.up_to(time)).rev() {
@@ -146,7 +147,7 @@ impl Ledger {
     }
 }
 
-/// Returns a count as a number of seconds can be multiplied by.
+/// Returns a number of requests as a factor for [`Seconds`].
 pub(crate) fn count(requests: usize) -> f64 {
     u32::try_from(requests).map_or(f64::from(u32::MAX), f64::from)
 }

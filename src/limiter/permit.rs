@@ -1,4 +1,4 @@
-//! Permits, and the reports of what became of their requests.
+//! Permits, and the reports of the outcomes of their requests.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,44 +15,45 @@ use super::shared::Limiter;
 use super::state::Throttled;
 use super::window::{LONGEST_PAUSE, PROBE_EVERY};
 
-/// The requests that a throttling response is about.
+/// The requests that a throttling response pauses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// All requests of the lane, as of a 429.
+    /// All requests of the lane. A 429 pauses them.
     Lane,
-    /// Requests of the same path, as of a 503 with a wait. A second path within the wait makes it the lane.
+    /// The requests to the same path. A 503 with a wait pauses them; a second path within the wait pauses the lane.
     Path,
 }
 
 /// A throttling response, as the limiter needs it.
 #[derive(Clone, Debug)]
 pub(crate) struct Throttling<R> {
-    /// The wait that it asks for, as the service gave it; `None` for none.
+    /// The retry hint, as the service sent it; `None` if there is none.
     pub(crate) hint: Option<Duration>,
-    /// The requests that it is about.
+    /// The requests that it pauses.
     pub(crate) scope: Scope,
     /// The reported quota, if there is one.
     pub(crate) quota: Option<Quota>,
-    /// The least pause if there is no hint.
+    /// The minimum pause if there is no hint.
     pub(crate) least_pause: Duration,
     /// A random number from 0 to 1, which spreads the pauses of clients that were throttled together.
     pub(crate) random: f64,
-    /// Kept for the calls that cannot wait so long.
+    /// The response, for the errors of calls that cannot wait out the pause.
     pub(crate) response: R,
 }
 
-/// The end of a request.
+/// The outcome of a request that was not throttled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Outcome {
-    /// The service accepted the request, whatever it made of it; with the quota that it reported.
+    /// The service accepted the request, which may still have failed. Contains the reported quota.
     Accepted(Option<Quota>),
-    /// No response came. The service may have counted the request.
+    /// No response arrived. The service may have counted the request.
     NoResponse,
     /// No byte of the request was sent.
     NotSent,
 }
 
-/// Leave to send one request. Dropping it frees its place in flight; without an outcome, no response came.
+/// A permit to send one request. Dropping it frees its place in flight. A permit that is dropped before an outcome is
+/// reported counts as [`Outcome::NoResponse`].
 #[derive(Debug)]
 pub(crate) struct Permit<'a, R> {
     limiter: &'a Limiter<R>,
@@ -82,13 +83,13 @@ impl<'a, R> Permit<'a, R> {
         self.granted
     }
 
-    /// Returns the time that the call waited for it.
+    /// Returns the time that the call waited for the permit.
     #[must_use]
     pub(crate) fn waited(&self) -> Duration {
         self.waited
     }
 
-    /// Reports the end of the request at the time `now`, and frees its place.
+    /// Reports the outcome of the request at the time `now`, and frees its place.
     pub(crate) fn finish(mut self, now: Instant, outcome: Outcome) {
         self.end(now, outcome);
     }
@@ -150,7 +151,7 @@ impl<R> Drop for Permit<'_, R> {
     }
 }
 
-/// Prolongs the pause of the lane or the path, if the response asks for more than its head did. Returns its end.
+/// Prolongs the pause of the lane or the path, if the body requests a longer wait than the head. Returns its end.
 fn prolong<R>(entry: &mut Entry<R>, path: u64, now: Seconds, response: Throttling<R>) -> Seconds {
     let hint = response.hint.map_or(0.0, |hint| hint.as_secs_f64());
     let until = now + if hint > LONGEST_PAUSE { PROBE_EVERY } else { hint };
@@ -162,7 +163,7 @@ fn prolong<R>(entry: &mut Entry<R>, path: u64, now: Seconds, response: Throttlin
     entry.state.paused_until(now).unwrap_or(now)
 }
 
-/// Pauses the lane or the path. Returns until when.
+/// Pauses the lane or the path. Returns the end of the pause.
 fn throttle<R: Clone>(entry: &mut Entry<R>, sent: Sent, path: u64, now: Seconds, response: Throttling<R>) -> Seconds {
     let hint = response.hint.filter(|hint| !hint.is_zero()).map(|hint| hint.as_secs_f64());
     let is_far = hint.is_some_and(|hint| hint > LONGEST_PAUSE);

@@ -1,4 +1,4 @@
-//! The places of requests in flight, each with an end.
+//! The places of the requests in flight. Each has a time at which it can be taken back.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -8,11 +8,11 @@ use super::lane::Lane;
 use super::ledger::Seconds;
 use super::sends;
 
-/// The ticket of a slot that is being freed.
+/// The ticket of a slot while it is being freed.
 const FREEING: u64 = 1;
 const NEVER: u64 = u64::MAX;
 const NUMBER_BITS: u32 = 56;
-/// Threads look for a free slot this far from each other, so that they share no cache line.
+/// The distance between the slots at which two threads begin to search, so that they do not share a cache line.
 const STRIDE: usize = 16;
 
 /// The ticket of a request: its lane and its number. It is unique.
@@ -45,13 +45,13 @@ pub(crate) struct Place {
 
 #[derive(Debug)]
 struct Slot {
-    /// The ticket of the request, 0 for none.
+    /// The ticket of the request, or 0 if the slot is free.
     ticket: AtomicU64,
-    /// When the place may be taken back, in milliseconds.
+    /// The time at which the place can be taken back, in milliseconds.
     end: AtomicU64,
 }
 
-/// At most `max_in_flight` places. Taking and freeing one takes no lock.
+/// The `max_in_flight` places. Taking and freeing one needs no lock.
 #[derive(Debug)]
 pub(crate) struct Places(Box<[Slot]>);
 
@@ -63,11 +63,11 @@ impl Places {
 
     /// Returns the number of free places.
     pub(crate) fn free(&self) -> usize {
-        // Ordered after the caller announced that somebody waits: whoever frees a place later sees that.
+        // This load is ordered after the store to `is_waiting`. A request that frees its place later sees the waiter.
         self.0.iter().filter(|slot| slot.ticket.load(SeqCst) == 0).count()
     }
 
-    /// Takes a place until `end`, if one is free.
+    /// Takes a place until `end`. Returns `None` if none is free.
     pub(crate) fn take(&self, ticket: Ticket, end: Seconds) -> Option<Place> {
         let start = sends::thread_index().wrapping_mul(STRIDE).checked_rem(self.0.len())?;
         let (before, after) = self.0.split_at_checked(start)?;
@@ -81,7 +81,7 @@ impl Places {
         None
     }
 
-    /// Frees a place, unless it was taken back.
+    /// Frees a place, unless it has been taken back.
     pub(crate) fn free_place(&self, place: &Place) {
         if let Some(slot) = self.0.get(place.slot) {
             empty(slot, place.ticket.0);
@@ -97,7 +97,7 @@ impl Places {
         overdue.map(|(_, ticket)| Ticket(ticket)).collect()
     }
 
-    /// Returns when the next place can be taken back.
+    /// Returns the time at which the next place can be taken back, which is infinite if all are free.
     pub(crate) fn next_end(&self) -> Seconds {
         let end = self.0.iter().map(|slot| slot.end.load(Relaxed)).min().unwrap_or(NEVER);
         if end == NEVER { f64::INFINITY } else { Duration::from_millis(end.saturating_add(1)).as_secs_f64() }
@@ -110,7 +110,7 @@ impl Places {
     }
 }
 
-/// Empties a slot if it still holds this ticket.
+/// Empties a slot if it still holds `ticket`. Returns true if it did.
 fn empty(slot: &Slot, ticket: u64) -> bool {
     let is_own = slot.ticket.compare_exchange(ticket, FREEING, SeqCst, Relaxed).is_ok();
     if is_own {

@@ -8,7 +8,7 @@ use std::task::Waker;
 
 use super::ledger::Seconds;
 
-/// A waiter that was woken and is not polled within this time no longer counts, in seconds.
+/// The time in which a waiter that was woken must be polled, in seconds. After that, it no longer delays others.
 pub(crate) const GRACE: Seconds = 0.005;
 
 /// The priority of a request among the calls that wait for a permit.
@@ -24,7 +24,7 @@ pub enum Priority {
     High,
 }
 
-/// A place in the queue: by priority, the number of times that the call was throttled, and arrival.
+/// A place in the queue: the priority, the number of times that the call was throttled, and the arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) priority: Priority,
@@ -58,16 +58,16 @@ impl Order {
     pub(crate) const CERTAIN: Self = Self { is_certain: true, aged_before: f64::NEG_INFINITY };
 }
 
-/// See the module.
+/// The waiters of one lane.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// The waiters that are polled when they are woken.
     awake: BTreeMap<Key, Waiter>,
     /// The waiters that were woken and were not polled in time.
     asleep: BTreeMap<Key, Waiter>,
-    /// The waiters that were woken, and when.
+    /// The waiters that were woken, with the time.
     woken: BTreeMap<Key, Seconds>,
-    /// The waiter that watches the clock for all, and for which time.
+    /// The timekeeper of all waiters, and the time that it waits for.
     keeper: Option<(Key, Seconds)>,
     /// The number of waiters woken for each permit; doubles while waiters that were woken are not polled.
     eagerness: usize,
@@ -125,8 +125,8 @@ impl Queue {
         self.in_order(order).next().map(|(key, waiter)| (*key, waiter.is_last_attempt))
     }
 
-    /// Returns true if fewer waiters stand before this one than may start. `room` is the number that may start of each
-    /// priority.
+    /// Returns true if fewer waiters are before this one than may start. `room` returns the number of requests of a
+    /// priority that may start.
     pub(crate) fn may_claim(&self, key: Key, order: Order, room: impl Fn(Priority) -> usize) -> bool {
         let most = room(key.priority);
         self.in_order(order).take(most).any(|(other, _)| *other == key)
@@ -169,7 +169,7 @@ impl Queue {
         wakers.extend(impatient.map(|waiter| waiter.waker.clone()));
     }
 
-    /// Wakes the waiter that watches the clock if it watches for a later time than `time`.
+    /// Wakes the timekeeper if it waits for a later time than `time`.
     pub(crate) fn wake_keeper(&mut self, time: Seconds, wakers: &mut Vec<Waker>) {
         let keeper = match self.keeper {
             Some((_, set)) if set <= time => return,
@@ -179,7 +179,7 @@ impl Queue {
         wakers.extend(keeper.map(|waiter| waiter.waker.clone()));
     }
 
-    /// Returns true if this waiter is the one to watch the clock, for `time`.
+    /// Returns true if this waiter is the timekeeper, which then waits for `time`.
     pub(crate) fn keep_time(&mut self, key: Key, now: Seconds, time: Seconds) -> bool {
         let is_keeper = self.keeper.is_none_or(|(keeper, set)| keeper == key || set < now);
         if is_keeper {

@@ -1,11 +1,12 @@
-//! The quota that a service reports with its responses.
+//! The quota that a service reports in its responses.
 
 use super::ledger::{Ledger, Seconds};
 
-/// A longer time until a reset is not used, in seconds.
+/// The longest time until a reset that is trusted, in seconds. A longer one is ignored, because it is probably in
+/// another unit.
 const FURTHEST_RESET: Seconds = 3600.0;
 
-/// A reported quota: the requests left, and the seconds until the count starts again.
+/// A reported quota: the remaining requests, and the time until the reset.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Quota {
     /// The number of further requests that the service accepts before the reset.
@@ -14,24 +15,25 @@ pub(crate) struct Quota {
     pub(crate) resets_in: std::time::Duration,
 }
 
-/// The newest report.
+/// The reported quota that applies now.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Reported {
     /// The number of further requests that the service accepts, as reported.
     pub(crate) remaining: u32,
-    /// When requests start to count for the next quota, by their send time.
+    /// The reset: requests that are sent later count for the next quota.
     pub(crate) resets_at: Seconds,
-    /// The request whose response reported it.
+    /// The number of the request whose response reported it.
     pub(crate) number: u64,
-    /// When that request was sent, and how far requests overtake each other.
+    /// The send time of that request, and the time by which requests overtake each other.
     sent: Seconds,
     jitter: Seconds,
 }
 
 impl Reported {
-    /// Returns the report after one more `quota`, reported to the request `number` that was sent at `sent`. Requests
-    /// and responses overtake each other: of requests that were sent within `jitter`, the lowest report counts, and one
-    /// to an earlier request can only lower it.
+    /// Merges a new `quota` into the known one. Its response belongs to the request `number`, sent at `sent`.
+    ///
+    /// Requests and responses overtake each other. Of several requests that were sent within `jitter`, the lowest
+    /// report counts. A report to an earlier request can only lower the quota.
     pub(crate) fn merge(
         known: Option<Self>,
         quota: Quota,
@@ -58,7 +60,7 @@ impl Reported {
         })
     }
 
-    /// Returns the number of requests that may still start.
+    /// Returns the number of requests that may still start: those remaining, less those in flight since the report.
     pub(crate) fn left(&self, ledger: &Ledger) -> usize {
         (self.remaining as usize).saturating_sub(ledger.open_since(self.sent - self.jitter, self.number))
     }

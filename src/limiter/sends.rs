@@ -8,14 +8,14 @@ use std::time::Duration;
 use super::ledger::{IDLE, MOST, Seconds};
 use super::window::ResponseTime;
 
-/// The number of shards. Each thread writes to one, so that threads seldom share a cache line.
+/// The number of shards. Each thread writes to one of them, so threads rarely share a cache line.
 const SHARDS: usize = 4;
-/// The send times that a shard remembers.
+/// The number of send times that a shard remembers.
 const TIMES: usize = MOST / 2;
-/// Set in `word` while requests must ask the locked state.
+/// The bit of `word` that is set while requests must use the locked state.
 const BUSY: u64 = 1 << 63;
 const SHARD_BIT: u32 = 48;
-/// The send time of a request that was not sent after all.
+/// The recorded time of a request that was cancelled before it was sent.
 const NOT_SENT: u64 = u64::MAX;
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
@@ -23,7 +23,7 @@ thread_local! {
     static THREAD: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// Returns a small number of the present thread.
+/// Returns the index of the current thread: threads are numbered from 0 as they first call this.
 pub(crate) fn thread_index() -> usize {
     THREAD.get().unwrap_or_else(|| {
         let index = THREADS.fetch_add(1, Relaxed);
@@ -41,7 +41,7 @@ pub(crate) struct Sends([Shard; SHARDS]);
 struct Shard {
     /// The number of requests, and [`BUSY`].
     word: AtomicU64,
-    /// The mean response time and its deviation: two `f32`.
+    /// The mean response time and its deviation, as two `f32`.
     response_time: AtomicU64,
     /// The send times of the last requests, in microseconds.
     times: Box<[AtomicU64]>,
@@ -75,12 +75,12 @@ impl Sends {
         (index, self.0.get(index).unwrap_or(first))
     }
 
-    /// Returns true while requests must ask the locked state.
+    /// Returns true while requests must use the locked state.
     pub(crate) fn is_busy(&self) -> bool {
         self.shard().1.word.load(SeqCst) & BUSY != 0
     }
 
-    /// Returns the number of a new request and its send time as recorded, unless it must ask the locked state.
+    /// Records a request. Returns its number and its recorded send time, or `None` if it must use the locked state.
     pub(crate) fn add(&self, now: Seconds) -> Option<(u64, Seconds)> {
         let (index, shard) = self.shard();
         let word = shard.word.fetch_add(1, SeqCst);
@@ -94,7 +94,7 @@ impl Sends {
         Some((number, Duration::from_micros(microseconds).as_secs_f64()))
     }
 
-    /// Takes back a request of this thread that was not sent after all.
+    /// Removes a request that this thread recorded and that is not sent.
     pub(crate) fn cancel(&self, number: u64) {
         let place = usize::try_from(number & ((1 << SHARD_BIT) - 1)).unwrap_or(0).checked_rem(TIMES);
         if let Some(time) = place.and_then(|place| self.shard().1.times.get(place)) {
@@ -109,7 +109,7 @@ impl Sends {
         shard.response_time.store(pack(ResponseTime::with(known, time)), Relaxed);
     }
 
-    /// Makes requests ask the locked state. Returns what was recorded since they did not, if they did not.
+    /// Makes requests use the locked state. Returns the requests recorded without it; `None` if they already used it.
     pub(crate) fn set_busy(&self) -> Option<Imported> {
         let mut imported = Imported::default();
         let mut was_idle = false;
@@ -134,7 +134,7 @@ impl Sends {
         was_idle.then_some(imported)
     }
 
-    /// Lets requests pass without the locked state.
+    /// Lets requests start without the locked state.
     pub(crate) fn set_idle(&self, response_time: Option<ResponseTime>) {
         for shard in &self.0 {
             shard.response_time.store(response_time.map_or(0, pack), Relaxed);

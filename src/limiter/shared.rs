@@ -15,18 +15,18 @@ use super::places::Places;
 use super::queue::{Order, Priority};
 use super::sends::Sends;
 
-/// See the module. One for each client; its clones share it. `R` is kept of the throttling response that pauses a lane.
+/// The limiter of a client and its clones. `R` is the part of a throttling response that is kept during the pause.
 pub(crate) struct Limiter<R> {
-    /// The time from which seconds are counted.
+    /// The time from which [`Seconds`] are counted.
     pub(super) epoch: Instant,
     pub(super) max_in_flight: usize,
     pub(super) documented: Vec<(usize, Seconds)>,
     pub(super) places: Places,
     pub(super) sends: [OnceLock<Sends>; LANES as usize],
     pub(super) shared: Mutex<State<R>>,
-    /// True while somebody waits, so that whoever frees a place wakes the next.
+    /// True while a call waits. A request that frees its place then wakes the next waiter.
     pub(super) is_waiting: AtomicBool,
-    /// True while transitions wait to be taken.
+    /// True while there are transitions that have not been reported.
     pub(super) has_news: AtomicBool,
 }
 
@@ -43,8 +43,8 @@ impl<R> std::fmt::Debug for Limiter<R> {
 }
 
 impl<R> Limiter<R> {
-    /// Returns a limiter for at most `max_in_flight` requests at a time, at least 1. `documented` are the limits of the
-    /// service per lane: requests, in a window. They take effect after a throttling response without a retry hint.
+    /// Creates a limiter for at most `max_in_flight` requests at a time; the minimum is 1. `documented` are the limits
+    /// of each lane, which apply after a throttling response without a retry hint.
     #[must_use]
     pub(crate) fn new(max_in_flight: usize, documented: &[RateLimit]) -> Self {
         let max_in_flight = max_in_flight.clamp(1, 1 << 16);
@@ -61,7 +61,7 @@ impl<R> Limiter<R> {
         }
     }
 
-    /// Returns the number of places that this priority leaves free.
+    /// Returns the number of places that requests of this priority leave free for others.
     pub(super) fn spare(&self, priority: Priority) -> usize {
         let few = (self.max_in_flight / 8).clamp(1, 4).min(self.max_in_flight.saturating_sub(1));
         if priority > Priority::Low { 0 } else { few }
@@ -76,14 +76,14 @@ impl<R> Limiter<R> {
         time.saturating_duration_since(self.epoch).as_secs_f64()
     }
 
-    /// Returns the instant of a time, rounded up; `None` for never.
+    /// Converts a time to an instant, rounded up; `None` if it is infinite.
     pub(super) fn instant(&self, time: Seconds) -> Option<Instant> {
         let time = Duration::try_from_secs_f64(time).ok()?;
         self.epoch.checked_add(time.saturating_add(Duration::from_micros(1)))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State<R>> {
-        // No code that runs under the lock panics halfway through a change.
+        // A poisoned lock can be used: no code under the lock panics in the middle of a change.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -99,7 +99,7 @@ impl<R> Limiter<R> {
         result
     }
 
-    /// Wakes the waiters that may start, and lets lanes without a limit pass without the lock.
+    /// Wakes the waiters that may start, and lets requests of lanes without a limit start without the lock.
     pub(super) fn settle(&self, time: Seconds, mut guard: MutexGuard<'_, State<R>>) {
         let is_waiting = guard.lanes.values().any(|entry| entry.queue.len() > 0);
         self.is_waiting.store(is_waiting, Ordering::SeqCst);
@@ -107,7 +107,7 @@ impl<R> Limiter<R> {
             self.take_back(time, &mut guard.lanes);
         }
         let (mut wakers, mut discarded) = (Vec::new(), Vec::new());
-        // The lane that waits longest comes first where places are few.
+        // If places are few, the lane whose first waiter arrived first is served first.
         let mut lanes: Vec<_> = guard.lanes.values_mut().collect();
         lanes.sort_by_key(|entry| entry.queue.first(Order::CERTAIN).map_or(u64::MAX, |(key, _)| key.ticket));
         let mut claimed: usize = 0;
@@ -120,12 +120,12 @@ impl<R> Limiter<R> {
         let has_news = guard.lanes.values().any(Entry::has_news);
         self.has_news.store(has_news, Ordering::Relaxed);
         drop(guard);
-        // A waker may run code of its owner, which may come back here.
+        // Waking or dropping a waker may run code of an executor, which may call the limiter again.
         drop(discarded);
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Stops counting the requests in flight whose attempt timeout has passed.
+    /// Takes back the places of requests whose attempt timeout has passed.
     pub(super) fn take_back(&self, time: Seconds, lanes: &mut BTreeMap<u8, Entry<R>>) {
         for ticket in self.places.take_back(time) {
             if let Some(entry) = lanes.get_mut(&ticket.lane()) {

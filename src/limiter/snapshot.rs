@@ -1,4 +1,4 @@
-//! The state of the limiter for its user, for the events, and for other processes.
+//! The state of the limiter, as users, events and other processes see it.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub struct ReportedQuota {
     pub resets_in: Duration,
 }
 
-/// A change that the caller reports.
+/// A change of a lane, which the caller reports to the observer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transition {
     /// The lane is paused for this long.
@@ -49,23 +49,23 @@ pub(crate) enum Transition {
     Resumed(Lane),
 }
 
-/// The part of a lane's state that concerns other processes with the same key.
+/// The part of a lane's state that other processes with the same key need.
 #[allow(dead_code, reason = "the seam for a limit that several processes share")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shared {
-    /// The time left of a pause.
+    /// The remaining time of the pause.
     pub(crate) left: Duration,
-    /// The learned window, zero if none is known.
+    /// The length of the learned window, or zero if no limit is known.
     pub window: Duration,
-    /// The requests that were accepted from this process in the last window.
+    /// The number of requests of this process that were accepted in the last window.
     pub(crate) accepted: u32,
-    /// The calls that wait.
+    /// The number of calls that wait for a permit.
     pub waiting: u32,
 }
 
 #[allow(dead_code, reason = "the seam for a limit that several processes share")]
 impl Shared {
-    /// Merges the report of another process: the longer pause and window, and the sum of the counts.
+    /// Merges the state of another process: the longer pause, the longer window, and the sums of the counts.
     #[must_use]
     pub(crate) fn merge(self, other: Self) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Shared {
 }
 
 impl<R> Limiter<R> {
-    /// Returns the limits of each lane that was used.
+    /// Returns the limits of each lane that has been used.
     #[must_use]
     pub(crate) fn limits(&self, now: Instant) -> Vec<LaneLimits> {
         let time = self.seconds(now);
@@ -101,7 +101,7 @@ impl<R> Limiter<R> {
         }
     }
 
-    /// Clears what was learned of all lanes, and resumes them.
+    /// Clears the learned limits of all lanes, and resumes them.
     pub(crate) fn reset(&self, now: Instant) {
         let mut state = self.lock();
         let time = self.seconds(now);
@@ -113,7 +113,7 @@ impl<R> Limiter<R> {
         self.settle(time, state);
     }
 
-    /// Returns the transitions since the last call, in order for each lane. Costs one atomic load if there are none.
+    /// Takes the transitions since the last call, in order for each lane. Costs one atomic load if there are none.
     pub(crate) fn transitions(&self, now: Instant) -> Vec<Transition> {
         if !self.has_news.load(Ordering::Relaxed) {
             return Vec::new();
@@ -157,7 +157,7 @@ impl<R> Limiter<R> {
     }
 }
 
-/// Returns a time as a duration, zero if it is negative.
+/// Converts a time to a duration, which is zero for a negative time.
 fn duration(time: Seconds) -> Duration {
     if time > 0.0 { Duration::try_from_secs_f64(time).unwrap_or(Duration::MAX) } else { Duration::ZERO }
 }

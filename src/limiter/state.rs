@@ -18,27 +18,28 @@ mod tests;
 use probes::Probes;
 use shedding::Shedding;
 
-/// The number of requests without a response before the first one was accepted.
+/// The number of requests that may be in flight before the first one was accepted. Chosen by simulation.
 const FIRST_REQUESTS: usize = 32;
+
 /// The time at which a request may start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Admission {
     /// It may start now. `is_certain` if the service is almost certain to accept it.
     Now { kind: Kind, is_certain: bool },
-    /// Not before this time, which is infinite if a response comes first.
+    /// Not before this time. It is infinite if the request must wait for a response to another one.
     NotBefore(Seconds),
 }
 
 /// A throttling response.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Throttled {
-    /// The wait that it asks for; `None` for none.
+    /// The retry hint; `None` if there is none.
     pub(crate) hint: Option<Seconds>,
-    /// True if the wait is too long to be obeyed.
+    /// True if the hint is too long to be obeyed.
     pub(crate) is_far: bool,
     /// True if it reports no rate limit, as a 503 does.
     pub(crate) is_overload: bool,
-    /// The least pause if there is no hint.
+    /// The minimum pause if there is no hint.
     pub(crate) least: Seconds,
     /// A random number from 0 to 1.
     pub(crate) random: f64,
@@ -57,15 +58,15 @@ pub(crate) struct LaneState {
     documented: Vec<(usize, Seconds)>,
     /// The requests accepted since no limit was known.
     accepted: usize,
-    /// Nothing is sent before.
+    /// The time before which nothing is sent.
     until: Seconds,
     /// The part of the pause that spreads the clients that were throttled together.
     jitter: Seconds,
-    /// The pause as the service asked for it, if it is longer than the limiter keeps it.
+    /// The end of the pause as the service requested it, if the hint is too long to be obeyed.
     asked_until: Seconds,
-    /// The time before which the service has announced to throttle requests.
+    /// The time until which the service throttles requests, by its last hint.
     promised: Seconds,
-    /// When the last pause began. Responses to requests sent before only correct its lesson.
+    /// The start of the last pause. Throttling responses to requests sent before it only correct the window.
     paused_at: Seconds,
     /// True until one request after the pause is accepted.
     needs_first: bool,
@@ -74,10 +75,10 @@ pub(crate) struct LaneState {
     out: usize,
     proved: usize,
     is_mark_by_slot: bool,
-    /// True once a full window was accepted; and if one ever was.
+    /// True once a full window was accepted; the second also if that was before the last change of the window.
     is_sure: bool,
     was_sure: bool,
-    /// True while requests beyond a newly learned limit find out whether others had used it up.
+    /// True while probes beyond a newly learned limit find out whether other clients had used up part of the window.
     is_exploring: bool,
     /// The requests accepted since the window was learned.
     validated: usize,
@@ -117,7 +118,7 @@ impl LaneState {
         Self { documented: documented.collect(), paused_at: f64::NEG_INFINITY, ..Self::default() }
     }
 
-    /// Prolongs the present pause: a throttling response asked for more than its head did.
+    /// Prolongs the pause, after the body of a throttling response requested a longer wait than its head.
     pub(crate) fn prolong(&mut self, until: Seconds, asked_until: Seconds) {
         self.until = self.until.max(until);
         if asked_until > until {
@@ -126,7 +127,7 @@ impl LaneState {
         self.promised = self.promised.max(until);
     }
 
-    /// Clears what was learned. Responses to requests sent until `now` teach nothing more.
+    /// Clears the learned limit. Throttling responses to requests sent until `now` are not learned from.
     pub(crate) fn reset(&mut self, now: Seconds) {
         let (documented, accepted) = (std::mem::take(&mut self.documented), self.accepted);
         *self = Self { paused_at: now, accepted, documented, ..Self::default() };
@@ -140,12 +141,12 @@ impl LaneState {
             && self.may_be_open_without_window() >= max_in_flight
     }
 
-    /// Adds a request sent while the state was not asked.
+    /// Adds a request that started without the lock.
     pub(crate) fn import(&mut self, at: Seconds) {
         self.ledger.push(0, at, None);
     }
 
-    /// Sets the response time measured while the state was not asked.
+    /// Adds the response time measured without the lock, and the number of accepted requests.
     pub(crate) fn import_response_time(&mut self, measured: Option<ResponseTime>, accepted: usize) {
         self.response_time = measured.or(self.response_time);
         self.accepted = self.accepted.saturating_add(accepted);
@@ -189,13 +190,13 @@ impl LaneState {
         self.response_time
     }
 
-    /// Returns the number of requests accepted in the last `length` seconds or under way.
+    /// Returns the number of requests accepted in the last `length` seconds or in flight.
     #[allow(dead_code, reason = "the seam for a limit that several processes share")]
     pub(crate) fn sent_within(&self, now: Seconds, length: Seconds) -> usize {
         self.ledger.len().saturating_sub(self.ledger.up_to(now - length))
     }
 
-    /// Pauses the lane until `until`, as another process was told.
+    /// Pauses the lane until `until`, as reported by another process.
     #[allow(dead_code, reason = "the seam for a limit that several processes share")]
     pub(crate) fn pause(&mut self, until: Seconds) {
         if until > self.until {
@@ -225,7 +226,7 @@ impl LaneState {
         Sent { number, at: now, kind }
     }
 
-    /// Records that a request is no longer under way, once.
+    /// Records that a request is no longer in flight. Has no effect if it was recorded before.
     fn settled(&mut self, sent: Sent) {
         if let Some(kind) = self.ledger.close(sent.number, sent.at) {
             self.closed(kind, sent.at);
@@ -244,7 +245,7 @@ impl LaneState {
         }
     }
 
-    /// Records that no response to a request came, or none in time. The service may have counted it.
+    /// Records that no response to a request arrived in time. The service may have counted it.
     pub(crate) fn lost(&mut self, number: u64) {
         if let Some((kind, at)) = self.ledger.give_up(number) {
             self.closed(kind, at);

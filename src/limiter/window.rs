@@ -1,35 +1,38 @@
-//! The limit of a lane as a rolling window, and the rules that guess it.
+//! The limit of a lane as a rolling window, and the rules that estimate its length.
 
 use super::ledger::Seconds;
 
-/// A longer window is not learned, in seconds. A longer hint is obeyed and teaches nothing.
+/// The longest window that is learned, in seconds. A longer hint is obeyed, but no window is learned from it. Chosen by
+/// simulation.
 pub(crate) const LONGEST: Seconds = 120.0;
 
-/// A hint is obeyed up to this. Beyond it, one probe a minute may start.
+/// The longest hint that is obeyed, in seconds. During a longer pause, single probes may start.
 pub(crate) const LONGEST_PAUSE: Seconds = 3600.0;
-/// The time between probes of a pause that is too long to be obeyed, in seconds.
+/// The time between two probes during such a pause, in seconds.
 pub(crate) const PROBE_EVERY: Seconds = 60.0;
 
 /// The longest of the usual windows, in seconds.
 pub(crate) const LONGEST_USUAL: Seconds = 60.0;
 
-/// Windows that services choose, in seconds.
+/// The usual lengths of windows, in seconds. A window without a hint is assumed to have one of them.
 const USUAL: [Seconds; 12] = [1.0, 2.0, 3.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, LONGEST_USUAL];
 
-/// A number of requests that a service accepts in a stretch of time.
+/// A number of requests that a service accepts in a rolling window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Window {
     /// The number of requests, at least 1.
     pub(crate) limit: usize,
-    /// The stretch of time.
+    /// The length of the window.
     pub(crate) length: Seconds,
-    /// A length known to be too short.
+    /// A length that is known to be too short.
     pub(crate) too_short: Seconds,
 }
 
 impl Window {
-    /// Sets the length for a window that began at `start` and ends at `end` or up to a second before, as throttled at
-    /// `sent`. Hints are rounded to seconds, and windows mostly are whole seconds.
+    /// Sets the length of a window that began at `start`, in which a request sent at `sent` was throttled.
+    ///
+    /// The hint ends at `end`. Hints are rounded up to seconds, so the window ends up to a second earlier. A whole
+    /// number of seconds in that range is preferred, because most windows have one.
     pub(crate) fn fit(&mut self, start: Seconds, sent: Seconds, end: Seconds, slack: Seconds) {
         let high = end - start;
         let low = (sent - start).max(high - 1.0);
@@ -38,7 +41,8 @@ impl Window {
         self.too_short = low.min(self.length);
     }
 
-    /// Returns the length to try next, below the present one.
+    /// Returns the shorter length to try next: a usual one if there is one, else three quarters of the way from the
+    /// length that is too short.
     pub(crate) fn shorter(&self) -> Seconds {
         let Self { length, too_short, .. } = *self;
         let usual = next_usual(too_short);
@@ -54,13 +58,13 @@ impl Window {
     }
 }
 
-/// Returns the usual window that ends after `elapsed` seconds; every minute after the longest.
+/// Returns the shortest usual length above `elapsed` seconds. Beyond the longest one, every whole minute is usual.
 pub(crate) fn next_usual(elapsed: Seconds) -> Seconds {
     let usual = USUAL.into_iter().find(|length| *length > elapsed);
     usual.unwrap_or_else(|| ((elapsed / LONGEST_USUAL).floor() + 1.0) * LONGEST_USUAL)
 }
 
-/// The mean time to a response, and how far responses are from it, in seconds.
+/// The running mean of the response time and its mean deviation, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ResponseTime {
     pub(crate) mean: Seconds,
@@ -68,7 +72,7 @@ pub(crate) struct ResponseTime {
 }
 
 impl ResponseTime {
-    /// Returns the response time after one more response.
+    /// Adds a response to the mean. Each one has a weight of 1/16, as in the simulation.
     pub(crate) fn with(known: Option<Self>, time: Seconds) -> Self {
         let Self { mean, deviation } = known.unwrap_or(Self { mean: time, deviation: time / 32.0 });
         let deviation = deviation + ((time - mean).abs() - deviation) / 16.0;

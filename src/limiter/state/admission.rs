@@ -5,17 +5,17 @@ use super::{Admission, FIRST_REQUESTS, LaneState};
 use crate::limiter::ledger::{Kind, Seconds, count};
 use crate::limiter::window::{LONGEST_USUAL, ResponseTime, Window};
 
-/// After a hint of at least this, a newly learned limit is explored beyond at once, in seconds: other processes may
-/// have used it up, and the next window is far.
+/// The shortest hint after which a newly learned limit is explored at once, in seconds. Other clients may have used up
+/// part of the window, and a long window is expensive to wait for.
 const WORTH_EXPLORING: Seconds = 5.0;
-/// A limit that has delayed no request for this long is forgotten, in seconds.
+/// The time after which a limit that has delayed no request is forgotten, in seconds. Chosen by simulation.
 const FORGOTTEN_AFTER: Seconds = 600.0;
-/// The part of a window that is waited longer, at most, so that requests that overtake each other are not too early;
-/// and a further part divided by the limit, since a single request meets no other of its window.
+/// The maximum padding, as a fraction of the window. Padding delays a request so that it does not arrive too early if
+/// requests overtake each other. The second fraction is divided by the limit: it matters for small limits only.
 const MOST_PADDING: f64 = 0.15;
 const MOST_SINGLE_PADDING: f64 = 1.0 / 14.0;
-/// Another request follows a probe without a response after ten mean response times, within these bounds in seconds,
-/// but not before two.
+/// The bounds of the patience with a probe that has no response, in seconds. The patience is ten mean response times
+/// within these bounds, and at least two mean response times.
 const LEAST_PATIENCE: Seconds = 0.25;
 const PATIENCE: Seconds = 2.0;
 
@@ -90,12 +90,12 @@ impl LaneState {
         (10.0 * mean).clamp(LEAST_PATIENCE, PATIENCE).max(2.0 * mean)
     }
 
-    /// Returns true if responses take less than this part of the window.
+    /// Returns true if the mean response time is less than the window divided by `part`.
     pub(super) fn is_quick(&self, window: Window, part: f64) -> bool {
         self.response_time.is_some_and(|time| time.mean < window.length / part)
     }
 
-    /// Returns when a request on its last attempt may go although its acceptance is not certain.
+    /// Returns the time from which a request on its last attempt may start although its acceptance is not certain.
     pub(crate) fn last_chance(&self) -> Seconds {
         let longest = LONGEST_USUAL + 1.0;
         let is_measured = self.was_sure && self.measuring.is_none();
@@ -111,7 +111,7 @@ impl LaneState {
         }
     }
 
-    /// Returns true if requests are under way since the present window began.
+    /// Returns true if requests sent in the present window are in flight.
     pub(crate) fn has_open_requests(&self) -> bool {
         self.out > 0
     }
@@ -157,10 +157,10 @@ impl LaneState {
         }
     }
 
-    /// Returns what the reported quota decides, if it does.
+    /// Returns the decision of the reported quota, if it applies.
     fn by_quota(&mut self, now: Seconds) -> Option<Admission> {
         let quota = self.quota?;
-        // Where responses take long against the window, a report is out of date when it comes.
+        // If responses are slow compared with the window, a report is out of date when it arrives.
         if self.window.is_some_and(|window| !self.is_quick(window, 4.0)) {
             return None;
         }
@@ -204,7 +204,7 @@ impl LaneState {
         }
     }
 
-    /// Returns what a request sent now would be in the known window.
+    /// Returns the admission of a request in the known window.
     fn classify(&mut self, window: Window, now: Seconds) -> Admission {
         const NOT_CERTAIN: bool = false;
         let oldest = self.ledger.nth_last(window.limit).map_or(f64::NEG_INFINITY, |sent| sent + self.pad());
@@ -225,8 +225,8 @@ impl LaneState {
         self.probe(window, oldest, now)
     }
 
-    /// Returns whether a request may start before its place has come at `slot`, while no full window was accepted. One
-    /// that gets no response does not hold back the others.
+    /// Returns whether a request may start before its place has come at `slot`, while no full window was accepted. A
+    /// request without a response does not delay the others beyond the patience.
     fn explore_unproved(&self, slot: Seconds, now: Seconds) -> Admission {
         let next = self.ledger.last().unwrap_or(now) + self.patience();
         let may_explore = self.is_exploring && self.hinted >= WORTH_EXPLORING && self.measuring.is_none();

@@ -1,15 +1,16 @@
-//! The lessons of a throttling response.
+//! The rules by which a throttling response changes the window.
 
 use super::probes::COST;
 use super::{LaneState, Lengthened, Throttled};
 use crate::limiter::ledger::{Kind, MOST, Seconds, Sent, count};
 use crate::limiter::window::{LONGEST, PROBE_EVERY, Window, next_usual};
 
-/// Requests that follow each other more slowly than this are of different runs, in seconds.
+/// The longest time between two requests of a run, in seconds. Chosen by simulation.
 const RUN_GAP: Seconds = 1.0;
-/// The part by which a window that proved too short is lengthened.
+/// The fraction by which a window that is too short is lengthened. Chosen by simulation.
 const LENGTHEN: f64 = 1.0 / 16.0;
-/// A pause without a hint lasts at least twice the least pause, doubling with each up to this many times.
+/// The largest factor of the minimum pause. The factor is 2 for the first pause without a hint and doubles with each
+/// further one.
 const MOST_LEAST_PAUSES: f64 = 20.0;
 
 /// The lesson of the first throttling response of a pause.
@@ -113,7 +114,7 @@ impl LaneState {
         oldest.map_or(now, |slot| slot.max(now))
     }
 
-    /// Pauses after a throttling response that names no wait.
+    /// Pauses after a throttling response without a retry hint.
     fn pause_without_hint(
         &mut self,
         sent: Sent,
@@ -238,7 +239,7 @@ impl LaneState {
         if let Some(start) = self.measuring.take()
             && let Some(window) = &mut self.window
         {
-            // Requests that were under way when the pause began may have begun a later window.
+            // Requests that were in flight when the pause began may belong to a later window.
             let last = self.ledger.before(sent.at).checked_sub(1).and_then(|index| self.ledger.sent(index));
             let start = last.map_or(start, |last| self.ledger.run_start(last, RUN_GAP).max(start));
             window.length = (sent.at - start).max(window.too_short);

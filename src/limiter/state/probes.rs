@@ -1,13 +1,13 @@
-//! Probes: single requests that find out whether the service accepts more than is known.
+//! Probes: single requests that find out whether the service accepts more than the known limit.
 
 use crate::limiter::ledger::{Seconds, Sent};
 
-/// The part of the limit that is probed beyond it in one window; it doubles with success.
+/// The fraction of the limit that may be probed beyond it in one window; it doubles with success. Chosen by simulation.
 const BEYOND: f64 = 0.25;
-/// The next probe of a kind waits this many times the delay that the last one cost.
+/// After a throttled probe, the next of its kind waits this many times the delay that it caused. Chosen by simulation.
 pub(super) const COST: f64 = 20.0;
 
-/// The least number of accepted early probes that prove a shorter window.
+/// The minimum number of accepted early probes that prove a shorter window.
 const LEAST_TRIAL: usize = 10;
 
 /// Probes of one kind.
