@@ -60,7 +60,8 @@ impl<S: Service> Client<S> {
     /// Creates a client from environment variables: the key from `…_API_KEY` and, if it is set, the base URL from
     /// `…_BASE_URL`.
     ///
-    /// The prefix is the service's [`ENV`](Service::ENV): `ABACO`, `FSM_NAVIGATOR` or `STAYFORGE`.
+    /// The prefix is the service's [`ENV`](Service::ENV): `ABACO`, `FSM_NAVIGATOR` or `STAYFORGE`. An empty variable
+    /// counts as not set.
     ///
     /// # Errors
     ///
@@ -71,7 +72,7 @@ impl<S: Service> Client<S> {
         let text = env_var::<S>(&key)?.ok_or_else(|| {
             BuildError::new(
                 BuildErrorKind::Environment,
-                format!("{key} is not set; set it to the API key, or pass the key to Client::new"),
+                format!("{key} is not set or is empty; set it to the API key, or pass the key to Client::new"),
             )
             .of(S::NAME)
         })?;
@@ -167,9 +168,11 @@ impl<S> fmt::Debug for Client<S> {
     }
 }
 
+/// Returns the value of an environment variable; `None` if it is not set or empty. A line `NAME=` in an env file and an
+/// unset variable in a compose file both leave an empty value.
 fn env_var<S: Service>(name: &str) -> Result<Option<String>, ApiError> {
     match std::env::var(name) {
-        Ok(text) => Ok(Some(text)),
+        Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
         Err(std::env::VarError::NotPresent) => Ok(None),
         Err(std::env::VarError::NotUnicode(_)) => {
             let problem = format!("{name} is not valid UTF-8; set it again as plain text");

@@ -83,7 +83,7 @@ pub enum BuildErrorKind {
     Body,
     /// A setting of the client, or a contradiction between two.
     Configuration,
-    /// An environment variable that is not set or not Unicode.
+    /// An environment variable that is not set, empty or not Unicode.
     Environment,
 }
 
