@@ -87,8 +87,8 @@ impl Request {
     /// [`ClientBuilder::header`](crate::ClientBuilder::header).
     ///
     /// These headers are rejected, because only the client may set them: the header that carries the key,
-    /// `Authorization`, `Cookie`, `Origin`, `Referer`, `Host`, and the headers that frame the message (`Connection`,
-    /// `Content-Length`, `Transfer-Encoding`, `Upgrade`).
+    /// `Authorization`, `X-API-Key`, `Cookie`, `Origin`, `Referer`, `Host`, and the headers that frame the message
+    /// (`Connection`, `Content-Length`, `Transfer-Encoding`, `Upgrade`).
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         let header = headers::parse(&self.core.key_header, name.as_ref(), value.as_ref());
         self.change(|request| {

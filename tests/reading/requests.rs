@@ -207,11 +207,33 @@ async fn the_key_is_sent_in_the_header_of_its_service_and_marked_as_sensitive() 
         request.headers[name].to_str().unwrap().to_owned()
     }
     let key = abaco::ApiKey::new("abk_local", "not-a-real-secret").unwrap();
-    assert_eq!(header::<Abaco>(key, "authorization").await, "Bearer abk_local:not-a-real-secret");
+    assert_eq!(header::<Abaco>(key.clone(), "authorization").await, "Bearer abk_local:not-a-real-secret");
+    assert_eq!(header::<Abaco>(key.in_x_api_key(), "x-api-key").await, "abk_local:not-a-real-secret");
     let key = fsm_navigator::ApiKey::new("fsm_test_not-a-real-key").unwrap();
     assert_eq!(header::<FsmNavigator>(key, "x-api-key").await, "fsm_test_not-a-real-key");
     let key = stayforge::ApiKey::new("sk_org_not-a-real.key").unwrap();
     assert_eq!(header::<Stayforge>(key, "x-api-key").await, "sk_org_not-a-real.key");
+}
+
+#[tokio::test]
+async fn an_abaco_key_is_sent_in_one_header_and_a_caller_may_set_neither() {
+    let key = abaco::ApiKey::new("abk_local", "not-a-real-secret").unwrap();
+    for (key, sent, absent) in
+        [(key.clone(), "authorization", "x-api-key"), (key.in_x_api_key(), "x-api-key", "authorization")]
+    {
+        let service = succeeding::<Abaco>();
+        let client = service.builder_with(key.clone()).build().unwrap();
+        client.get("/documents").send().await.unwrap();
+        assert_eq!(last(&service).headers.get_all(sent).iter().count(), 1);
+        assert!(!last(&service).headers.contains_key(absent));
+        for name in ["Authorization", "X-API-Key"] {
+            let error = client.get("/documents").header(name, "abk_other:secret").send().await.unwrap_err();
+            assert!(error.to_string().contains("is reserved for the client; remove it"), "{error}");
+            let error = service.builder_with(key.clone()).header(name, "abk_other:secret").build().unwrap_err();
+            assert!(error.to_string().contains("is reserved for the client; remove it"), "{error}");
+        }
+        assert_eq!(service.request_count(), 1);
+    }
 }
 
 #[tokio::test]
