@@ -86,26 +86,26 @@ impl<S: Service> Client<S> {
 
     /// Creates a GET request. `path` starts with `/` and is appended to the base URL.
     pub fn get(&self, path: impl AsRef<str>) -> Request {
-        self.request(Method::GET, path.as_ref())
+        self.request(Method::GET, path)
     }
 
     /// Creates a POST request. `path` starts with `/` and is appended to the base URL.
     ///
     /// It is resent only if it cannot take effect twice; see [`RetryPolicy`](crate::RetryPolicy).
     pub fn post(&self, path: impl AsRef<str>) -> Request {
-        self.request(Method::POST, path.as_ref())
+        self.request(Method::POST, path)
     }
 
     /// Creates a PUT request. `path` starts with `/` and is appended to the base URL.
     pub fn put(&self, path: impl AsRef<str>) -> Request {
-        self.request(Method::PUT, path.as_ref())
+        self.request(Method::PUT, path)
     }
 
     /// Creates a PATCH request. `path` starts with `/` and is appended to the base URL.
     ///
     /// It is resent only if it cannot take effect twice; see [`RetryPolicy`](crate::RetryPolicy).
     pub fn patch(&self, path: impl AsRef<str>) -> Request {
-        self.request(Method::PATCH, path.as_ref())
+        self.request(Method::PATCH, path)
     }
 
     /// Creates a DELETE request, if the service supports it. `path` starts with `/` and is appended to the base URL.
@@ -113,7 +113,27 @@ impl<S: Service> Client<S> {
     where
         S: SupportsDelete,
     {
-        self.request(Method::DELETE, path.as_ref())
+        self.request(Method::DELETE, path)
+    }
+
+    /// Creates a request with any method, such as HEAD, OPTIONS or a method of the service's own. `path` starts with
+    /// `/` and is appended to the base URL.
+    ///
+    /// The service may reject the method: abaco rejects DELETE with [`abaco::Code::ApiKeyDeleteForbidden`]. CONNECT and
+    /// TRACE are rejected by the client, because the first has no path and the second would echo the key.
+    ///
+    /// [`abaco::Code::ApiKeyDeleteForbidden`]: crate::service::abaco::Code::ApiKeyDeleteForbidden
+    ///
+    /// ```no_run
+    /// use http::Method;
+    ///
+    /// # async fn example(client: steadfast::Client<steadfast::Stayforge>) -> Result<(), steadfast::ApiError> {
+    /// let response = client.request(Method::HEAD, "/v1/exports/7").send().await?;
+    /// let length = response.headers().get("content-length");
+    /// # Ok(()) }
+    /// ```
+    pub fn request(&self, method: Method, path: impl AsRef<str>) -> Request {
+        Request::new(&self.core, method, path.as_ref())
     }
 
     /// Returns the limits that the client knows of, for each lane that was used: requests in flight, calls that wait,
@@ -149,10 +169,6 @@ impl<S: Service> Client<S> {
 
     fn of(core: Core) -> Self {
         Self { core: Arc::new(core), service: PhantomData }
-    }
-
-    fn request(&self, method: Method, path: &str) -> Request {
-        Request::new(&self.core, method, path)
     }
 }
 

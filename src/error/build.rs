@@ -73,6 +73,8 @@ pub enum BuildErrorKind {
     Key,
     /// The base URL.
     BaseUrl,
+    /// The method.
+    Method,
     /// The path, or a segment of it.
     Path,
     /// The query.
@@ -92,6 +94,7 @@ impl fmt::Display for BuildErrorKind {
         f.write_str(match self {
             Self::Key => "invalid key",
             Self::BaseUrl => "invalid base URL",
+            Self::Method => "invalid method",
             Self::Path => "invalid path",
             Self::Query => "invalid query",
             Self::Header => "invalid header",

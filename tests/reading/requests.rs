@@ -14,6 +14,7 @@ use steadfast::{
 };
 
 use crate::support::mock::{last, object};
+use crate::support::raw_server::RawServer;
 
 /// Returns a mock whose responses are all successes.
 fn succeeding<S: Service>() -> MockService<S> {
@@ -255,6 +256,41 @@ async fn bodies_are_sent_as_json_or_unchanged() {
     let unwritable = std::collections::HashMap::from([(vec![1], 1)]);
     let error = client.post("/documents").json(&unwritable).send().await.unwrap_err();
     assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Body), "{error}");
+}
+
+#[tokio::test]
+async fn a_request_can_have_any_method() {
+    let service = succeeding::<Abaco>();
+    let client = service.client();
+    let purge = Method::from_bytes(b"PURGE").unwrap();
+    for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::POST, Method::DELETE, purge] {
+        client.request(method.clone(), "/documents").send().await.unwrap();
+        assert_eq!(last(&service).method, method);
+    }
+    let sent = service.request_count();
+    for method in [Method::CONNECT, Method::TRACE] {
+        let error = client.request(method, "/documents").send().await.unwrap_err();
+        assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Method), "{error}");
+    }
+    assert_eq!(service.request_count(), sent);
+}
+
+#[tokio::test]
+async fn a_delete_that_abaco_rejects_fails_with_its_code() {
+    let service = MockService::<Abaco>::new();
+    service.on(Method::DELETE, "/documents/7").fail(abaco::Code::ApiKeyDeleteForbidden);
+    let error = service.client().request(Method::DELETE, "/documents/7").send().await.unwrap_err();
+    assert!(error.is(abaco::Code::ApiKeyDeleteForbidden), "{error}");
+}
+
+#[tokio::test]
+async fn the_length_in_the_response_to_a_head_request_is_not_that_of_a_body() {
+    let server = RawServer::responding("HTTP/1.1 200 OK\r\ncontent-length: 999999999\r\n\r\n").await;
+    let key = abaco::ApiKey::new("abk_x", "secret").unwrap();
+    let client = Client::<Abaco>::builder(key).base_url(server.url()).max_body(1000).build().unwrap();
+    let response = client.request(Method::HEAD, "/export").send().await.unwrap();
+    assert_eq!(response.headers()["content-length"], "999999999");
+    assert!(response.body().is_empty());
 }
 
 #[tokio::test]
