@@ -47,7 +47,6 @@ pub struct DecodeError {
     path: Box<str>,
     reason: Box<str>,
     snippet: Box<str>,
-    source: Option<serde_json::Error>,
 }
 
 impl DecodeError {
@@ -113,12 +112,11 @@ impl DecodeError {
             return Self::new(status, expected, "it contains more than one JSON value".to_owned(), body, 0);
         };
         let path = located.path().to_string();
-        let source = located.into_inner();
-        let reason = if body.trim_ascii().is_empty() { "it is empty".to_owned() } else { source.to_string() };
-        let at = offset(json, source.line(), source.column());
+        let error = located.into_inner();
+        let reason = if body.trim_ascii().is_empty() { "it is empty".to_owned() } else { error.to_string() };
+        let at = offset(json, error.line(), error.column());
         let mut error = Self::new(status, expected, reason, body, at);
         error.path = path.into();
-        error.source = Some(source);
         error
     }
 
@@ -156,7 +154,6 @@ impl DecodeError {
             path: ".".into(),
             reason: reason.into(),
             snippet: snippet(without_byte_order_mark(body), at),
-            source: None,
             body: body.slice(..body.len().min(MAX_ERROR_BODY)),
         })
     }
@@ -177,11 +174,8 @@ impl fmt::Display for DecodeError {
     }
 }
 
-impl StdError for DecodeError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_ref().map(|source| source as _)
-    }
-}
+/// Has no [`source`](StdError::source): the line contains the reason, which a printer of the whole chain would repeat.
+impl StdError for DecodeError {}
 
 /// Returns the JSON of a body, without a byte order mark; `null` for an empty body.
 fn json(body: &[u8]) -> &[u8] {
