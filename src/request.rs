@@ -222,7 +222,7 @@ impl Request {
     /// # Errors
     ///
     /// Returns the errors of [`send`](Self::send), and [`ApiError::Decode`] if the body is not valid JSON for a `T`.
-    /// The request took effect in that case, so it is not resent.
+    /// The request took effect in that case or may have, so it is not resent.
     pub async fn fetch<T: DeserializeOwned>(self) -> Result<T, ApiError> {
         call::run(self.core, self.parts, self.problem).await?.json()
     }

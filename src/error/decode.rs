@@ -10,11 +10,14 @@ use serde_json::value::RawValue;
 
 use super::display::OneLine;
 use super::{MAX_ERROR_BODY, PartialResponse, Rejection, Report};
+use crate::catalog::Effect;
 use crate::redact::Secret;
 
 /// A successful response whose body could not be decoded.
 ///
-/// The request took effect, so it is not retried.
+/// It is not retried, because the request took effect or may have. If the body is valid JSON of another shape, the
+/// service answered, and the [`effect`](Self::effect) is certain. Any other body, such as the HTML page of a gateway or
+/// a truncated document, proves nothing about the service.
 ///
 /// ```
 /// use serde_json::json;
@@ -41,6 +44,7 @@ pub struct DecodeError {
     pub(crate) status: StatusCode,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) report: Report,
+    pub(crate) effect: Effect,
     pub(super) earlier_rejection: Option<Box<Rejection>>,
     body: Bytes,
     expected: &'static str,
@@ -54,6 +58,12 @@ impl DecodeError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// Returns the effect of the request: `Certain` if the body is valid JSON, otherwise `Possible`.
+    #[must_use]
+    pub fn effect(&self) -> Effect {
+        self.effect
     }
 
     /// Returns a description of the expected body, such as the name of the Rust type.
@@ -84,7 +94,7 @@ impl DecodeError {
     pub(crate) fn too_long(seen: PartialResponse, limit: usize) -> Box<Self> {
         let reason = format!("it is longer than {limit} bytes; raise max_body for responses of this size");
         let error = Self::new(seen.status, "within max_body", reason, &seen.body, 0);
-        Box::new(Self { request_id: seen.request_id, ..*error })
+        Box::new(Self { request_id: seen.request_id, effect: Effect::Possible, ..*error })
     }
 
     /// Creates the error for a body with invalid UTF-8 at byte `at`.
@@ -145,10 +155,12 @@ impl DecodeError {
         body: &Bytes,
         at: usize,
     ) -> Box<Self> {
+        let is_json = serde_json::from_slice::<IgnoredAny>(without_byte_order_mark(body)).is_ok();
         Box::new(Self {
             status,
             request_id: None,
             report: Report::default(),
+            effect: if is_json { Effect::Certain } else { Effect::Possible },
             earlier_rejection: None,
             expected,
             path: ".".into(),
@@ -170,7 +182,11 @@ impl fmt::Display for DecodeError {
         if !snippet.is_empty() {
             write!(f, " near {:?}", &**snippet)?;
         }
-        write!(f, "; the request took effect{report}")
+        let effect = match self.report.worst_effect(self.effect) {
+            Effect::Certain => "took effect",
+            Effect::None | Effect::Possible => "may have taken effect",
+        };
+        write!(f, "; the request {effect}{report}")
     }
 }
 

@@ -1,4 +1,4 @@
-//! The lines of an error and of its sources.
+//! The lines of an error and of its sources, and its `Debug` output.
 
 use std::collections::HashMap;
 use std::error::Error;

@@ -9,7 +9,7 @@ use serde_json::json;
 use steadfast::testing::{MockServer, MockService};
 use steadfast::transport::{Body, HttpRequest, SendFuture};
 use steadfast::{
-    Abaco, ApiError, BuildErrorKind, Client, ClientBuilder, FsmNavigator, MAX_ERROR_BODY, Request, RetryBudget,
+    Abaco, ApiError, BuildErrorKind, Client, ClientBuilder, Effect, FsmNavigator, MAX_ERROR_BODY, Request, RetryBudget,
     RetryPolicy, Service, Stayforge, SupportsDelete, Transport, abaco, fsm_navigator, stayforge,
 };
 
@@ -431,6 +431,29 @@ async fn a_success_of_another_type_reports_the_place_of_the_mismatch() {
     assert!(String::from_utf8_lossy(decode.body()).contains("4711"), "the created record can be found");
     assert!(error.to_string().contains("the request took effect"), "{error}");
     client.get("/documents").fetch::<()>().await.expect("white space is no content");
+}
+
+#[tokio::test]
+async fn a_success_proves_the_effect_only_if_its_body_is_json() {
+    let took_effect = [r#"{"id": "x"}"#, "[]", "null", "\u{feff}{}"];
+    let may_have = ["<html>maintenance</html>", "OK", r#"{"id": 4"#, r#"{"id": 4} trailing"#, "", " \r\n"];
+    let certain = took_effect.map(|body| (body, Effect::Certain, "; the request took effect ("));
+    let possible = may_have.map(|body| (body, Effect::Possible, "; the request may have taken effect ("));
+    for (body, effect, line) in certain.into_iter().chain(possible) {
+        let service = MockService::<Abaco>::new();
+        service.any().raw(200, "application/json", body);
+        let error = service.client().post("/documents").fetch::<u32>().await.unwrap_err();
+        assert!(error.to_string().contains(line), "{body:?}: {error}");
+        assert_eq!(error.effect(), effect, "{body:?}");
+        assert_eq!(error.attempts()[0].effect(), effect, "{body:?}");
+        assert!(error.may_have_acted() && !error.is_retryable());
+        let ApiError::Decode(error) = error else { panic!("{error}") };
+        assert_eq!(error.effect(), effect, "{body:?}");
+    }
+    let service = MockService::<Abaco>::new();
+    service.any().raw(200, "application/json", "1".repeat(20));
+    let client = service.builder().max_body(10).build().unwrap();
+    assert_eq!(client.post("/documents").send().await.unwrap_err().effect(), Effect::Possible);
 }
 
 /// Returns a response whose body never ends and has no announced length.
