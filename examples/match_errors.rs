@@ -40,7 +40,10 @@ fn reaction(error: &ApiError) -> String {
         ApiError::Transport(_) | ApiError::Timeout(_) => {
             "check whether the record exists before creating it again".to_owned()
         }
-        ApiError::Decode(_) => "keep the response for the developers; the request took effect".to_owned(),
+        ApiError::Decode(error) if error.effect() == Effect::Certain => {
+            "keep the response for the developers; the request took effect".to_owned()
+        }
+        ApiError::Decode(_) => "check whether the record exists: the response is not the service's".to_owned(),
         ApiError::Build(_) => "fix the program: nothing was sent".to_owned(),
         ApiError::Unrecognized(rejection) => format!("check the base URL: unexpected status {}", rejection.status),
         _ => "log it: a later version of the crate may add variants".to_owned(),

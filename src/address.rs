@@ -3,10 +3,14 @@
 use url::{Host, Url, form_urlencoded};
 
 use crate::error::{BuildError, BuildErrorKind};
+use crate::service::is_quoted;
 
 /// Parses and checks a base URL. The error shows only its scheme and host, because the rest may contain a password.
 pub(crate) fn parse_base(text: &str, allow_http: bool) -> Result<Url, Box<BuildError>> {
     let invalid = |problem: String| Err(BuildError::new(BuildErrorKind::BaseUrl, problem));
+    if is_quoted(text) {
+        return invalid("quotes at both ends; remove them, because env files and compose files keep them".to_owned());
+    }
     let url = match Url::parse(text) {
         Ok(url) => url,
         Err(error) => {

@@ -154,7 +154,7 @@ impl<'a> Call<'a> {
             longest_pause: if self.deadline.is_some() { Duration::MAX } else { parts.deadline },
             deadline: self.deadline,
             queue_timeout: core.queue_timeout.filter(|_| is_first),
-            attempt_timeout: core.attempt_timeout,
+            attempt_timeout: parts.attempt_timeout,
         }
     }
 

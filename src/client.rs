@@ -61,7 +61,8 @@ impl<S: Service> Client<S> {
     /// Creates a client from environment variables: the key from `…_API_KEY` and, if it is set, the base URL from
     /// `…_BASE_URL`.
     ///
-    /// The prefix is the service's [`ENV`](Service::ENV): `ABACO`, `FSM_NAVIGATOR` or `STAYFORGE`.
+    /// The prefix is the service's [`ENV`](Service::ENV): `ABACO`, `FSM_NAVIGATOR` or `STAYFORGE`. An empty variable
+    /// counts as not set.
     ///
     /// # Errors
     ///
@@ -72,7 +73,7 @@ impl<S: Service> Client<S> {
         let text = env_var::<S>(&key)?.ok_or_else(|| {
             BuildError::new(
                 BuildErrorKind::Environment,
-                format!("{key} is not set; set it to the API key, or pass the key to Client::new"),
+                format!("{key} is not set or is empty; set it to the API key, or pass the key to Client::new"),
             )
             .of(S::NAME)
         })?;
@@ -86,26 +87,26 @@ impl<S: Service> Client<S> {
 
     /// Creates a GET request. `path` starts with `/` and is appended to the base URL.
     pub fn get(&self, path: impl AsRef<str>) -> Request {
-        self.request(Method::GET, path.as_ref())
+        self.request(Method::GET, path)
     }
 
     /// Creates a POST request. `path` starts with `/` and is appended to the base URL.
     ///
     /// It is resent only if it cannot take effect twice; see [`RetryPolicy`](crate::RetryPolicy).
     pub fn post(&self, path: impl AsRef<str>) -> Request {
-        self.request(Method::POST, path.as_ref())
+        self.request(Method::POST, path)
     }
 
     /// Creates a PUT request. `path` starts with `/` and is appended to the base URL.
     pub fn put(&self, path: impl AsRef<str>) -> Request {
-        self.request(Method::PUT, path.as_ref())
+        self.request(Method::PUT, path)
     }
 
     /// Creates a PATCH request. `path` starts with `/` and is appended to the base URL.
     ///
     /// It is resent only if it cannot take effect twice; see [`RetryPolicy`](crate::RetryPolicy).
     pub fn patch(&self, path: impl AsRef<str>) -> Request {
-        self.request(Method::PATCH, path.as_ref())
+        self.request(Method::PATCH, path)
     }
 
     /// Creates a DELETE request, if the service supports it. `path` starts with `/` and is appended to the base URL.
@@ -113,7 +114,27 @@ impl<S: Service> Client<S> {
     where
         S: SupportsDelete,
     {
-        self.request(Method::DELETE, path.as_ref())
+        self.request(Method::DELETE, path)
+    }
+
+    /// Creates a request with any method, such as HEAD, OPTIONS or a method of the service's own. `path` starts with
+    /// `/` and is appended to the base URL.
+    ///
+    /// The service may reject the method: abaco rejects DELETE with [`abaco::Code::ApiKeyDeleteForbidden`]. CONNECT and
+    /// TRACE are rejected by the client, because the first has no path and the second would echo the key.
+    ///
+    /// [`abaco::Code::ApiKeyDeleteForbidden`]: crate::service::abaco::Code::ApiKeyDeleteForbidden
+    ///
+    /// ```no_run
+    /// use http::Method;
+    ///
+    /// # async fn example(client: steadfast::Client<steadfast::Stayforge>) -> Result<(), steadfast::ApiError> {
+    /// let response = client.request(Method::HEAD, "/v1/exports/7").send().await?;
+    /// let length = response.headers().get("content-length");
+    /// # Ok(()) }
+    /// ```
+    pub fn request(&self, method: Method, path: impl AsRef<str>) -> Request {
+        Request::new(&self.core, method, path.as_ref())
     }
 
     /// Returns the limits that the client knows of, for each lane that was used: requests in flight, calls that wait,
@@ -150,10 +171,6 @@ impl<S: Service> Client<S> {
     fn of(core: Core) -> Self {
         Self { core: Arc::new(core), service: PhantomData }
     }
-
-    fn request(&self, method: Method, path: &str) -> Request {
-        Request::new(&self.core, method, path)
-    }
 }
 
 impl<S> Clone for Client<S> {
@@ -168,9 +185,11 @@ impl<S> fmt::Debug for Client<S> {
     }
 }
 
+/// Returns the value of an environment variable; `None` if it is not set or empty. A line `NAME=` in an env file and an
+/// unset variable in a compose file both leave an empty value.
 fn env_var<S: Service>(name: &str) -> Result<Option<String>, ApiError> {
     match std::env::var(name) {
-        Ok(text) => Ok(Some(text)),
+        Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
         Err(std::env::VarError::NotPresent) => Ok(None),
         Err(std::env::VarError::NotUnicode(_)) => {
             let problem = format!("{name} is not valid UTF-8; set it again as plain text");

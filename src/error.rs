@@ -79,7 +79,7 @@ pub enum ApiError {
     Transport(Box<TransportError>),
     /// A time limit that expired: of a connection, of an attempt or of the call.
     Timeout(Box<TimeoutError>),
-    /// A successful response whose body could not be decoded. The request took effect and is not retried.
+    /// A successful response whose body could not be decoded. The request took effect or may have, and is not retried.
     Decode(Box<DecodeError>),
     /// Invalid input from which no request or client could be built. Nothing was sent.
     Build(Box<BuildError>),
@@ -209,7 +209,8 @@ impl ApiError {
     /// proves nothing about the attempt before it.
     ///
     /// For an error response, the documented row of its code or status applies if it lists the response's status.
-    /// Without a row, a 429 proves that the request had no effect (RFC 6585 §4); other responses prove nothing.
+    /// Without a row, a 429 proves that the request had no effect (RFC 6585 §4); other responses prove nothing. A
+    /// successful response proves the effect only if its body is JSON; see [`DecodeError::effect`].
     ///
     /// ```
     /// use http::{HeaderMap, StatusCode};
@@ -225,7 +226,7 @@ impl ApiError {
             Cause::Rejection(rejection) => rejection.effect(),
             Cause::Transport(error) => error.effect,
             Cause::Timeout(error) => error.effect,
-            Cause::Decode(_) => Effect::Certain,
+            Cause::Decode(error) => error.effect,
             Cause::Build(_) => Effect::None,
         };
         self.report().worst_effect(last)

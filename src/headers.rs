@@ -6,10 +6,10 @@ use crate::error::{BuildError, BuildErrorKind};
 
 /// Returns whether only the client may set this header.
 ///
-/// Such a header would change the credentials (`Authorization`), the identity that abaco checks (`Cookie`, `Origin`,
-/// `Referer`), the destination (`Host`) or the framing of the message.
+/// Such a header would change the credentials (`Authorization`, `X-API-Key`), the identity that abaco checks (`Cookie`,
+/// `Origin`, `Referer`), the destination (`Host`) or the framing of the message.
 pub(crate) fn is_reserved(key_header: &HeaderName, header: &HeaderName) -> bool {
-    const RESERVED: [&str; 9] = [
+    const RESERVED: [&str; 10] = [
         "authorization",
         "connection",
         "content-length",
@@ -19,6 +19,7 @@ pub(crate) fn is_reserved(key_header: &HeaderName, header: &HeaderName) -> bool 
         "referer",
         "transfer-encoding",
         "upgrade",
+        "x-api-key",
     ];
     header == key_header || RESERVED.contains(&header.as_str())
 }

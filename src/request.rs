@@ -47,6 +47,7 @@ impl Request {
             body: None,
             retry: core.retry,
             deadline: core.deadline,
+            attempt_timeout: core.attempt_timeout,
             priority: Priority::default(),
             invalid_path: None,
         });
@@ -54,6 +55,7 @@ impl Request {
         if problem.is_some() {
             parts.invalid_path = Some(address::displayable(path).into());
         }
+        let problem = problem.or_else(|| method_problem(&parts.method));
         Self { core: Arc::clone(core), parts, problem }
     }
 
@@ -87,8 +89,8 @@ impl Request {
     /// [`ClientBuilder::header`](crate::ClientBuilder::header).
     ///
     /// These headers are rejected, because only the client may set them: the header that carries the key,
-    /// `Authorization`, `Cookie`, `Origin`, `Referer`, `Host`, and the headers that frame the message (`Connection`,
-    /// `Content-Length`, `Transfer-Encoding`, `Upgrade`).
+    /// `Authorization`, `X-API-Key`, `Cookie`, `Origin`, `Referer`, `Host`, and the headers that frame the message
+    /// (`Connection`, `Content-Length`, `Transfer-Encoding`, `Upgrade`).
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         let header = headers::parse(&self.core.key_header, name.as_ref(), value.as_ref());
         self.change(|request| {
@@ -119,8 +121,8 @@ impl Request {
     }
 
     /// Marks the request as idempotent or not. Sending an idempotent request twice has the same effect as sending it
-    /// once. Defaults to the definition of the method (RFC 9110 §9.2.2): GET, PUT and DELETE are idempotent, POST and
-    /// PATCH are not.
+    /// once. Defaults to the definition of the method (RFC 9110 §9.2.2): GET, HEAD, OPTIONS, PUT and DELETE are
+    /// idempotent, POST, PATCH and methods outside the RFC are not.
     ///
     /// An idempotent request can be resent even if an earlier attempt may have taken effect, for example after a 500 or
     /// a timeout.
@@ -153,15 +155,26 @@ impl Request {
     /// [`attempt_timeout`](crate::ClientBuilder::attempt_timeout).
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.parts.deadline = deadline;
-        self.change(|_| {
-            if deadline.is_zero() {
-                return Err(BuildError::new(
-                    BuildErrorKind::Configuration,
-                    "deadline is zero; set a longer time, or Duration::MAX for no limit",
-                ));
-            }
-            Ok(())
-        })
+        self.change(|_| not_zero("deadline", deadline))
+    }
+
+    /// Sets the time limit of one attempt of this call, including connecting and reading the response to its end.
+    /// Defaults to that of the client ([`ClientBuilder::attempt_timeout`](crate::ClientBuilder::attempt_timeout));
+    /// `Duration::MAX` means no limit.
+    ///
+    /// It must not be zero. No attempt runs past the [`deadline`](Self::deadline), even if this limit is longer.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # async fn example(client: steadfast::Client<steadfast::Stayforge>) -> Result<(), steadfast::ApiError> {
+    /// // The report takes longer than the client's 30 s.
+    /// let report = client.get("/v1/reports/2026").attempt_timeout(Duration::from_secs(120)).send().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.parts.attempt_timeout = timeout;
+        self.change(|_| not_zero("attempt_timeout", timeout))
     }
 
     /// Sets the priority of this call among those that wait for a permit. Defaults to [`Priority::Normal`].
@@ -209,7 +222,7 @@ impl Request {
     /// # Errors
     ///
     /// Returns the errors of [`send`](Self::send), and [`ApiError::Decode`] if the body is not valid JSON for a `T`.
-    /// The request took effect in that case, so it is not resent.
+    /// The request took effect in that case or may have, so it is not resent.
     pub async fn fetch<T: DeserializeOwned>(self) -> Result<T, ApiError> {
         call::run(self.core, self.parts, self.problem).await?.json()
     }
@@ -220,4 +233,21 @@ impl Request {
         }
         self
     }
+}
+
+/// Returns the problem with a method that the client does not send: CONNECT, which asks for a tunnel, and TRACE, whose
+/// response would contain the key (RFC 9110 §9.3.8).
+fn method_problem(method: &Method) -> Option<Box<BuildError>> {
+    let is_rejected = matches!(*method, Method::CONNECT | Method::TRACE);
+    is_rejected.then(|| {
+        BuildError::new(BuildErrorKind::Method, format!("{method} is not sent by this client; use another method"))
+    })
+}
+
+fn not_zero(name: &str, limit: Duration) -> Result<(), Box<BuildError>> {
+    if limit.is_zero() {
+        let problem = format!("{name} is zero; set a longer time, or Duration::MAX for no limit");
+        return Err(BuildError::new(BuildErrorKind::Configuration, problem));
+    }
+    Ok(())
 }

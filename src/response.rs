@@ -84,7 +84,7 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// Returns [`ApiError::Decode`] if the body is not UTF-8. The request took effect in that case.
+    /// Returns [`ApiError::Decode`] if the body is not UTF-8.
     pub fn text(&self) -> Result<&str, ApiError> {
         std::str::from_utf8(self.body()).map_err(|error| {
             self.decode_error(DecodeError::not_text(
@@ -102,7 +102,7 @@ impl Response {
     /// # Errors
     ///
     /// Returns [`ApiError::Decode`] if the body is not valid JSON for a `T`. [`DecodeError::json_path`] returns the
-    /// position. The request took effect in that case.
+    /// position, and [`DecodeError::effect`] whether the request took effect or only may have.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         DecodeError::decode(self.status(), self.body(), &self.core.secret).map_err(|error| self.decode_error(error))
     }
@@ -156,11 +156,15 @@ impl Response {
     /// Returns the error with the report of the call.
     fn decode_error(&self, mut error: Box<DecodeError>) -> ApiError {
         error.request_id = self.request_id();
+        let mut attempts = self.attempts().to_vec();
+        if let Some(last) = attempts.last_mut() {
+            last.effect = error.effect;
+        }
         ApiError::from(error).with_report(Report {
             service: self.core.service,
             method: Some(self.parts.method.clone()),
             path: Some(self.parts.url.path().into()),
-            attempts: self.attempts().to_vec(),
+            attempts,
             elapsed: self.elapsed(),
             stop_reason: Some(StopReason::NotRetryable),
             ..Report::default()

@@ -17,7 +17,7 @@ pub mod stayforge;
 mod success;
 
 pub use key::XApiKey;
-pub(crate) use key::checked;
+pub(crate) use key::{checked, is_quoted};
 pub(crate) use reading::request_id;
 
 /// An HTTP API: its address, its key and its error format.

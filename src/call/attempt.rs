@@ -136,7 +136,7 @@ impl Call<'_> {
     fn attempt_ends(&self, sent: Instant) -> Instant {
         /// Far enough: no attempt lasts ten years.
         const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
-        let ends = sent.checked_add(self.core.attempt_timeout.min(NEVER)).unwrap_or(sent);
+        let ends = sent.checked_add(self.parts.attempt_timeout.min(NEVER)).unwrap_or(sent);
         self.deadline.map_or(ends, |deadline| deadline.min(ends))
     }
 
@@ -213,7 +213,7 @@ impl Call<'_> {
     fn timed_out(&self, sent: Instant) -> TimeoutError {
         let (limit, within) = match self.deadline {
             Some(deadline) if deadline <= self.attempt_ends(sent) => (Limit::Deadline, self.parts.deadline),
-            Some(_) | None => (Limit::Attempt, self.core.attempt_timeout),
+            Some(_) | None => (Limit::Attempt, self.parts.attempt_timeout),
         };
         TimeoutError::new(limit, within, Effect::Possible)
     }

@@ -45,7 +45,7 @@ pub struct Attempt {
     pub wait: Option<Duration>,
     /// The source of the wait's length.
     pub wait_source: Option<WaitSource>,
-    effect: Effect,
+    pub(crate) effect: Effect,
 }
 
 /// The outcome of an attempt.

@@ -73,6 +73,8 @@ pub enum BuildErrorKind {
     Key,
     /// The base URL.
     BaseUrl,
+    /// The method.
+    Method,
     /// The path, or a segment of it.
     Path,
     /// The query.
@@ -83,7 +85,7 @@ pub enum BuildErrorKind {
     Body,
     /// A setting of the client, or a contradiction between two.
     Configuration,
-    /// An environment variable that is not set or not Unicode.
+    /// An environment variable that is not set, empty or not Unicode.
     Environment,
 }
 
@@ -92,6 +94,7 @@ impl fmt::Display for BuildErrorKind {
         f.write_str(match self {
             Self::Key => "invalid key",
             Self::BaseUrl => "invalid base URL",
+            Self::Method => "invalid method",
             Self::Path => "invalid path",
             Self::Query => "invalid query",
             Self::Header => "invalid header",

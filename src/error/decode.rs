@@ -10,11 +10,14 @@ use serde_json::value::RawValue;
 
 use super::display::OneLine;
 use super::{MAX_ERROR_BODY, PartialResponse, Rejection, Report};
+use crate::catalog::Effect;
 use crate::redact::Secret;
 
 /// A successful response whose body could not be decoded.
 ///
-/// The request took effect, so it is not retried.
+/// It is not retried, because the request took effect or may have. If the body is valid JSON of another shape, the
+/// service answered, and the [`effect`](Self::effect) is certain. Any other body, such as the HTML page of a gateway or
+/// a truncated document, proves nothing about the service.
 ///
 /// ```
 /// use serde_json::json;
@@ -41,13 +44,13 @@ pub struct DecodeError {
     pub(crate) status: StatusCode,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) report: Report,
+    pub(crate) effect: Effect,
     pub(super) earlier_rejection: Option<Box<Rejection>>,
     body: Bytes,
     expected: &'static str,
     path: Box<str>,
     reason: Box<str>,
     snippet: Box<str>,
-    source: Option<serde_json::Error>,
 }
 
 impl DecodeError {
@@ -55,6 +58,12 @@ impl DecodeError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// Returns the effect of the request: `Certain` if the body is valid JSON, otherwise `Possible`.
+    #[must_use]
+    pub fn effect(&self) -> Effect {
+        self.effect
     }
 
     /// Returns a description of the expected body, such as the name of the Rust type.
@@ -85,7 +94,7 @@ impl DecodeError {
     pub(crate) fn too_long(seen: PartialResponse, limit: usize) -> Box<Self> {
         let reason = format!("it is longer than {limit} bytes; raise max_body for responses of this size");
         let error = Self::new(seen.status, "within max_body", reason, &seen.body, 0);
-        Box::new(Self { request_id: seen.request_id, ..*error })
+        Box::new(Self { request_id: seen.request_id, effect: Effect::Possible, ..*error })
     }
 
     /// Creates the error for a body with invalid UTF-8 at byte `at`.
@@ -113,12 +122,11 @@ impl DecodeError {
             return Self::new(status, expected, "it contains more than one JSON value".to_owned(), body, 0);
         };
         let path = located.path().to_string();
-        let source = located.into_inner();
-        let reason = if body.trim_ascii().is_empty() { "it is empty".to_owned() } else { source.to_string() };
-        let at = offset(json, source.line(), source.column());
+        let error = located.into_inner();
+        let reason = if body.trim_ascii().is_empty() { "it is empty".to_owned() } else { error.to_string() };
+        let at = offset(json, error.line(), error.column());
         let mut error = Self::new(status, expected, reason, body, at);
         error.path = path.into();
-        error.source = Some(source);
         error
     }
 
@@ -147,16 +155,17 @@ impl DecodeError {
         body: &Bytes,
         at: usize,
     ) -> Box<Self> {
+        let is_json = serde_json::from_slice::<IgnoredAny>(without_byte_order_mark(body)).is_ok();
         Box::new(Self {
             status,
             request_id: None,
             report: Report::default(),
+            effect: if is_json { Effect::Certain } else { Effect::Possible },
             earlier_rejection: None,
             expected,
             path: ".".into(),
             reason: reason.into(),
             snippet: snippet(without_byte_order_mark(body), at),
-            source: None,
             body: body.slice(..body.len().min(MAX_ERROR_BODY)),
         })
     }
@@ -173,15 +182,16 @@ impl fmt::Display for DecodeError {
         if !snippet.is_empty() {
             write!(f, " near {:?}", &**snippet)?;
         }
-        write!(f, "; the request took effect{report}")
+        let effect = match self.report.worst_effect(self.effect) {
+            Effect::Certain => "took effect",
+            Effect::None | Effect::Possible => "may have taken effect",
+        };
+        write!(f, "; the request {effect}{report}")
     }
 }
 
-impl StdError for DecodeError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_ref().map(|source| source as _)
-    }
-}
+/// Has no [`source`](StdError::source): the line contains the reason, which a printer of the whole chain would repeat.
+impl StdError for DecodeError {}
 
 /// Returns the JSON of a body, without a byte order mark; `null` for an empty body.
 fn json(body: &[u8]) -> &[u8] {

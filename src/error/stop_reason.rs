@@ -8,7 +8,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// The error is not retryable: the request would fail again, or it has taken effect already.
+    /// The error is not retryable: the request would fail again, or it may have taken effect already.
     NotRetryable,
     /// The request is not idempotent and may have taken effect, so that a retry could repeat the effect.
     MayHaveActed,

@@ -19,6 +19,7 @@ pub(crate) struct RequestParts {
     pub(crate) idempotent: bool,
     pub(crate) retry: RetryPolicy,
     pub(crate) deadline: Duration,
+    pub(crate) attempt_timeout: Duration,
     pub(crate) priority: Priority,
     /// The displayable part of the path, if the path is invalid.
     pub(crate) invalid_path: Option<Box<str>>,

@@ -43,11 +43,13 @@ impl Service for Abaco {
     }
 }
 
-/// A key of abaco: a key ID and a secret, sent as `Authorization: Bearer <key id>:<secret>`. `Debug` shows neither.
+/// A key of abaco: a key ID and a secret, sent as `Authorization: Bearer <key id>:<secret>`, or in the header
+/// [`X-API-Key`](Self::in_x_api_key). `Debug` shows neither.
 #[derive(Clone)]
 pub struct ApiKey {
     id: Box<str>,
     secret: SecretString,
+    header: HeaderName,
 }
 
 impl ApiKey {
@@ -65,7 +67,24 @@ impl ApiKey {
         Ok(Self {
             id: id.expose_secret().into(),
             secret: checked(Abaco::NAME, "the secret of the key", secret.into())?,
+            header: AUTHORIZATION,
         })
+    }
+
+    /// Sends the key as `X-API-Key: <key id>:<secret>`, the second documented way. Use it if a proxy on the network
+    /// path removes or replaces the header `Authorization`.
+    ///
+    /// ```
+    /// use steadfast::{Abaco, Client, abaco};
+    ///
+    /// let key = abaco::ApiKey::new("abk_abc123", "your-secret")?.in_x_api_key();
+    /// let client = Client::<Abaco>::new(key)?;
+    /// # Ok::<(), steadfast::ApiError>(())
+    /// ```
+    #[must_use]
+    pub fn in_x_api_key(mut self) -> Self {
+        self.header = HeaderName::from_static("x-api-key");
+        self
     }
 }
 
@@ -81,8 +100,9 @@ impl Credential for ApiKey {
     }
 
     fn header(&self) -> (HeaderName, SecretString) {
-        let value = format!("Bearer {}:{}", self.id, self.secret.expose_secret());
-        (AUTHORIZATION, value.into())
+        let secret = self.secret.expose_secret();
+        let scheme = if self.header == AUTHORIZATION { "Bearer " } else { "" };
+        (self.header.clone(), format!("{scheme}{}:{secret}", self.id).into())
     }
 
     fn secret(&self) -> &SecretString {

@@ -55,6 +55,11 @@ impl<S> fmt::Debug for XApiKey<S> {
 
 /// Returns `text` if it can be a key, or a part of one: at least one character, and only visible ASCII.
 pub(crate) fn checked(service: &'static str, what: &str, text: SecretString) -> Result<SecretString, ApiError> {
+    if is_quoted(text.expose_secret()) {
+        let problem =
+            format!("{what} has quotes at both ends; remove them, because env files and compose files keep them");
+        return Err(BuildError::new(BuildErrorKind::Key, problem).of(service).into());
+    }
     let problem = match text.expose_secret().char_indices().find(|(_, character)| !character.is_ascii_graphic()) {
         None if text.expose_secret().is_empty() => format!("{what} is empty; copy it from the settings of the service"),
         None => return Ok(text),
@@ -70,4 +75,9 @@ pub(crate) fn checked(service: &'static str, what: &str, text: SecretString) -> 
         }
     };
     Err(BuildError::new(BuildErrorKind::Key, problem).of(service).into())
+}
+
+/// Returns whether `text` has the same quote at both ends.
+pub(crate) fn is_quoted(text: &str) -> bool {
+    ['"', '\''].into_iter().any(|quote| text.strip_prefix(quote).is_some_and(|rest| rest.ends_with(quote)))
 }

@@ -1,6 +1,7 @@
 //! From requests to bytes, and from bytes to errors, retry hints and decisions.
 
 mod catalogue;
+mod chains;
 mod deciding;
 mod fuzzing;
 mod interop;

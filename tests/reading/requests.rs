@@ -9,11 +9,12 @@ use serde_json::json;
 use steadfast::testing::{MockServer, MockService};
 use steadfast::transport::{Body, HttpRequest, SendFuture};
 use steadfast::{
-    Abaco, ApiError, BuildErrorKind, Client, ClientBuilder, FsmNavigator, MAX_ERROR_BODY, Request, RetryBudget,
+    Abaco, ApiError, BuildErrorKind, Client, ClientBuilder, Effect, FsmNavigator, MAX_ERROR_BODY, Request, RetryBudget,
     RetryPolicy, Service, Stayforge, SupportsDelete, Transport, abaco, fsm_navigator, stayforge,
 };
 
 use crate::support::mock::{last, object};
+use crate::support::raw_server::RawServer;
 
 /// Returns a mock whose responses are all successes.
 fn succeeding<S: Service>() -> MockService<S> {
@@ -207,11 +208,33 @@ async fn the_key_is_sent_in_the_header_of_its_service_and_marked_as_sensitive() 
         request.headers[name].to_str().unwrap().to_owned()
     }
     let key = abaco::ApiKey::new("abk_local", "not-a-real-secret").unwrap();
-    assert_eq!(header::<Abaco>(key, "authorization").await, "Bearer abk_local:not-a-real-secret");
+    assert_eq!(header::<Abaco>(key.clone(), "authorization").await, "Bearer abk_local:not-a-real-secret");
+    assert_eq!(header::<Abaco>(key.in_x_api_key(), "x-api-key").await, "abk_local:not-a-real-secret");
     let key = fsm_navigator::ApiKey::new("fsm_test_not-a-real-key").unwrap();
     assert_eq!(header::<FsmNavigator>(key, "x-api-key").await, "fsm_test_not-a-real-key");
     let key = stayforge::ApiKey::new("sk_org_not-a-real.key").unwrap();
     assert_eq!(header::<Stayforge>(key, "x-api-key").await, "sk_org_not-a-real.key");
+}
+
+#[tokio::test]
+async fn an_abaco_key_is_sent_in_one_header_and_a_caller_may_set_neither() {
+    let key = abaco::ApiKey::new("abk_local", "not-a-real-secret").unwrap();
+    for (key, sent, absent) in
+        [(key.clone(), "authorization", "x-api-key"), (key.in_x_api_key(), "x-api-key", "authorization")]
+    {
+        let service = succeeding::<Abaco>();
+        let client = service.builder_with(key.clone()).build().unwrap();
+        client.get("/documents").send().await.unwrap();
+        assert_eq!(last(&service).headers.get_all(sent).iter().count(), 1);
+        assert!(!last(&service).headers.contains_key(absent));
+        for name in ["Authorization", "X-API-Key"] {
+            let error = client.get("/documents").header(name, "abk_other:secret").send().await.unwrap_err();
+            assert!(error.to_string().contains("is reserved for the client; remove it"), "{error}");
+            let error = service.builder_with(key.clone()).header(name, "abk_other:secret").build().unwrap_err();
+            assert!(error.to_string().contains("is reserved for the client; remove it"), "{error}");
+        }
+        assert_eq!(service.request_count(), 1);
+    }
 }
 
 #[tokio::test]
@@ -233,6 +256,41 @@ async fn bodies_are_sent_as_json_or_unchanged() {
     let unwritable = std::collections::HashMap::from([(vec![1], 1)]);
     let error = client.post("/documents").json(&unwritable).send().await.unwrap_err();
     assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Body), "{error}");
+}
+
+#[tokio::test]
+async fn a_request_can_have_any_method() {
+    let service = succeeding::<Abaco>();
+    let client = service.client();
+    let purge = Method::from_bytes(b"PURGE").unwrap();
+    for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::POST, Method::DELETE, purge] {
+        client.request(method.clone(), "/documents").send().await.unwrap();
+        assert_eq!(last(&service).method, method);
+    }
+    let sent = service.request_count();
+    for method in [Method::CONNECT, Method::TRACE] {
+        let error = client.request(method, "/documents").send().await.unwrap_err();
+        assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Method), "{error}");
+    }
+    assert_eq!(service.request_count(), sent);
+}
+
+#[tokio::test]
+async fn a_delete_that_abaco_rejects_fails_with_its_code() {
+    let service = MockService::<Abaco>::new();
+    service.on(Method::DELETE, "/documents/7").fail(abaco::Code::ApiKeyDeleteForbidden);
+    let error = service.client().request(Method::DELETE, "/documents/7").send().await.unwrap_err();
+    assert!(error.is(abaco::Code::ApiKeyDeleteForbidden), "{error}");
+}
+
+#[tokio::test]
+async fn the_length_in_the_response_to_a_head_request_is_not_that_of_a_body() {
+    let server = RawServer::responding("HTTP/1.1 200 OK\r\ncontent-length: 999999999\r\n\r\n").await;
+    let key = abaco::ApiKey::new("abk_x", "secret").unwrap();
+    let client = Client::<Abaco>::builder(key).base_url(server.url()).max_body(1000).build().unwrap();
+    let response = client.request(Method::HEAD, "/export").send().await.unwrap();
+    assert_eq!(response.headers()["content-length"], "999999999");
+    assert!(response.body().is_empty());
 }
 
 #[tokio::test]
@@ -360,7 +418,6 @@ async fn a_success_of_another_type_reports_the_place_of_the_mismatch() {
     assert!(decode.expected().ends_with("Page") && decode.snippet().contains("12,50"), "{error}");
     assert_eq!(error.status().map(|status| status.as_u16()), Some(200));
     assert_eq!(error.attempts().len(), 1);
-    assert!(std::error::Error::source(&error).is_some());
     assert_eq!(service.request_count(), 1, "it took effect and is not resent");
 
     let error = client.get("/documents").fetch::<Page>().await.unwrap_err();
@@ -374,6 +431,29 @@ async fn a_success_of_another_type_reports_the_place_of_the_mismatch() {
     assert!(String::from_utf8_lossy(decode.body()).contains("4711"), "the created record can be found");
     assert!(error.to_string().contains("the request took effect"), "{error}");
     client.get("/documents").fetch::<()>().await.expect("white space is no content");
+}
+
+#[tokio::test]
+async fn a_success_proves_the_effect_only_if_its_body_is_json() {
+    let took_effect = [r#"{"id": "x"}"#, "[]", "null", "\u{feff}{}"];
+    let may_have = ["<html>maintenance</html>", "OK", r#"{"id": 4"#, r#"{"id": 4} trailing"#, "", " \r\n"];
+    let certain = took_effect.map(|body| (body, Effect::Certain, "; the request took effect ("));
+    let possible = may_have.map(|body| (body, Effect::Possible, "; the request may have taken effect ("));
+    for (body, effect, line) in certain.into_iter().chain(possible) {
+        let service = MockService::<Abaco>::new();
+        service.any().raw(200, "application/json", body);
+        let error = service.client().post("/documents").fetch::<u32>().await.unwrap_err();
+        assert!(error.to_string().contains(line), "{body:?}: {error}");
+        assert_eq!(error.effect(), effect, "{body:?}");
+        assert_eq!(error.attempts()[0].effect(), effect, "{body:?}");
+        assert!(error.may_have_acted() && !error.is_retryable());
+        let ApiError::Decode(error) = error else { panic!("{error}") };
+        assert_eq!(error.effect(), effect, "{body:?}");
+    }
+    let service = MockService::<Abaco>::new();
+    service.any().raw(200, "application/json", "1".repeat(20));
+    let client = service.builder().max_body(10).build().unwrap();
+    assert_eq!(client.post("/documents").send().await.unwrap_err().effect(), Effect::Possible);
 }
 
 /// Returns a response whose body never ends and has no announced length.

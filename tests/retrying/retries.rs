@@ -167,6 +167,32 @@ async fn a_request_without_a_response_is_resent_after_the_attempt_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_attempt_timeout_of_a_request_overrides_that_of_the_client() {
+    let service = MockService::<Abaco>::new();
+    service.any().hangs().json(&object()).json(&object()).delay(Duration::from_secs(45));
+    let client = service.client();
+    client.get("/documents").attempt_timeout(Duration::from_secs(2)).send().await.unwrap();
+    let times = times(&service);
+    assert!((2..3).contains(&times[1].as_secs()), "{times:?}");
+    // Longer than the 30 s of the client.
+    client.get("/documents").attempt_timeout(Duration::MAX).send().await.unwrap();
+    assert_eq!(service.request_count(), 3);
+
+    service.any().hangs();
+    let request = client.post("/documents").attempt_timeout(Duration::from_secs(60)).deadline(Duration::from_secs(5));
+    let error = request.send().await.unwrap_err();
+    assert!(matches!(&error, ApiError::Timeout(timeout) if timeout.limit() == Limit::Deadline), "{error}");
+}
+
+#[tokio::test]
+async fn an_attempt_timeout_of_zero_is_rejected() {
+    let service = MockService::<Abaco>::new();
+    let error = service.client().get("/documents").attempt_timeout(Duration::ZERO).send().await.unwrap_err();
+    assert!(error.to_string().contains("attempt_timeout is zero; set a longer time"), "{error}");
+    assert_eq!(service.request_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_policy_limits_the_attempts() {
     for most in [1, 2, 3, 7] {
         let service = MockService::<Abaco>::new();

@@ -44,6 +44,22 @@ fn an_invalid_key_is_rejected_without_showing_it() {
 }
 
 #[test]
+fn a_key_with_quotes_at_both_ends_is_rejected() {
+    for key in ["\"canary-key\"", "'canary-key'", "\"\"", "'canary key'"] {
+        for line in [
+            rejected(fsm_navigator::ApiKey::new(key)),
+            rejected(abaco::ApiKey::new("abk_x", key)),
+            rejected(abaco::ApiKey::new(key, "canary")),
+        ] {
+            assert!(line.contains("has quotes at both ends; remove them"), "{line}");
+        }
+    }
+    for key in ["\"", "'", "'canary\"", "\"canary", "ca\"na\"ry"] {
+        stayforge::ApiKey::new(key).unwrap();
+    }
+}
+
+#[test]
 fn an_abaco_key_needs_its_colon() {
     let parse = |text: &str| abaco::ApiKey::parse(SecretString::from(text));
     assert!(rejected(parse("canary-without-a-colon")).contains("no `:`"));
@@ -74,6 +90,13 @@ fn a_key_does_not_show_in_debug() {
 
 #[tokio::test]
 async fn an_echoed_key_is_redacted() {
+    let key = abaco::ApiKey::new("abk_x", CANARY).unwrap();
+    an_echo_is_redacted(key.clone()).await;
+    an_echo_is_redacted(key.in_x_api_key()).await;
+}
+
+async fn an_echo_is_redacted(key: abaco::ApiKey) {
+    assert!(!format!("{key:?}").contains("canary"));
     let body = format!(r#"{{"code": "E-{CANARY}", "message": "ключ {CANARY} ключ", "details": {{"k": "{CANARY}"}}}}"#);
     let service = MockService::<Abaco>::new();
     service
@@ -83,7 +106,6 @@ async fn an_echoed_key_is_redacted() {
         .raw(401, "text/plain", CANARY.repeat(2))
         .raw(200, "application/json", body)
         .raw(200, "text/plain", CANARY);
-    let key = abaco::ApiKey::new("abk_x", CANARY).unwrap();
     let client = service.builder_with(key).build().unwrap();
 
     let error = client.get("/a").send().await.unwrap_err();
@@ -171,10 +193,24 @@ fn a_client_can_be_built_from_the_environment() {
         return;
     }
     let local = "http://127.0.0.1:9/base";
-    let cases: [Case<'_>; 8] = [
+    let cases: [Case<'_>; 14] = [
         ("abaco", &[], "ABACO_API_KEY is not set"),
         ("abaco", &[("ABACO_API_KEY", "canary")], "ABACO_API_KEY: the API key has no `:`"),
-        ("abaco", &[("ABACO_API_KEY", "")], "is empty"),
+        ("abaco", &[("ABACO_API_KEY", "")], "ABACO_API_KEY is not set or is empty"),
+        ("abaco", &[("ABACO_API_KEY", "abk:canary"), ("ABACO_BASE_URL", "")], "https://api.abaco.hn"),
+        ("abaco", &[("ABACO_API_KEY", "\"abk:canary\"")], "ABACO_API_KEY: the API key has quotes at both ends"),
+        ("fsm", &[("FSM_NAVIGATOR_API_KEY", "'canary'")], "FSM_NAVIGATOR_API_KEY: the API key has quotes at both ends"),
+        ("stayforge", &[("STAYFORGE_API_KEY", "\"canary key\"")], "remove them"),
+        (
+            "fsm",
+            &[("FSM_NAVIGATOR_API_KEY", "canary"), ("FSM_NAVIGATOR_BASE_URL", "\"http://127.0.0.1:9\"")],
+            "FSM_NAVIGATOR_BASE_URL: quotes at both ends",
+        ),
+        (
+            "stayforge",
+            &[("STAYFORGE_API_KEY", "canary"), ("STAYFORGE_BASE_URL", "'https://canary.example'")],
+            "STAYFORGE_BASE_URL: quotes at both ends",
+        ),
         ("abaco", &[("ABACO_API_KEY", "abk:canary"), ("ABACO_BASE_URL", local)], local),
         ("fsm", &[("FSM_NAVIGATOR_API_KEY", "canary"), ("FSM_NAVIGATOR_BASE_URL", local)], local),
         ("fsm", &[("ABACO_API_KEY", "canary")], "FSM_NAVIGATOR_API_KEY is not set"),
@@ -191,6 +227,9 @@ fn a_client_can_be_built_from_the_environment() {
             .env_remove("ABACO_API_KEY")
             .env_remove("FSM_NAVIGATOR_API_KEY")
             .env_remove("STAYFORGE_API_KEY")
+            .env_remove("ABACO_BASE_URL")
+            .env_remove("FSM_NAVIGATOR_BASE_URL")
+            .env_remove("STAYFORGE_BASE_URL")
             .envs(variables.iter().copied())
             .output()
             .unwrap();

@@ -1,0 +1,61 @@
+//! The lines of an error and of its sources, and its `Debug` output.
+
+use std::collections::HashMap;
+use std::error::Error;
+
+use http::{HeaderMap, StatusCode};
+use steadfast::testing::MockService;
+use steadfast::{Abaco, ApiError, Client, Effect, Fault, RetryPolicy, TransportError, abaco};
+
+/// Returns at least one error of every variant.
+async fn every_variant() -> Vec<ApiError> {
+    let key = || abaco::ApiKey::new("abk_x", "not-a-real-secret").unwrap();
+    let mut errors: Vec<_> = [400, 401, 403, 404, 409, 429, 503, 302]
+        .map(|status| {
+            let body = br#"{"message": "no", "code": "UNLISTED"}"#;
+            ApiError::from_response::<Abaco>(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body)
+        })
+        .into();
+    errors.push(TransportError::new(Fault::Reset, Effect::Possible).with_source("broken pipe").into());
+    let refused = Client::<Abaco>::builder(key()).base_url("http://127.0.0.1:1").retry(RetryPolicy::disabled());
+    let refused = refused.build().unwrap();
+    errors.push(refused.get("/a").send().await.unwrap_err());
+
+    let service = MockService::<Abaco>::new();
+    service
+        .any()
+        .hangs()
+        .dropped()
+        .raw(200, "text/html", "<html>maintenance</html>")
+        .raw(200, "application/json", r#"[1, "two"]"#)
+        .raw(200, "application/json", "[1, 2")
+        .raw(200, "application/json", "")
+        .raw(200, "text/plain", &b"\xff"[..]);
+    let client = service.builder().retry(RetryPolicy::disabled()).build().unwrap();
+    for _ in 0..6 {
+        errors.push(client.get("/a").fetch::<Vec<u32>>().await.unwrap_err());
+    }
+    errors.push(client.get("/a").send().await.unwrap().text().unwrap_err());
+
+    let unwritable = HashMap::from([(vec![1], 1)]);
+    errors.push(client.post("/a").json(&unwritable).send().await.unwrap_err());
+    errors.push(client.get("/a").query(&unwritable).send().await.unwrap_err());
+    errors.push(refused.get("/a").query(&[("q", "x".repeat(100_000))]).send().await.unwrap_err());
+    errors.push(Client::<Abaco>::builder(key()).base_url("a.example").build().unwrap_err());
+    errors
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_error_repeats_its_source() {
+    let errors = every_variant().await;
+    let variants = errors.iter().map(std::mem::discriminant).collect::<std::collections::HashSet<_>>();
+    assert_eq!(variants.len(), 12, "a variant is missing");
+    for error in &errors {
+        let mut parent: &dyn Error = error;
+        while let Some(source) = parent.source() {
+            let (line, cause) = (parent.to_string(), source.to_string());
+            assert!(!line.contains(&cause), "{line:?} contains its source {cause:?}");
+            parent = source;
+        }
+    }
+}
