@@ -6,6 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::display::Shortened;
 use super::fault::{Delivery, Fault};
 use super::{Rejection, Report};
 use crate::catalog::Effect;
@@ -97,9 +98,19 @@ impl StdError for TransportError {
 }
 
 /// The part of a successful response that arrived before the attempt ended.
-#[derive(Debug)]
 pub(crate) struct PartialResponse {
     pub(crate) status: StatusCode,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) body: Bytes,
+}
+
+/// Prints the length of the body in place of the body.
+impl fmt::Debug for PartialResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PartialResponse")
+            .field("status", &self.status)
+            .field("request_id", &Shortened(&self.request_id))
+            .field("body_length", &self.body.len())
+            .finish()
+    }
 }

@@ -59,3 +59,33 @@ async fn no_error_repeats_its_source() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_debug_output_of_an_error_does_not_contain_a_long_body() {
+    let long = "x".repeat(80_000);
+    let service = MockService::<Abaco>::new();
+    service
+        .any()
+        .raw(502, "text/html", format!("<html>{long}</html>"))
+        .raw(400, "application/json", format!(r#"{{"code": "{long}", "message": "{long}", "request_id": "{long}"}}"#))
+        .raw(400, "application/json", format!(r#"{{"details": "{long}", "errors": {{"a": "{long}"}}}}"#))
+        .raw(200, "text/html", format!("<html>{long}</html>"))
+        .raw(200, "application/json", format!(r#""{long}""#));
+    let client = service.builder().retry(RetryPolicy::disabled()).build().unwrap();
+    for _ in 0..5 {
+        let error = client.get("/a").fetch::<Vec<u32>>().await.unwrap_err();
+        let shown = format!("{error:?}");
+        assert!(shown.len() < 4_000 && shown.contains("body_length: "), "{} B: {shown:.4000}", shown.len());
+    }
+}
+
+#[test]
+fn the_debug_output_of_a_request_contains_neither_query_nor_values_nor_body() {
+    let client = Client::<Abaco>::new(abaco::ApiKey::new("abk_x", "canary-secret").unwrap()).unwrap();
+    let request = client.post("/documents?a=canary").query(&[("b", "canary")]).header("x-tenant", "canary");
+    let shown = format!("{:?} {:?}", request.body("canary"), client.get("/a b?c=canary"));
+    assert!(!shown.contains("canary"), "{shown}");
+    for part in ["POST", "/documents", "x-tenant", "/a b"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+}
