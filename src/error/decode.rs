@@ -39,6 +39,7 @@ use crate::redact::Secret;
 /// assert_eq!(error.json_path(), "[1].total");
 /// # }
 /// ```
+#[derive(Clone)]
 pub struct DecodeError {
     pub(crate) status: StatusCode,
     pub(crate) request_id: Option<Box<str>>,

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -28,14 +29,14 @@ use crate::catalog::Effect;
 /// assert_eq!((error.fault(), error.effect()), (Fault::Reset, Effect::Possible));
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TransportError {
     pub(crate) fault: Fault,
     pub(crate) effect: Effect,
     pub(crate) partial: Option<Box<PartialResponse>>,
     pub(crate) report: Report,
     pub(super) earlier_rejection: Option<Box<Rejection>>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl TransportError {
@@ -50,7 +51,7 @@ impl TransportError {
     /// Sets the cause of the error, which [`source`](StdError::source) returns.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
         self
     }
 
@@ -98,6 +99,7 @@ impl StdError for TransportError {
 }
 
 /// The part of a successful response that arrived before the attempt ended.
+#[derive(Clone)]
 pub(crate) struct PartialResponse {
     pub(crate) status: StatusCode,
     pub(crate) request_id: Option<Box<str>>,

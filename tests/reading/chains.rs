@@ -7,6 +7,8 @@ use http::{HeaderMap, StatusCode};
 use steadfast::testing::MockService;
 use steadfast::{Abaco, ApiError, Client, Effect, Fault, RetryPolicy, TransportError, abaco};
 
+use crate::support::error_text::error_text;
+
 /// Returns at least one error of every variant.
 async fn every_variant() -> Vec<ApiError> {
     let key = || abaco::ApiKey::new("abk_x", "not-a-real-secret").unwrap();
@@ -87,5 +89,16 @@ fn the_debug_output_of_a_request_contains_neither_query_nor_values_nor_body() {
     assert!(!shown.contains("canary"), "{shown}");
     for part in ["POST", "/documents", "x-tenant", "/a b"] {
         assert!(shown.contains(part), "{shown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clone_of_an_error_shows_the_same_and_shares_its_source() {
+    assert!(size_of::<ApiError>() <= 16);
+    for error in every_variant().await {
+        let clone = error.clone();
+        assert_eq!(error_text(&clone), error_text(&error));
+        let address = |error: &ApiError| error.source().map(|source| std::ptr::from_ref(source).cast::<()>());
+        assert_eq!(address(&clone), address(&error));
     }
 }
