@@ -44,6 +44,8 @@ pub(crate) use transport::PartialResponse;
 /// retried already, as far as the policy allows; [`stop_reason`](ApiError::stop_reason) returns the reason for
 /// stopping.
 ///
+/// An error can be cloned, so that many waiters can share one failure. Its clones share the sources.
+///
 /// ```
 /// use http::{HeaderMap, StatusCode};
 /// use steadfast::{Abaco, ApiError, abaco};
@@ -56,7 +58,7 @@ pub(crate) use transport::PartialResponse;
 /// assert!(!error.is_retryable());
 /// ```
 #[non_exhaustive]
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error(transparent)]
 pub enum ApiError {
     /// An invalid request, which must be changed before it can succeed.

@@ -1,6 +1,6 @@
 //! A request before it is sent: [`Request`].
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +29,6 @@ use parts::RequestParts;
 /// Invalid input, such as a path without a leading `/`, does not interrupt the construction. `send` and `fetch` return
 /// the first such error as [`ApiError::Build`] and send nothing.
 #[must_use = "a request does nothing until `send` or `fetch` is called"]
-#[derive(Debug)]
 pub struct Request {
     pub(crate) core: Arc<Core>,
     pub(crate) parts: Box<RequestParts>,
@@ -232,6 +231,19 @@ impl Request {
             self.problem = change(&mut self.parts).err();
         }
         self
+    }
+}
+
+/// Prints the method, the path and the names of the headers. The query, the values and the body may contain data that
+/// does not belong in a log.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RequestParts { method, url, headers, invalid_path, .. } = &*self.parts;
+        f.debug_struct("Request")
+            .field("method", method)
+            .field("path", &invalid_path.as_deref().unwrap_or_else(|| url.path()))
+            .field("headers", &headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 

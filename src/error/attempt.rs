@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::display::{HumanDuration, OneLine};
+use super::display::{HumanDuration, OneLine, Shortened};
 use super::fault::{Fault, Limit};
 use crate::catalog::Effect;
 use crate::hint::WaitSource;
@@ -50,7 +50,7 @@ pub struct Attempt {
 
 /// The outcome of an attempt.
 #[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// A response, successful or not.
     Response {
@@ -107,6 +107,19 @@ impl fmt::Display for Attempt {
             write!(f, ", then a wait of {} ({source})", HumanDuration(wait))?;
         }
         Ok(())
+    }
+}
+
+/// Cuts a long code.
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Response { status, code } => {
+                f.debug_struct("Response").field("status", status).field("code", &Shortened(code)).finish()
+            }
+            Self::Failed(fault) => f.debug_tuple("Failed").field(fault).finish(),
+            Self::TimedOut(limit) => f.debug_tuple("TimedOut").field(limit).finish(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use super::Report;
 use super::display::OneLine;
@@ -16,12 +17,12 @@ use super::display::OneLine;
 /// let ApiError::Build(error) = error else { panic!("{error}") };
 /// assert_eq!(error.kind(), BuildErrorKind::Key);
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BuildError {
     pub(crate) report: Report,
     kind: BuildErrorKind,
     problem: Box<str>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl BuildError {
@@ -41,7 +42,7 @@ impl BuildError {
     }
 
     pub(crate) fn with_source(mut self: Box<Self>, source: impl StdError + Send + Sync + 'static) -> Box<Self> {
-        self.source = Some(Box::new(source));
+        self.source = Some(Arc::new(source));
         self
     }
 

@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::display::OneLine;
+use super::display::{OneLine, Shortened};
 use super::{MAX_ERROR_BODY, PartialResponse, Rejection, Report};
 use crate::catalog::Effect;
 use crate::redact::Secret;
@@ -39,7 +39,7 @@ use crate::redact::Secret;
 /// assert_eq!(error.json_path(), "[1].total");
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone)]
 pub struct DecodeError {
     pub(crate) status: StatusCode,
     pub(crate) request_id: Option<Box<str>>,
@@ -192,6 +192,24 @@ impl fmt::Display for DecodeError {
 
 /// Has no [`source`](StdError::source): the line contains the reason, which a printer of the whole chain would repeat.
 impl StdError for DecodeError {}
+
+/// Prints the length of the body in place of the body.
+impl fmt::Debug for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DecodeError")
+            .field("status", &self.status)
+            .field("effect", &self.effect)
+            .field("expected", &self.expected)
+            .field("json_path", &Shortened(&self.path))
+            .field("reason", &Shortened(&self.reason))
+            .field("snippet", &self.snippet)
+            .field("request_id", &Shortened(&self.request_id))
+            .field("body_length", &self.body.len())
+            .field("report", &self.report)
+            .field("earlier_rejection", &self.earlier_rejection)
+            .finish_non_exhaustive()
+    }
+}
 
 /// Returns the JSON of a body, without a byte order mark; `null` for an empty body.
 fn json(body: &[u8]) -> &[u8] {

@@ -31,3 +31,12 @@ impl fmt::Display for HumanDuration {
         }
     }
 }
+
+/// The `Debug` output of a value from a response, cut after 200 characters, because it can be as long as the body.
+pub(super) struct Shortened<T>(pub(super) T);
+
+impl<T: fmt::Debug> fmt::Debug for Shortened<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&OneLine(&format!("{:?}", self.0)), f)
+    }
+}

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::display::OneLine;
+use super::display::{OneLine, Shortened};
 use super::{FieldError, Report, StopReason};
 use crate::catalog::{Category, CodeInfo, Effect, Retry};
 use crate::hint::{self, Hint, WaitSource};
@@ -32,7 +32,7 @@ pub const MAX_ERROR_BODY: usize = 256 * 1024;
 /// assert_eq!(&rejection.body[..], body);
 /// ```
 #[non_exhaustive]
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Rejection {
     /// The short name of the service, such as `"abaco"`.
     pub service: &'static str,
@@ -172,6 +172,24 @@ impl fmt::Display for Rejection {
 }
 
 impl StdError for Rejection {}
+
+/// Prints the length of the body in place of the body, and cuts what was read from it.
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection")
+            .field("service", &self.service)
+            .field("status", &self.status)
+            .field("code", &Shortened(&self.code))
+            .field("message", &Shortened(&self.message))
+            .field("request_id", &Shortened(&self.request_id))
+            .field("retry_after", &self.retry_after)
+            .field("details", &Shortened(&self.details))
+            .field("fields", &Shortened(&self.fields))
+            .field("body_length", &self.body.len())
+            .field("report", &self.report)
+            .finish_non_exhaustive()
+    }
+}
 
 pub(crate) fn category_of(row: Option<&CodeInfo>, status: StatusCode) -> Category {
     row.map_or_else(|| Category::of_status(status), |row| row.category)

@@ -32,7 +32,7 @@ use crate::catalog::Effect;
 /// assert_eq!(error.status(), Some(http::StatusCode::OK), "the head arrived");
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TimeoutError {
     pub(crate) limit: Limit,
     pub(crate) after: Duration,

@@ -2,10 +2,12 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::display::Shortened;
 use super::fault::{Delivery, Fault};
 use super::{Rejection, Report};
 use crate::catalog::Effect;
@@ -27,14 +29,14 @@ use crate::catalog::Effect;
 /// assert_eq!((error.fault(), error.effect()), (Fault::Reset, Effect::Possible));
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TransportError {
     pub(crate) fault: Fault,
     pub(crate) effect: Effect,
     pub(crate) partial: Option<Box<PartialResponse>>,
     pub(crate) report: Report,
     pub(super) earlier_rejection: Option<Box<Rejection>>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl TransportError {
@@ -49,7 +51,7 @@ impl TransportError {
     /// Sets the cause of the error, which [`source`](StdError::source) returns.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
         self
     }
 
@@ -97,9 +99,20 @@ impl StdError for TransportError {
 }
 
 /// The part of a successful response that arrived before the attempt ended.
-#[derive(Debug)]
+#[derive(Clone)]
 pub(crate) struct PartialResponse {
     pub(crate) status: StatusCode,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) body: Bytes,
+}
+
+/// Prints the length of the body in place of the body.
+impl fmt::Debug for PartialResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PartialResponse")
+            .field("status", &self.status)
+            .field("request_id", &Shortened(&self.request_id))
+            .field("body_length", &self.body.len())
+            .finish()
+    }
 }

@@ -10,7 +10,7 @@ use crate::limiter::Priority;
 use crate::retry::RetryPolicy;
 
 /// The parts of a request. Boxed by its users, because a request moves several times while it is built.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct RequestParts {
     pub(crate) method: Method,
     pub(crate) url: Url,

@@ -7,6 +7,8 @@ use http::{HeaderMap, StatusCode};
 use steadfast::testing::MockService;
 use steadfast::{Abaco, ApiError, Client, Effect, Fault, RetryPolicy, TransportError, abaco};
 
+use crate::support::error_text::error_text;
+
 /// Returns at least one error of every variant.
 async fn every_variant() -> Vec<ApiError> {
     let key = || abaco::ApiKey::new("abk_x", "not-a-real-secret").unwrap();
@@ -57,5 +59,46 @@ async fn no_error_repeats_its_source() {
             assert!(!line.contains(&cause), "{line:?} contains its source {cause:?}");
             parent = source;
         }
+    }
+}
+
+#[tokio::test]
+async fn the_debug_output_of_an_error_does_not_contain_a_long_body() {
+    let long = "x".repeat(80_000);
+    let service = MockService::<Abaco>::new();
+    service
+        .any()
+        .raw(502, "text/html", format!("<html>{long}</html>"))
+        .raw(400, "application/json", format!(r#"{{"code": "{long}", "message": "{long}", "request_id": "{long}"}}"#))
+        .raw(400, "application/json", format!(r#"{{"details": "{long}", "errors": {{"a": "{long}"}}}}"#))
+        .raw(200, "text/html", format!("<html>{long}</html>"))
+        .raw(200, "application/json", format!(r#""{long}""#));
+    let client = service.builder().retry(RetryPolicy::disabled()).build().unwrap();
+    for _ in 0..5 {
+        let error = client.get("/a").fetch::<Vec<u32>>().await.unwrap_err();
+        let shown = format!("{error:?}");
+        assert!(shown.len() < 4_000 && shown.contains("body_length: "), "{} B: {shown:.4000}", shown.len());
+    }
+}
+
+#[test]
+fn the_debug_output_of_a_request_contains_neither_query_nor_values_nor_body() {
+    let client = Client::<Abaco>::new(abaco::ApiKey::new("abk_x", "canary-secret").unwrap()).unwrap();
+    let request = client.post("/documents?a=canary").query(&[("b", "canary")]).header("x-tenant", "canary");
+    let shown = format!("{:?} {:?}", request.body("canary"), client.get("/a b?c=canary"));
+    assert!(!shown.contains("canary"), "{shown}");
+    for part in ["POST", "/documents", "x-tenant", "/a b"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clone_of_an_error_shows_the_same_and_shares_its_source() {
+    assert!(size_of::<ApiError>() <= 16);
+    for error in every_variant().await {
+        let clone = error.clone();
+        assert_eq!(error_text(&clone), error_text(&error));
+        let address = |error: &ApiError| error.source().map(|source| std::ptr::from_ref(source).cast::<()>());
+        assert_eq!(address(&clone), address(&error));
     }
 }
