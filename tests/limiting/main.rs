@@ -1,6 +1,8 @@
 //! The rate limiter and the calls that wait at it.
 
 mod limiter;
+mod matrix;
+mod server;
 mod waiters;
 
 #[path = "../support/mod.rs"]
