@@ -1,6 +1,9 @@
 //! The rate limiter and the calls that wait at it.
 
+mod field;
 mod limiter;
+mod matrix;
+mod server;
 mod waiters;
 
 #[path = "../support/mod.rs"]
