@@ -37,7 +37,8 @@ pub(crate) async fn run(
         let ask = call.ask();
         let mut permit = match call.try_acquire(&ask) {
             Some(permit) => permit,
-            None => match call.acquire(ask).await {
+            // In a box, so that the future of a call that need not wait stays small.
+            None => match Box::pin(call.acquire(ask)).await {
                 Ok(permit) => permit,
                 Err(reason) => return Err(call.not_admitted(reason)),
             },

@@ -59,9 +59,9 @@ fn check<S: Service>(message: &Message<'_>) {
 /// The waits that a response asks for, without reading dates.
 struct Requested {
     longest: Option<Duration>,
-    /// Whether some waits may be dates.
+    /// True if some waits may be dates.
     has_dates: bool,
-    /// Whether the body may contain waits that this check does not read.
+    /// True if the body may contain waits that this check does not read.
     has_other_numbers: bool,
 }
 

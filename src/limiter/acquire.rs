@@ -163,7 +163,9 @@ impl<R> Limiter<R> {
         let paused = |until: Seconds, response: Option<R>| {
             let wait = Duration::try_from_secs_f64(until - time).unwrap_or(Duration::MAX);
             let exceeds_max_wait = wait > ask.max_wait;
-            let may_wait = !exceeds_max_wait && wait < ask.longest_pause && until < deadline;
+            let may_wait = !exceeds_max_wait
+                && (wait < ask.longest_pause || ask.longest_pause == Duration::MAX)
+                && until < deadline;
             (!may_wait).then_some(Turn::Over(Err(NotAdmitted::Paused { wait, exceeds_max_wait, response })))
         };
         let is_late = ask.queue_timeout.is_some_and(|timeout| now.saturating_duration_since(began) >= timeout);

@@ -12,7 +12,8 @@ use super::window::PROBE_EVERY;
 /// The greatest number of paths of a lane that are paused on their own.
 const PATHS: usize = 16;
 
-/// The wait after which a throttled call comes first, in seconds; or four windows, if they are longer.
+/// A throttled call that has waited for this long, or for one and a half windows if that is longer, comes first, in
+/// seconds.
 const LONG_WAIT: Seconds = 60.0;
 
 /// The time at which the first waiter may start.
@@ -147,7 +148,7 @@ impl<R> Entry<R> {
     /// Returns the order of the waiters, for an uncertain request.
     pub(crate) fn order(&self, now: Seconds) -> Order {
         let window = self.state.learned().map_or(0.0, |window| window.length);
-        Order { is_certain: false, aged_before: now - LONG_WAIT.max(4.0 * window) }
+        Order { is_certain: false, aged_before: now - LONG_WAIT.max(1.5 * window) }
     }
 
     /// Returns whether the first waiter may start.

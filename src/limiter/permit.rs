@@ -61,6 +61,8 @@ pub(crate) struct Permit<'a, R> {
     path: u64,
     sent: Option<Sent>,
     place: Option<Place>,
+    /// The time at which the head of a throttling response arrived.
+    throttled_at: Option<Seconds>,
     waited: Duration,
     granted: Instant,
 }
@@ -74,7 +76,16 @@ impl<'a, R> Permit<'a, R> {
         waited: Duration,
         granted: Instant,
     ) -> Self {
-        Self { limiter, lane: ask.lane, path: ask.path, sent: Some(sent), place: Some(place), waited, granted }
+        Self {
+            limiter,
+            lane: ask.lane,
+            path: ask.path,
+            sent: Some(sent),
+            place: Some(place),
+            throttled_at: None,
+            waited,
+            granted,
+        }
     }
 
     /// Returns the time at which the permit was granted.
@@ -104,8 +115,9 @@ impl<'a, R> Permit<'a, R> {
     {
         let (sent, path) = (self.sent.take(), self.path);
         let time = self.limiter.seconds(now);
+        let arrived = *self.throttled_at.get_or_insert(time);
         let until = self.limiter.update(self.lane, now, |entry, _| {
-            let Some(sent) = sent else { return prolong(entry, path, time, response) };
+            let Some(sent) = sent else { return prolong(entry, path, (arrived, time), response) };
             entry.state.report(sent, time, response.quota);
             throttle(entry, sent, path, time, response)
         });
@@ -152,13 +164,13 @@ impl<R> Drop for Permit<'_, R> {
 }
 
 /// Prolongs the pause of the lane or the path, if the body requests a longer wait than the head. Returns its end.
-fn prolong<R>(entry: &mut Entry<R>, path: u64, now: Seconds, response: Throttling<R>) -> Seconds {
+fn prolong<R>(entry: &mut Entry<R>, path: u64, (arrived, now): (Seconds, Seconds), response: Throttling<R>) -> Seconds {
     let hint = response.hint.map_or(0.0, |hint| hint.as_secs_f64());
-    let until = now + if hint > LONGEST_PAUSE { PROBE_EVERY } else { hint };
-    if let Some(asked_until) = entry.paths.prolong(path, until, now + hint) {
+    let until = arrived + if hint > LONGEST_PAUSE { PROBE_EVERY } else { hint };
+    if let Some(asked_until) = entry.paths.prolong(path, until, arrived + hint) {
         return asked_until;
     }
-    entry.state.prolong(until, now + hint);
+    entry.state.prolong(until, arrived + hint);
     entry.response = Some(response.response);
     entry.state.paused_until(now).unwrap_or(now)
 }

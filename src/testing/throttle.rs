@@ -91,7 +91,7 @@ impl Throttle {
         self
     }
 
-    /// Adds `X-Throttle-Limit`, `X-Throttle-Remaining`, `X-Throttle-Reset` (Unix time in seconds, rounded up) and
+    /// Adds `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset` (Unix time in seconds, rounded up) and
     /// `Date` to every response. Defaults to omitting them.
     ///
     /// ```

@@ -147,7 +147,7 @@ async fn two_thousand_calls_at_once_succeed_against_the_documented_limit_of_abac
     {
         for latency in [0.002, 0.2, 1.0] {
             let service = limited::<Abaco>(limit.without_retry_after(), Duration::from_secs_f64(latency));
-            let client = service.builder().deadline(Duration::MAX).build().unwrap();
+            let client = service.client();
             let outcome = burst(&service, gets(&client, 2000)).await;
             let ideal = ideal(&Server::new(kind, (300, 60.0), Reports::Nothing), latency, 2000, 32);
             println!("{limit:?} at {latency} s: {outcome:?}, ideal {ideal} s");
@@ -725,4 +725,26 @@ async fn many_stalled_throttling_responses_are_one_pause() {
     for result in stalled.join_all().await {
         result.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_counts_from_the_head_of_the_response_however_long_its_body_takes() {
+    let service = MockService::<Stayforge>::new();
+    let slow = service.any().raw(429, "application/json", r#"{"message": "too many requests"}"#);
+    slow.retry_after(10 * SECOND).pauses(8 * SECOND).json(&object());
+    service.client().get("/documents").send().await.unwrap();
+    let waited = times(&service)[1];
+    assert!((10 * SECOND..11 * SECOND).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_possible_hint_delays_a_call_without_a_limit_by_a_minute() {
+    let service = MockService::<Stayforge>::new();
+    let endless = service.any().raw(429, "application/json", "{}").header("retry-after", &u64::MAX.to_string());
+    endless.json(&object());
+    let patient = RetryPolicy::new().with_max_wait(Duration::MAX);
+    let client = service.builder().deadline(Duration::MAX).retry(patient).build().unwrap();
+    client.get("/documents").retry(RetryPolicy::disabled()).send().await.unwrap_err();
+    client.get("/documents").send().await.unwrap();
+    assert!(times(&service)[1] <= 2 * MINUTE, "{:?}", times(&service));
 }
