@@ -50,6 +50,7 @@ mod script;
 mod scripted_response;
 mod server;
 mod service;
+mod shared;
 mod throttle;
 mod writer;
 

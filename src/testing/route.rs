@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
 use super::received::Received;
-use super::script::{Mock, Shared, whole_seconds};
 use super::scripted_response::{Content, Ending, ScriptedResponse, Times, content_type_of, status_of};
+use super::shared::{Mock, Shared, whole_seconds};
 use super::writer::ErrorWriter;
 use crate::error::{ApiError, Fault};
 use crate::service::Service;

@@ -19,8 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use url::Url;
 
-use super::script::{Mock, Script, Shared};
+use super::script::Script;
 use super::service::{built, key};
+use super::shared::{Mock, Shared};
 use crate::catalog::Effect;
 use crate::client::{Client, ClientBuilder};
 use crate::error::{ApiError, Fault, TransportError};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::script::{Mock, Script, Shared};
+use super::script::Script;
+use super::shared::{Mock, Shared};
 use crate::client::{Client, ClientBuilder};
 use crate::service::{Credential, Service};
 use crate::transport::{HttpRequest, SendFuture, Transport};
