@@ -195,8 +195,8 @@ impl ApiError {
 
     /// Returns `true` if sending the same request again may succeed, as [`RetryPolicy`](crate::RetryPolicy) describes.
     ///
-    /// If the callback of [`ClientBuilder::retryable`](crate::ClientBuilder::retryable) decided on the last attempt, its
-    /// verdict counts. A retryable error does not imply that the request is safe to resend.
+    /// If the callback of [`ClientBuilder::retryable`](crate::ClientBuilder::retryable) decided on the last attempt,
+    /// its verdict counts. A retryable error does not imply that the request is safe to resend.
     /// [`RetryPolicy::decide`](crate::RetryPolicy::decide) checks both.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

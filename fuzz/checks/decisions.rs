@@ -25,11 +25,7 @@ pub fn decisions(input: &[u8]) {
     (state.attempt, state.remaining, state.seed) = (settings.count(), settings.time(), settings.number());
     let flags = settings.byte();
     (state.idempotent, state.replayable) = (flags & 1 == 0, flags & 2 == 0);
-    state.retryable = match flags & 24 {
-        8 => Some(true),
-        16 => Some(false),
-        _ => None,
-    };
+    state.retryable = (flags & 8 != 0).then_some(flags & 16 != 0);
     let effect = if flags & 4 == 0 { Effect::Possible } else { Effect::None };
 
     let error = match settings.byte() % 6 {

@@ -155,8 +155,8 @@ impl<S: Service> ClientBuilder<S> {
         self
     }
 
-    /// Registers a callback that decides if an error is retryable, where the documentation is silent. Replaces a callback
-    /// that was registered before. Defaults to none.
+    /// Registers a callback that decides if an error is retryable, where the documentation is silent. Replaces a
+    /// callback that was registered before. Defaults to none.
     ///
     /// The callback receives the error of each failed attempt that no row of the catalogue decides: error responses
     /// without a row or with [`Retry::Unstated`](crate::Retry::Unstated), and connection faults and timeouts if the

@@ -41,8 +41,8 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// The retry hints that could not be parsed, such as `retry-after: soon`. They were ignored.
     pub malformed_hints: Vec<Box<str>>,
-    /// The verdict of the callback of [`ClientBuilder::retryable`](crate::ClientBuilder::retryable); `None` if it was not
-    /// asked or gave none.
+    /// The verdict of the callback of [`ClientBuilder::retryable`](crate::ClientBuilder::retryable); `None` if it was
+    /// not asked or gave none.
     pub retryable: Option<bool>,
     /// The wait before the next attempt; `None` after the last attempt.
     pub wait: Option<Duration>,
