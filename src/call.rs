@@ -242,13 +242,14 @@ impl<'a> Call<'a> {
     /// Decides whether another attempt follows, and plans it. Returns the delay before that attempt, or `None` if the
     /// call waits at the limiter, which has paused all calls for `pause`.
     #[cold]
-    fn plan_retry(&mut self, error: ApiError, pause: Option<Duration>) -> Result<Option<Duration>, ApiError> {
+    fn plan_retry(&mut self, mut error: ApiError, pause: Option<Duration>) -> Result<Option<Duration>, ApiError> {
+        let verdict = self.verdict(&mut error);
+        let state = CallState { retryable: verdict, ..self.retry_state() };
         if let Some(withdrawal) = self.withdrawal.take()
-            && !error.is_retryable()
+            && !state.is_retryable(&error)
         {
             withdrawal.give_back();
         }
-        let state = self.retry_state();
         let (delay, source) = match self.parts.retry.decide(&error, &state) {
             Decision::Wait { delay, source } => (delay, source),
             Decision::Stop(reason) => return Err(self.end_with(error, reason)),
@@ -280,7 +281,18 @@ impl<'a> Call<'a> {
         self.random.get_or_insert_with(|| self.parts.retry.random())
     }
 
-    /// Returns the state of the call for the retry decision.
+    /// Asks the client's callback if an error is retryable, unless the documentation states it. Records the verdict.
+    fn verdict(&mut self, error: &mut ApiError) -> Option<bool> {
+        let rule = self.core.retryable.as_ref().filter(|_| error.is_unstated())?;
+        error.set_report(self.outline());
+        let verdict = rule.verdict(error);
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.retryable = verdict;
+        }
+        verdict
+    }
+
+    /// Returns the state of the call for the retry decision, without a verdict of the client's callback.
     fn retry_state(&mut self) -> CallState {
         CallState {
             attempt: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX),
@@ -288,6 +300,7 @@ impl<'a> Call<'a> {
             replayable: true,
             remaining: self.remaining(Instant::now()),
             seed: self.random().u64(..),
+            retryable: None,
         }
     }
 

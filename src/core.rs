@@ -16,6 +16,7 @@ use crate::limiter::{Lane, Limiter};
 use crate::redact::Secret;
 use crate::retry::RetryPolicy;
 use crate::retry::budget::Bucket;
+use crate::retry::rule::RetryRule;
 use crate::transport::carrier::Carrier;
 
 /// The state that all clones of a client share.
@@ -36,6 +37,8 @@ pub(crate) struct Core {
     pub(crate) key_header: HeaderName,
     pub(crate) transport: Carrier,
     pub(crate) retry: RetryPolicy,
+    /// Decides if an error is retryable where the documentation is silent.
+    pub(crate) retryable: Option<RetryRule>,
     pub(crate) budget: Bucket,
     pub(crate) limiter: Limiter<Arc<Rejection>>,
     pub(crate) observer: Observer,

@@ -195,16 +195,18 @@ impl ApiError {
 
     /// Returns `true` if sending the same request again may succeed, as [`RetryPolicy`](crate::RetryPolicy) describes.
     ///
-    /// A retryable error does not imply that the request is safe to resend.
+    /// If the callback of [`ClientBuilder::retryable`](crate::ClientBuilder::retryable) decided on the last attempt,
+    /// its verdict counts. A retryable error does not imply that the request is safe to resend.
     /// [`RetryPolicy::decide`](crate::RetryPolicy::decide) checks both.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        match self.cause() {
+        let verdict = self.report().attempts.last().and_then(|attempt| attempt.retryable);
+        verdict.unwrap_or_else(|| match self.cause() {
             Cause::Rejection(rejection) => rejection.is_retryable(),
             Cause::Transport(error) => error.fault != Fault::Tls,
             Cause::Timeout(_) => true,
             Cause::Decode(_) | Cause::Build(_) => false,
-        }
+        })
     }
 
     /// Returns the effect that the call had on the service: the worst over all its attempts. A retry that was refused

@@ -11,6 +11,7 @@ use backoff::{backoff, scaled};
 
 mod backoff;
 pub(crate) mod budget;
+pub(crate) mod rule;
 
 /// A policy for retries: their conditions, their number, and the waits before them.
 ///
@@ -23,6 +24,9 @@ pub(crate) mod budget;
 ///   530.
 /// - The connection failed or a time limit expired before the response was complete. A failed TLS handshake is not
 ///   retryable.
+///
+/// Where the documentation does not mention retries, [`ClientBuilder::retryable`](crate::ClientBuilder::retryable) can
+/// decide otherwise.
 ///
 /// It is *safe to resend*, meaning that it cannot take effect twice, in one of these cases:
 ///
@@ -196,8 +200,10 @@ impl RetryPolicy {
     /// ```
     #[must_use]
     pub fn decide(&self, error: &ApiError, state: &CallState) -> Decision {
-        if !error.is_retryable() {
-            return Decision::Stop(StopReason::NotRetryable);
+        match state.verdict_on(error) {
+            Some(false) => return Decision::Stop(StopReason::RuledOut),
+            None if !error.is_retryable() => return Decision::Stop(StopReason::NotRetryable),
+            Some(true) | None => {}
         }
         if !(state.idempotent || error.effect() == Effect::None) {
             return Decision::Stop(StopReason::MayHaveActed);
@@ -286,14 +292,34 @@ pub struct CallState {
     pub remaining: Duration,
     /// The seed of the jitter. The same seed gives the same wait.
     pub seed: u64,
+    /// The verdict of [`ClientBuilder::retryable`](crate::ClientBuilder::retryable) on the error, if there is one. It
+    /// has no effect if the documentation of the error states if it is retryable.
+    pub retryable: Option<bool>,
 }
 
 impl CallState {
     /// Creates the state after the first attempt of a request with this method.
     ///
-    /// The body can be sent again, there is no deadline, and the seed is 0.
+    /// The body can be sent again, there is no deadline, the seed is 0, and there is no verdict.
     #[must_use]
     pub fn new(method: &Method) -> Self {
-        Self { attempt: 1, idempotent: method.is_idempotent(), replayable: true, remaining: Duration::MAX, seed: 0 }
+        Self {
+            attempt: 1,
+            idempotent: method.is_idempotent(),
+            replayable: true,
+            remaining: Duration::MAX,
+            seed: 0,
+            retryable: None,
+        }
+    }
+
+    /// Returns the verdict, if it applies to this error.
+    fn verdict_on(&self, error: &ApiError) -> Option<bool> {
+        self.retryable.filter(|_| error.is_unstated())
+    }
+
+    /// Returns whether another attempt may succeed, by the verdict or else by the rule of the policy.
+    pub(crate) fn is_retryable(&self, error: &ApiError) -> bool {
+        self.verdict_on(error).unwrap_or_else(|| error.is_retryable())
     }
 }

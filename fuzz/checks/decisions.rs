@@ -25,6 +25,7 @@ pub fn decisions(input: &[u8]) {
     (state.attempt, state.remaining, state.seed) = (settings.count(), settings.time(), settings.number());
     let flags = settings.byte();
     (state.idempotent, state.replayable) = (flags & 1 == 0, flags & 2 == 0);
+    state.retryable = (flags & 8 != 0).then_some(flags & 16 != 0);
     let effect = if flags & 4 == 0 { Effect::Possible } else { Effect::None };
 
     let error = match settings.byte() % 6 {
@@ -48,7 +49,8 @@ pub fn decisions(input: &[u8]) {
 
     match decision {
         Decision::Wait { delay, source } => {
-            assert!(error.error.is_retryable() && state.replayable);
+            assert!(error.error.is_retryable() || state.retryable == Some(true));
+            assert!(state.replayable);
             assert!(state.idempotent || error.had_no_effect, "resent after {:?}", error.error);
             assert!(state.attempt < policy.max_attempts() && policy.max_attempts() > 1);
             assert!(delay < state.remaining, "{delay:?} with {:?} left", state.remaining);
@@ -65,6 +67,7 @@ pub fn decisions(input: &[u8]) {
         Decision::Stop(reason) => assert!(
             match reason {
                 StopReason::NotRetryable => !error.error.is_retryable(),
+                StopReason::RuledOut => state.retryable == Some(false) && error.documented.is_none(),
                 StopReason::MayHaveActed => !state.idempotent && !error.had_no_effect,
                 StopReason::AttemptsExhausted => state.attempt >= max_attempts,
                 StopReason::WaitTooLong => error.requested > Some(max_wait),

@@ -79,13 +79,21 @@ impl Call<'_> {
     fn report(&mut self, stop_reason: Option<StopReason>) -> Report {
         let path = self.parts.invalid_path.take().unwrap_or_else(|| self.parts.url.path().into());
         Report {
-            service: self.core.service,
             path: Some(path),
-            method: Some(self.parts.method.clone()),
-            elapsed: self.began.elapsed(),
             attempts: std::mem::take(&mut self.attempts),
             stop_reason,
             paused_until: self.paused_until,
+            ..self.outline()
+        }
+    }
+
+    /// Returns the report of a call that has not ended, without its attempts.
+    pub(super) fn outline(&self) -> Report {
+        Report {
+            service: self.core.service,
+            path: Some(self.parts.url.path().into()),
+            method: Some(self.parts.method.clone()),
+            elapsed: self.began.elapsed(),
             ..Report::default()
         }
     }

@@ -19,6 +19,7 @@ use crate::limiter::Limiter;
 use crate::redact::{Exposed, Secret};
 use crate::retry::RetryPolicy;
 use crate::retry::budget::{Bucket, RetryBudget};
+use crate::retry::rule::RetryRule;
 use crate::service::{Credential, Service};
 use crate::transport::Transport;
 use crate::transport::carrier::Carrier;
@@ -48,6 +49,7 @@ pub struct ClientBuilder<S: Service> {
     transport: Option<Box<dyn Transport>>,
     reqwest: Option<::reqwest::ClientBuilder>,
     retry: RetryPolicy,
+    retryable: Option<RetryRule>,
     budget: RetryBudget,
     queue_timeout: Option<Duration>,
     deadline: Option<Duration>,
@@ -76,6 +78,7 @@ impl<S: Service> ClientBuilder<S> {
             transport: None,
             reqwest: None,
             retry: RetryPolicy::new(),
+            retryable: None,
             budget: RetryBudget::new(),
             queue_timeout: None,
             deadline: None,
@@ -149,6 +152,43 @@ impl<S: Service> ClientBuilder<S> {
     /// retries off; the rate limiter stays active.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
+        self
+    }
+
+    /// Registers a callback that decides if an error is retryable, where the documentation is silent. Replaces a
+    /// callback that was registered before. Defaults to none.
+    ///
+    /// The callback receives the error of each failed attempt that no row of the catalogue decides: error responses
+    /// without a row or with [`Retry::Unstated`](crate::Retry::Unstated), and connection faults and timeouts if the
+    /// service documents no advice for them. The error has the method and the path of the request. `Some(true)` makes
+    /// it retryable, `Some(false)` ends the call with [`StopReason::RuledOut`](crate::StopReason::RuledOut), and `None`
+    /// leaves the decision to the [`RetryPolicy`].
+    ///
+    /// It decides nothing else. A request that may have taken effect is still resent only if it is idempotent, no retry
+    /// is sent earlier than a retry hint allows, and the policy, the retry quota and the deadline still apply.
+    /// [`Attempt::retryable`](crate::Attempt::retryable) records each verdict. The callback runs inline and must not
+    /// block. If it panics, the panic is caught and counts as `None`.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use steadfast::Stayforge;
+    /// use steadfast::testing::MockService;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), steadfast::ApiError> {
+    /// let service = MockService::<Stayforge>::new();
+    /// service.get("/v1/cards").json(&json!({"code": "lock_busy", "message": "m"})).status(409).json(&json!([]));
+    ///
+    /// // Stayforge does not document the code, and a 409 alone is not retryable.
+    /// let busy = |error: &steadfast::ApiError| (error.code() == Some("lock_busy")).then_some(true);
+    /// let client = service.builder().retryable(busy).build()?;
+    ///
+    /// let response = client.get("/v1/cards").send().await?;
+    /// assert_eq!(response.attempts()[0].retryable, Some(true));
+    /// # Ok(()) }
+    /// ```
+    pub fn retryable(mut self, callback: impl Fn(&ApiError) -> Option<bool> + Send + Sync + 'static) -> Self {
+        self.retryable = Some(RetryRule::new(callback));
         self
     }
 
@@ -353,6 +393,7 @@ impl<S: Service> ClientBuilder<S> {
             key_header,
             transport,
             retry: self.retry,
+            retryable: self.retryable,
             budget: Bucket::new(self.budget),
             limiter: Limiter::new(self.max_in_flight, S::LIMITS),
             lane: S::lane,

@@ -41,6 +41,9 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// The retry hints that could not be parsed, such as `retry-after: soon`. They were ignored.
     pub malformed_hints: Vec<Box<str>>,
+    /// The verdict of the callback of [`ClientBuilder::retryable`](crate::ClientBuilder::retryable); `None` if it was
+    /// not asked or gave none.
+    pub retryable: Option<bool>,
     /// The wait before the next attempt; `None` after the last attempt.
     pub wait: Option<Duration>,
     /// The source of the wait's length.
@@ -69,7 +72,17 @@ impl Attempt {
     /// Creates an attempt that follows `earlier` others and is not followed by a wait.
     pub(crate) fn new(earlier: usize, began: Duration, took: Duration, outcome: Outcome, effect: Effect) -> Self {
         let number = u32::try_from(earlier).unwrap_or(u32::MAX).saturating_add(1);
-        Self { number, began, took, outcome, malformed_hints: Vec::new(), wait: None, wait_source: None, effect }
+        Self {
+            number,
+            began,
+            took,
+            outcome,
+            malformed_hints: Vec::new(),
+            retryable: None,
+            wait: None,
+            wait_source: None,
+            effect,
+        }
     }
 
     /// Returns the effect of this attempt's request on the service.
@@ -103,6 +116,9 @@ impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (began, took) = (HumanDuration(self.began), HumanDuration(self.took));
         write!(f, "attempt {} at {began}: {} after {took}", self.number, self.outcome)?;
+        if let Some(retryable) = self.retryable {
+            write!(f, ", {} by the client's callback", if retryable { "retryable" } else { "not retryable" })?;
+        }
         if let (Some(wait), Some(source)) = (self.wait, self.wait_source) {
             write!(f, ", then a wait of {} ({source})", HumanDuration(wait))?;
         }

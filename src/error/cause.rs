@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::{ApiError, BuildErrorKind, Cause, Outcome, Rejection, Report, rejected};
-use crate::catalog::{Category, CodeInfo};
+use crate::catalog::{Category, CodeInfo, Retry};
 
 impl ApiError {
     /// Names the environment variable that contains the invalid key or base URL.
@@ -18,9 +18,14 @@ impl ApiError {
 
     /// Sets the report, but keeps the row of the present one.
     pub(crate) fn with_report(mut self, report: Report) -> Self {
+        self.set_report(report);
+        self
+    }
+
+    /// Sets the report, as [`with_report`](Self::with_report) does.
+    pub(crate) fn set_report(&mut self, report: Report) {
         let own = self.report_mut();
         *own = Report { row: own.row, ..report };
-        self
     }
 
     /// Sets the row for the case that no response arrives, on connection faults and timeouts.
@@ -47,6 +52,17 @@ impl ApiError {
         match self {
             rejected!(rejection) => Some(rejection),
             Self::Transport(_) | Self::Timeout(_) | Self::Decode(_) | Self::Build(_) => None,
+        }
+    }
+
+    /// Returns whether an attempt failed and the documentation does not state if the failure is retryable.
+    pub(crate) fn is_unstated(&self) -> bool {
+        match self.cause() {
+            Cause::Rejection(_) | Cause::Transport(_) | Cause::Timeout(_) => {
+                self.row().is_none_or(|row| row.retry == Retry::Unstated)
+            }
+            // The request succeeded, or nothing can be sent.
+            Cause::Decode(_) | Cause::Build(_) => false,
         }
     }
 

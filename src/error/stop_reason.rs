@@ -10,6 +10,8 @@ use std::fmt;
 pub enum StopReason {
     /// The error is not retryable: the request would fail again, or it may have taken effect already.
     NotRetryable,
+    /// The callback of [`ClientBuilder::retryable`](crate::ClientBuilder::retryable) ruled out a retry.
+    RuledOut,
     /// The request is not idempotent and may have taken effect, so that a retry could repeat the effect.
     MayHaveActed,
     /// The call made as many attempts as `max_attempts` allows.
@@ -35,6 +37,7 @@ impl StopReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotRetryable => "not_retryable",
+            Self::RuledOut => "ruled_out",
             Self::MayHaveActed => "may_have_acted",
             Self::AttemptsExhausted => "attempts_exhausted",
             Self::WaitTooLong => "wait_too_long",
@@ -51,6 +54,7 @@ impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotRetryable => "not retryable",
+            Self::RuledOut => "ruled out by the client's `retryable` callback",
             Self::MayHaveActed => "not retried because the request may have taken effect",
             Self::AttemptsExhausted => "no attempts left",
             Self::WaitTooLong => "the wait would be longer than max_wait",

@@ -7,6 +7,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
+/// The number of characters of a body that a report shows.
+const LONGEST_BODY: usize = 200;
+
 /// A request that arrived at a mock, and the response to it.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
@@ -19,7 +22,7 @@ pub struct Received {
     pub path: String,
     /// The query, decoded and in order.
     pub query: Vec<(String, String)>,
-    /// The headers, including the one that carries the key.
+    /// The headers, including the one that carries the key. `Debug` output does not show the key.
     pub headers: HeaderMap,
     /// The body, which is empty if there is none.
     pub body: Bytes,
@@ -33,6 +36,25 @@ pub struct Received {
 }
 
 impl Received {
+    /// Returns the first value of a query parameter; `None` if the query does not contain it.
+    ///
+    /// ```
+    /// use steadfast::Abaco;
+    /// use steadfast::testing::MockService;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), steadfast::ApiError> {
+    /// let service = MockService::<Abaco>::new();
+    /// service.get("/documents").when(|request| request.parameter("page") == Some("2")).empty(204);
+    /// service.client().get("/documents").query(&[("page", 2)]).send().await?;
+    /// assert_eq!(service.received()[0].parameter("page"), Some("2"));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(present, _)| present == name).map(|(_, value)| value.as_str())
+    }
+
     /// Returns the body as JSON, or `null` if it is empty.
     ///
     /// # Panics
@@ -60,7 +82,11 @@ impl fmt::Display for Received {
         }
         match &self.response {
             Some(response) => write!(f, ": {response}"),
-            None => f.write_str(": UNEXPECTED"),
+            None if self.body.is_empty() => f.write_str(": UNEXPECTED"),
+            None => {
+                let body: String = String::from_utf8_lossy(&self.body).chars().take(LONGEST_BODY).collect();
+                write!(f, ": UNEXPECTED, with the body {body:?}")
+            }
         }
     }
 }

@@ -1,26 +1,27 @@
 //! The responses to requests of one method and path: [`Route`].
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
+use super::line::{Condition, Line};
 use super::received::Received;
-use super::scripted_response::{Content, Ending, ScriptedResponse, Times, content_type_of, status_of};
-use super::shared::{Mock, Shared, whole_seconds};
-use super::writer::ErrorWriter;
-use crate::error::{ApiError, Fault};
+use super::scripted_response::{Content, ScriptedResponse, Times};
+use super::shared::{Mock, Shared};
+use super::writer::read_back;
+use crate::error::Fault;
 use crate::service::Service;
 use crate::transport::Body;
 
 /// The responses to requests of one method and path, in order.
 ///
-/// The functions up to [`hangs`](Self::hangs) add a response. The functions after it change the response that was added
-/// last.
+/// [`when`](Self::when) narrows the route to some of the requests. The functions after it, up to
+/// [`hangs`](Self::hangs), add a response. The functions from [`status`](Self::status) on change the response that was
+/// added last.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct Route<'a, S: Service> {
     pub(super) shared: &'a Shared<S>,
     /// The place of the route among the lines of the script.
     pub(super) at: usize,
+    /// True if a response was added through this value.
+    pub(super) has_added: bool,
 }
 
 impl<S: Service> fmt::Debug for Route<'_, S> {
@@ -55,6 +58,85 @@ impl<S: Service> fmt::Debug for Route<'_, S> {
     reason = "each call has taken effect when it returns"
 )]
 impl<S: Service> Route<'_, S> {
+    /// Narrows the route to the requests that meet a condition, for example on the query or on the body.
+    ///
+    /// A request that meets the condition receives the next response of this route. If none is left, or if it does not
+    /// meet the condition, it receives the next response of the route without a condition. If a request meets several
+    /// conditions, the route that was created first applies. Conditions that follow each other must all hold.
+    ///
+    /// The condition is called for each request of the method and path while responses of the route are left, also
+    /// while other requests are in flight. If it panics, the request receives status 418, and the test fails with the
+    /// message of the panic.
+    ///
+    /// A report names the condition by its place in the source, or by the name that [`named`](Self::named) sets.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use steadfast::testing::MockService;
+    /// use steadfast::{FsmNavigator, fsm_navigator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let service = MockService::<FsmNavigator>::new();
+    /// service
+    ///     .post("/customers")
+    ///     .when(|request| request.json()["email"] == "c7@example.com")
+    ///     .fail(fsm_navigator::Code::DuplicateCustomer);
+    /// service.post("/customers").json(&json!({"success": true})).times(7);
+    ///
+    /// let client = service.client();
+    /// let calls = (1..=8).map(|number| {
+    ///     let customer = json!({"email": format!("c{number}@example.com")});
+    ///     tokio::spawn(client.post("/customers").json(&customer).send())
+    /// });
+    /// let mut failed = Vec::new();
+    /// for (call, number) in calls.collect::<Vec<_>>().into_iter().zip(1..) {
+    ///     if call.await.unwrap().is_err() {
+    ///         failed.push(number);
+    ///     }
+    /// }
+    /// assert_eq!(failed, [7]);
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If a response was added before, because the condition would not apply to it.
+    #[track_caller]
+    pub fn when(self, condition: impl Fn(&Received) -> bool + Send + Sync + 'static) -> Self {
+        assert!(!self.has_added, "`when` does not apply to the responses before it; use it before the first of them");
+        let name = Location::caller().to_string();
+        let condition = Condition { name, holds: Arc::new(condition) };
+        let at = self.shared.narrow(self.at, condition);
+        Self { at, ..self }
+    }
+
+    /// Names the condition that was set last, for reports.
+    ///
+    /// ```should_panic
+    /// use steadfast::Abaco;
+    /// use steadfast::testing::MockService;
+    ///
+    /// # let _runtime = tokio::runtime::Runtime::new().unwrap(); let _entered = _runtime.enter();
+    /// let service = MockService::<Abaco>::new();
+    /// service.post("/documents").when(|request| request.json()["total"] == 0).named("the total is 0").empty(400);
+    ///
+    /// // The request is not sent, so this fails with a report that contains the line
+    /// // `POST /documents, when the total is 0`.
+    /// service.verify();
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the route has no condition.
+    #[track_caller]
+    pub fn named(self, name: &str) -> Self {
+        let condition = |line: &mut Line<S>| line.conditions.last_mut().map(|last| name.clone_into(&mut last.name));
+        let named = self.shared.with_line(self.at, condition).flatten();
+        assert!(named.is_some(), "there is no condition to name; set one first with `when`");
+        self
+    }
+
     /// Adds a 200 with this value as JSON.
     ///
     /// # Panics
@@ -72,7 +154,8 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the service's `read_error` does not recognize the code in the body that the [`ErrorWriter`] wrote.
+    /// If the service's `read_error` does not recognize the code in the body and headers that the
+    /// [`ErrorWriter`](super::ErrorWriter) wrote.
     #[track_caller]
     pub fn fail(self, code: S::Code) -> Self {
         read_back::<S>(&*self.shared.writer(), code, None);
@@ -116,6 +199,10 @@ impl<S: Service> Route<'_, S> {
     }
 
     /// Adds a response that is computed from the request.
+    ///
+    /// A documented error, a fault or a late response for some of the requests is simpler to script with
+    /// [`when`](Self::when). If the closure panics, the request receives status 418, and the test fails with the
+    /// message of the panic.
     ///
     /// ```
     /// use http::Response;
@@ -197,202 +284,6 @@ impl<S: Service> Route<'_, S> {
         self.add(Content::Silence)
     }
 
-    /// Sets the status.
-    ///
-    /// # Panics
-    ///
-    /// If the status is not in 200 to 599, or the response is a documented error, a computed response or a fault.
-    #[track_caller]
-    pub fn status(self, status: u16) -> Self {
-        let status = checked(status);
-        let mut is_changed = false;
-        let route = self.change(|response| {
-            if let Content::Plain { status: present, .. } = &mut response.content {
-                *present = status;
-                is_changed = true;
-            }
-        });
-        assert!(is_changed, "the response before `status` has no status to change; use `status` after `json` or `raw`");
-        route
-    }
-
-    /// Adds a header.
-    ///
-    /// # Panics
-    ///
-    /// If the name or the value is not valid.
-    #[track_caller]
-    #[expect(clippy::panic, reason = "a test kit fails the test")]
-    pub fn header(self, name: &str, value: &str) -> Self {
-        let name = HeaderName::try_from(name).unwrap_or_else(|_| panic!("not a header name: {name:?}"));
-        let value = header_value(value);
-        self.change(|response| {
-            response.headers.append(name, value);
-        })
-    }
-
-    /// Adds `Retry-After` in seconds, rounded up, and the same value in the body if the service repeats it there.
-    ///
-    /// # Panics
-    ///
-    /// As [`fail`](Self::fail).
-    #[track_caller]
-    pub fn retry_after(self, wait: Duration) -> Self {
-        let wait = Some(whole_seconds(wait));
-        let mut code = None;
-        let route = self.change(|response| {
-            response.retry_after = wait;
-            if let Content::Error(error) = response.content {
-                code = Some(error);
-            }
-        });
-        if let Some(code) = code {
-            read_back::<S>(&*route.shared.writer(), code, wait);
-        }
-        route
-    }
-
-    /// Delays the response by this time, by tokio's clock. Defaults to zero.
-    #[track_caller]
-    pub fn delay(self, delay: Duration) -> Self {
-        self.change(|response| response.delay = delay)
-    }
-
-    /// Adds a random time of up to this, in whole milliseconds, to the [`delay`](Self::delay). Defaults to zero.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use steadfast::Abaco;
-    /// use steadfast::testing::MockService;
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), steadfast::ApiError> {
-    /// let service = MockService::<Abaco>::new();
-    /// service.any().empty(204).delay(Duration::from_millis(10)).jitter(Duration::from_millis(20)).always();
-    ///
-    /// let client = service.client();
-    /// for _ in 0..100 {
-    ///     let response = client.get("/documents").send().await?;
-    ///     assert!((10..=30).contains(&response.elapsed().as_millis()));
-    /// }
-    /// # Ok(()) }
-    /// ```
-    #[track_caller]
-    pub fn jitter(self, jitter: Duration) -> Self {
-        self.change(|response| response.jitter = jitter)
-    }
-
-    /// Breaks the connection after half of the body.
-    ///
-    /// # Panics
-    ///
-    /// If the response has no body of known length.
-    #[track_caller]
-    pub fn truncated(self) -> Self {
-        self.end(Ending::Truncated)
-    }
-
-    /// Sends nothing more after half of the body, and keeps the connection open.
-    ///
-    /// # Panics
-    ///
-    /// If the response has no body of known length.
-    #[track_caller]
-    pub fn stalled(self) -> Self {
-        self.end(Ending::Stalled)
-    }
-
-    /// Pauses for this time, by tokio's clock, after half of the body.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use steadfast::Abaco;
-    /// use steadfast::testing::MockService;
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), steadfast::ApiError> {
-    /// let service = MockService::<Abaco>::new();
-    /// service.get("/documents").json(&[1, 2]).pauses(Duration::from_secs(20));
-    ///
-    /// let response = service.client().get("/documents").send().await?;
-    /// assert_eq!(response.json::<[u32; 2]>()?, [1, 2]);
-    /// assert_eq!(response.elapsed(), Duration::from_secs(20));
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Panics
-    ///
-    /// If the response has no body of known length.
-    #[track_caller]
-    pub fn pauses(self, pause: Duration) -> Self {
-        self.end(Ending::Pauses(pause))
-    }
-
-    /// Sends the response to this number of requests in a row. Defaults to 1.
-    ///
-    /// # Panics
-    ///
-    /// If the number is 0.
-    #[track_caller]
-    pub fn times(self, times: usize) -> Self {
-        assert!(times > 0, "the response would be sent 0 times; remove it");
-        self.change(|response| response.times = Times::Exactly(times))
-    }
-
-    /// Sends the response to all further requests, if there are any.
-    #[track_caller]
-    pub fn always(self) -> Self {
-        self.change(|response| response.times = Times::Always)
-    }
-
-    /// Sends the response to each request with this probability. Otherwise the request receives the next response.
-    ///
-    /// [`Script::seed`](super::Script::seed) sets the seed of the random numbers.
-    ///
-    /// ```
-    /// use steadfast::Abaco;
-    /// use steadfast::testing::MockService;
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), steadfast::ApiError> {
-    /// let service = MockService::<Abaco>::new();
-    /// service.any().html(503).chance(0.2).dropped().chance(0.1).empty(204).always();
-    ///
-    /// let client = service.client();
-    /// for _ in 0..100 {
-    ///     client.get("/documents").retry(steadfast::RetryPolicy::new().with_max_attempts(9)).send().await?;
-    /// }
-    /// assert!(service.request_count() > 110);
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Panics
-    ///
-    /// If the probability is not in 0 to 1.
-    #[track_caller]
-    pub fn chance(self, probability: f64) -> Self {
-        assert!((0.0..=1.0).contains(&probability), "not a probability: {probability}; use a number from 0 to 1");
-        self.change(|response| response.times = Times::Chance(probability))
-    }
-
-    #[track_caller]
-    fn end(self, ending: Ending) -> Self {
-        let mut has_body = false;
-        let route = self.change(|response| {
-            has_body = match &response.content {
-                Content::Error(_) => true,
-                Content::Plain { body, .. } => !body.is_empty(),
-                Content::Computed(_) | Content::Fault(_) | Content::Silence => false,
-            };
-            response.ending = ending;
-        });
-        assert!(
-            has_body,
-            "the response before has no body to interrupt; use this after `json`, `raw`, `html` or `fail`"
-        );
-        route
-    }
-
     #[track_caller]
     fn add(self, content: Content<S>) -> Self {
         let added = self.shared.with_line(self.at, |line| {
@@ -401,11 +292,11 @@ impl<S: Service> Route<'_, S> {
             is_reached
         });
         assert!(added.unwrap_or_default(), "a response after one with `always` is never sent; remove one of them");
-        self
+        Self { has_added: true, ..self }
     }
 
     #[track_caller]
-    fn change(self, change: impl FnOnce(&mut ScriptedResponse<S>)) -> Self {
+    pub(super) fn change(self, change: impl FnOnce(&mut ScriptedResponse<S>)) -> Self {
         let changed = self.shared.with_line(self.at, |line| line.responses.last_mut().map(change).is_some());
         assert!(
             changed.unwrap_or_default(),
@@ -415,24 +306,9 @@ impl<S: Service> Route<'_, S> {
     }
 }
 
-/// Checks that the service recognizes a code in the body that the writer writes for it.
-#[track_caller]
-fn read_back<S: Service>(writer: &dyn ErrorWriter<S>, code: S::Code, retry_after: Option<Duration>) {
-    let body = writer.write_error(code, retry_after);
-    let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type_of(&body))]);
-    let error = ApiError::from_response::<S>(status_of(code), &headers, &body);
-    assert!(
-        error.is(code),
-        "{}: `read_error` does not recognize {code} in the body that the error writer wrote: {}; \
-         set a matching writer with `write_errors`",
-        S::NAME,
-        String::from_utf8_lossy(&body),
-    );
-}
-
 #[track_caller]
 #[expect(clippy::panic, reason = "a test kit fails the test")]
-fn checked(status: u16) -> StatusCode {
+pub(super) fn checked(status: u16) -> StatusCode {
     match StatusCode::from_u16(status) {
         Ok(status) if (200..=599).contains(&status.as_u16()) => status,
         Ok(_) | Err(_) => panic!("not the status of a response: {status}; use a number from 200 to 599"),
@@ -441,6 +317,6 @@ fn checked(status: u16) -> StatusCode {
 
 #[track_caller]
 #[expect(clippy::panic, reason = "a test kit fails the test")]
-fn header_value(text: &str) -> HeaderValue {
+pub(super) fn header_value(text: &str) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| panic!("not a header value: {text:?}"))
 }

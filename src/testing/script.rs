@@ -20,8 +20,9 @@ use crate::service::Service;
 /// The script of a mock, and the requests that the mock received. [`MockService`](super::MockService) and
 /// [`MockServer`](super::MockServer) dereference to it.
 ///
-/// A request receives the next response that is left for its method and path. If there is none, it receives the next
-/// response of [`any`](Self::any). If there is none either, it receives status 418 and fails the test.
+/// A request receives the next response that is left for its method and path: of a route whose condition it meets
+/// ([`Route::when`]), or else of the route without a condition. If there is none, it receives the next response of
+/// [`any`](Self::any). If there is none either, it receives status 418 and fails the test.
 pub struct Script<S: Service> {
     shared: Arc<Shared<S>>,
 }
@@ -103,7 +104,7 @@ impl<S: Service> Script<S> {
     }
 
     /// Returns the route of requests with this method and path. The path is the one given to the client, without a
-    /// query. [`received`](Self::received) reports the queries.
+    /// query. [`Route::when`] matches queries, and [`received`](Self::received) reports them.
     ///
     /// # Panics
     ///
@@ -113,7 +114,7 @@ impl<S: Service> Script<S> {
     #[must_use]
     pub fn on(&self, method: Method, path: &str) -> Route<'_, S> {
         let mut url = self.shared.base_url.clone();
-        assert!(!path.contains('?'), "the path contains a query: {path:?}; remove it and check it with `received`");
+        assert!(!path.contains('?'), "the path contains a query: {path:?}; remove it and match it with `when`");
         if let Err(problem) = address::add_path(&mut url, path) {
             panic!("{path:?} cannot be scripted: {}", problem.of(S::NAME));
         }
@@ -126,7 +127,8 @@ impl<S: Service> Script<S> {
         self.route(None)
     }
 
-    /// Sets the writer of documented errors. Defaults to [`DocumentedErrors`](super::DocumentedErrors).
+    /// Sets the writer of documented errors, their bodies and their headers. Defaults to
+    /// [`DocumentedErrors`](super::DocumentedErrors).
     pub fn write_errors(&self, writer: impl ErrorWriter<S>) {
         self.shared.state().writer = Arc::new(writer);
     }
@@ -322,7 +324,7 @@ impl<S: Service> Script<S> {
 
     fn route(&self, of: Option<(Method, String)>) -> Route<'_, S> {
         let at = self.shared.state().line(of);
-        Route { shared: &self.shared, at }
+        Route { shared: &self.shared, at, has_added: false }
     }
 }
 

@@ -11,8 +11,8 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::IgnoredAny;
 
+use super::plan::Plan;
 use super::received::Received;
-use super::writer::ErrorWriter;
 use crate::catalog::{Effect, ErrorCode};
 use crate::error::{ApiError, Fault, TransportError};
 use crate::service::Service;
@@ -72,25 +72,6 @@ pub(super) enum Times {
 /// The outcome of a request: a response or a fault, or `None` if nothing ever arrives.
 pub(super) type Outcome = Option<Result<http::Response<Body>, ApiError>>;
 
-/// An outcome, or the means to compute it while the script is not locked.
-pub(super) enum Plan {
-    Ready(Outcome),
-    Compute(Arc<Compute>, HeaderMap),
-}
-
-impl Plan {
-    pub(super) fn carry_out(self, request: &Received) -> Outcome {
-        match self {
-            Self::Ready(outcome) => outcome,
-            Self::Compute(compute, headers) => {
-                let mut response = compute(request);
-                add(response.headers_mut(), &headers);
-                Some(Ok(response))
-            }
-        }
-    }
-}
-
 impl<S: Service> ScriptedResponse<S> {
     pub(super) fn new(content: Content<S>) -> Self {
         Self {
@@ -134,6 +115,14 @@ impl<S: Service> ScriptedResponse<S> {
         }
     }
 
+    /// Returns whether another request may receive this response.
+    pub(super) fn is_left(&self) -> bool {
+        match self.times {
+            Times::Exactly(times) => self.sent < times,
+            Times::Always | Times::Chance(_) => true,
+        }
+    }
+
     pub(super) fn is_unused(&self) -> bool {
         match self.times {
             Times::Exactly(times) => self.sent < times,
@@ -141,8 +130,8 @@ impl<S: Service> ScriptedResponse<S> {
         }
     }
 
-    /// Returns the outcome of a request that receives this response.
-    pub(super) fn plan(&self, writer: &dyn ErrorWriter<S>) -> Plan {
+    /// Returns the way to the outcome of a request that receives this response.
+    pub(super) fn plan(&self) -> Plan<S> {
         let mut headers = HeaderMap::new();
         if let Some(wait) = self.retry_after {
             headers.insert(RETRY_AFTER, wait.as_secs().into());
@@ -155,26 +144,29 @@ impl<S: Service> ScriptedResponse<S> {
             }
             Content::Computed(compute) => return Plan::Compute(Arc::clone(compute), headers),
             Content::Error(code) => {
-                let body = Bytes::from(writer.write_error(*code, self.retry_after));
-                (status_of(*code), Some(content_type_of(&body)), body)
+                return Plan::Write { code: *code, retry_after: self.retry_after, headers, ending: self.ending };
             }
             Content::Plain { status, content_type, body } => (*status, content_type.clone(), body.clone()),
         };
         let mut response = plain(status, content_type, body.len());
-        for name in headers.keys() {
-            // A header of the script replaces one of the same name that is set by default.
-            response.headers_mut().remove(name);
-        }
-        add(response.headers_mut(), &headers);
+        replace(response.headers_mut(), &headers);
         Plan::Ready(Some(Ok(response.map(|()| self.ending.of(body)))))
     }
 }
 
 /// Adds headers, and keeps those of the same name. `HeaderMap::extend` would replace them.
-fn add(headers: &mut HeaderMap, more: &HeaderMap) {
+pub(super) fn add(headers: &mut HeaderMap, more: &HeaderMap) {
     for (name, value) in more {
         headers.append(name.clone(), value.clone());
     }
+}
+
+/// Adds headers in place of those of the same name.
+pub(super) fn replace(headers: &mut HeaderMap, more: &HeaderMap) {
+    for name in more.keys() {
+        headers.remove(name);
+    }
+    add(headers, more);
 }
 
 /// Returns the head of a response with a body of this length.
@@ -202,7 +194,7 @@ pub(super) fn status_of(code: impl ErrorCode) -> StatusCode {
 }
 
 /// Returns the effect of a request that met this fault: only a connection that was established can have carried it.
-fn effect_of(fault: Fault) -> Effect {
+pub(super) fn effect_of(fault: Fault) -> Effect {
     match fault {
         Fault::Dns | Fault::Connect | Fault::Tls => Effect::None,
         Fault::Reset => Effect::Possible,
@@ -210,7 +202,7 @@ fn effect_of(fault: Fault) -> Effect {
 }
 
 impl Ending {
-    fn of(self, body: Bytes) -> Body {
+    pub(super) fn of(self, body: Bytes) -> Body {
         let middle = body.len() / 2;
         let mut half = Some(body.slice(..middle));
         match self {

@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use http::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{HeaderMap, Method, StatusCode};
+use http::header::{DATE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
 use tokio::time::Instant;
 use url::Url;
 
+use super::line::{Condition, Line};
+use super::plan::{Plan, failure};
 use super::received::Received;
-use super::scripted_response::{Outcome, Plan, ScriptedResponse, content_type_of, plain};
+use super::scripted_response::{Outcome, ScriptedResponse};
 use super::throttle::{Counter, Quota, Throttle};
 use super::writer::{DocumentedErrors, ErrorWriter};
-use crate::catalog::ErrorCode;
 use crate::error::ApiError;
 use crate::service::Service;
 use crate::transport::{Body, HttpRequest};
@@ -45,7 +46,8 @@ pub(super) struct State<S: Service> {
     /// The number of requests that `received` may hold.
     pub(super) keep: usize,
     pub(super) count: usize,
-    pub(super) has_unexpected: bool,
+    /// A request was unexpected, or a closure of the test panicked.
+    pub(super) has_failed: bool,
     pub(super) is_reported: bool,
     pub(super) writer: Arc<dyn ErrorWriter<S>>,
     pub(super) delay: Duration,
@@ -55,12 +57,6 @@ pub(super) struct State<S: Service> {
     pub(super) counter: Counter,
 }
 
-/// The responses to one method and path, or to all requests.
-pub(super) struct Line<S: Service> {
-    of: Option<(Method, String)>,
-    pub(super) responses: Vec<ScriptedResponse<S>>,
-}
-
 impl<S: Service> State<S> {
     pub(super) fn new() -> Self {
         Self {
@@ -68,7 +64,7 @@ impl<S: Service> State<S> {
             received: VecDeque::new(),
             keep: usize::MAX,
             count: 0,
-            has_unexpected: false,
+            has_failed: false,
             is_reported: false,
             writer: Arc::new(DocumentedErrors),
             delay: Duration::ZERO,
@@ -79,21 +75,27 @@ impl<S: Service> State<S> {
         }
     }
 
-    /// Returns the place of the line for this method and path, which is added if there is none.
+    /// Returns the place of the line for this method and path without conditions, which is added if there is none.
     pub(super) fn line(&mut self, of: Option<(Method, String)>) -> usize {
-        self.lines.iter().position(|line| line.of == of).unwrap_or_else(|| {
-            self.lines.push(Line { of, responses: Vec::new() });
-            self.lines.len().saturating_sub(1)
-        })
+        let present = self.lines.iter().position(|line| line.of == of && line.conditions.is_empty());
+        present.unwrap_or_else(|| self.add_line(Line::new(of, Vec::new())))
     }
 
-    /// Returns the next response to a request: from its own line, else from the line for all requests.
-    fn next(&mut self, method: &Method, path: &str) -> Option<&mut ScriptedResponse<S>> {
+    /// Adds a line. Returns its place.
+    pub(super) fn add_line(&mut self, line: Line<S>) -> usize {
+        self.lines.push(line);
+        self.lines.len().saturating_sub(1)
+    }
+
+    /// Returns the next response to a request. `met` contains the places of the lines whose conditions it meets.
+    fn next(&mut self, request: &Received, met: &[usize]) -> Option<&mut ScriptedResponse<S>> {
         let random = &mut self.random;
-        let (own, any): (Vec<_>, Vec<_>) = self.lines.iter_mut().partition(|line| line.of.is_some());
-        let is_own = |line: &&mut Line<S>| line.of.as_ref().is_some_and(|(of, at)| of == method && at == path);
-        let lines = own.into_iter().filter(is_own).chain(any);
-        lines.flat_map(|line| &mut line.responses).find(|response| response.is_next(random))
+        let applies = |(at, line): &(usize, &mut Line<S>)| {
+            line.covers(request) && (line.conditions.is_empty() || met.contains(at))
+        };
+        let mut lines: Vec<_> = self.lines.iter_mut().enumerate().filter(applies).map(|(_, line)| line).collect();
+        lines.sort_by_key(|line| line.rank());
+        lines.into_iter().flat_map(|line| &mut line.responses).find(|response| response.is_next(random))
     }
 
     /// Forgets the oldest requests beyond the number to keep.
@@ -142,29 +144,16 @@ impl<S: Service> Shared<S> {
             retry_after: None,
             response: None,
         };
-        let (plan, delay, quota) = {
-            let mut state = self.state();
-            let state = &mut *state;
-            let writer = Arc::clone(&state.writer);
-            let wait = state.throttle.and_then(|limit| state.counter.accept(limit, now).err());
-            let (plan, delay) = if let (Some(wait), Some(limit)) = (wait, state.throttle) {
-                received.response = Some("throttled".to_owned());
-                received.retry_after = limit.has_retry_after.then(|| whole_seconds(wait).max(Duration::from_secs(1)));
-                (Plan::Ready(Some(Ok(throttling::<S>(&*writer, received.retry_after)))), Duration::ZERO)
-            } else if let Some(response) = state.next(&received.method, &received.path) {
-                response.sent = response.sent.saturating_add(1);
-                received.response = Some(response.name());
-                received.retry_after = response.retry_after;
-                let (plan, delay, jitter) = (response.plan(&*writer), response.delay, response.jitter);
-                (plan, delay.saturating_add(state.draw(jitter)))
-            } else {
-                state.has_unexpected = true;
-                (Plan::Ready(Some(Ok(unexpected(&received)))), Duration::ZERO)
-            };
-            let reporting = state.throttle.filter(|limit| limit.reports_quota);
-            (plan, delay, reporting.map(|limit| state.counter.quota(limit, now)))
+        let planned = self.met(&received).map(|met| self.plan(&mut received, &met));
+        let (made, delay, quota) = match planned {
+            Ok((plan, delay, quota)) => (plan.carry_out(&received, &*self.writer()), delay, quota),
+            Err(panic) => (Err(panic), Duration::ZERO, None),
         };
-        let mut outcome = plan.carry_out(&received);
+        let has_panicked = made.is_err();
+        let mut outcome = made.unwrap_or_else(|panic| {
+            received.response = Some(format!("FAILED, {panic}"));
+            Some(Ok(failure(panic)))
+        });
         if let Some(Ok(response)) = &mut outcome {
             received.status = Some(response.status());
             if let Some(quota) = quota {
@@ -172,10 +161,60 @@ impl<S: Service> Shared<S> {
             }
         }
         let mut state = self.state();
+        state.has_failed |= has_panicked;
         state.count = state.count.saturating_add(1);
         state.received.push_back(received);
         state.trim();
         (outcome, delay)
+    }
+
+    /// Returns the places of the lines whose conditions a request meets, or the message of a panic.
+    ///
+    /// The conditions are closures of the test, so they are called while the script is not locked.
+    fn met(&self, request: &Received) -> Result<Vec<usize>, String> {
+        let conditional: Vec<_> = {
+            let state = self.state();
+            let lines = state.lines.iter().enumerate();
+            let lines =
+                lines.filter(|(_, line)| !line.conditions.is_empty() && line.has_left() && line.covers(request));
+            lines.map(|(at, line)| (at, line.conditions.clone())).collect()
+        };
+        let mut met = Vec::new();
+        for (at, conditions) in conditional {
+            // A later condition may rely on the earlier ones.
+            let mut holds = true;
+            for condition in conditions {
+                holds = holds && condition.holds(request)?;
+            }
+            if holds {
+                met.push(at);
+            }
+        }
+        Ok(met)
+    }
+
+    /// Takes the next response to a request from the script. Returns it with its delay and the quota to report.
+    fn plan(&self, received: &mut Received, met: &[usize]) -> (Plan<S>, Duration, Option<Quota>) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let now = received.at;
+        let wait = state.throttle.and_then(|limit| state.counter.accept(limit, now).err());
+        let (plan, delay) = if let (Some(wait), Some(limit)) = (wait, state.throttle) {
+            received.response = Some("throttled".to_owned());
+            received.retry_after = limit.has_retry_after.then(|| whole_seconds(wait).max(Duration::from_secs(1)));
+            (Plan::Throttle { retry_after: received.retry_after }, Duration::ZERO)
+        } else if let Some(response) = state.next(received, met) {
+            response.sent = response.sent.saturating_add(1);
+            received.response = Some(response.name());
+            received.retry_after = response.retry_after;
+            let (plan, delay, jitter) = (response.plan(), response.delay, response.jitter);
+            (plan, delay.saturating_add(state.draw(jitter)))
+        } else {
+            state.has_failed = true;
+            (Plan::Reject, Duration::ZERO)
+        };
+        let reporting = state.throttle.filter(|limit| limit.reports_quota);
+        (plan, delay, reporting.map(|limit| state.counter.quota(limit, now)))
     }
 
     /// Adds the headers that report a quota, unless the script sets them.
@@ -209,6 +248,15 @@ impl<S: Service> Shared<S> {
         self.state().lines.get_mut(at).map(with)
     }
 
+    /// Adds a line with the conditions of the one at this place and one more. Returns its place.
+    pub(super) fn narrow(&self, at: usize, condition: Condition) -> usize {
+        let mut state = self.state();
+        let (of, mut conditions) =
+            state.lines.get(at).map(|line| (line.of.clone(), line.conditions.clone())).unwrap_or_default();
+        conditions.push(condition);
+        state.add_line(Line::new(of, conditions))
+    }
+
     pub(super) fn writer(&self) -> Arc<dyn ErrorWriter<S>> {
         Arc::clone(&self.state().writer)
     }
@@ -222,7 +270,7 @@ impl<S: Service> Shared<S> {
         let is_different = {
             let state = self.state();
             let mut responses = state.lines.iter().flat_map(|line| &line.responses);
-            state.has_unexpected || responses.any(ScriptedResponse::is_unused)
+            state.has_failed || responses.any(ScriptedResponse::is_unused)
         };
         is_different.then(|| format!("the requests differ from the script\n{self}"))
     }
@@ -233,14 +281,8 @@ impl<S: Service> fmt::Display for Shared<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
         writeln!(f, "Mock{:?} of {}\nscript:", self.mock, S::NAME)?;
-        for line in &state.lines {
-            match &line.of {
-                Some((method, path)) => writeln!(f, "  {method} {path}")?,
-                None => writeln!(f, "  any request")?,
-            }
-            for response in &line.responses {
-                writeln!(f, "    {response}")?;
-            }
+        for line in state.lines.iter().filter(|line| !line.responses.is_empty()) {
+            write!(f, "{line}")?;
         }
         writeln!(f, "received:")?;
         let omitted = state.count.saturating_sub(state.received.len());
@@ -280,27 +322,4 @@ async fn pause(time: Duration) {
 /// Returns this time rounded up to whole seconds.
 pub(super) fn whole_seconds(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)))
-}
-
-/// Returns the response to a throttled request: the documented error with status 429, or a plain 429 if there is none.
-fn throttling<S: Service>(writer: &dyn ErrorWriter<S>, retry_after: Option<Duration>) -> http::Response<Body> {
-    let is_throttling = |code: &&S::Code| code.info().status() == Some(StatusCode::TOO_MANY_REQUESTS);
-    let body = match S::Code::ALL.iter().find(is_throttling) {
-        Some(code) => writer.write_error(*code, retry_after),
-        None => br#"{"message":"Too Many Requests"}"#.to_vec(),
-    };
-    let mut response = plain(StatusCode::TOO_MANY_REQUESTS, Some(content_type_of(&body)), body.len());
-    if let Some(wait) = retry_after {
-        response.headers_mut().insert(RETRY_AFTER, wait.as_secs().into());
-    }
-    response.map(|()| Body::from(body))
-}
-
-/// Returns the response to an unexpected request, with a status that no service uses and no policy retries.
-fn unexpected(request: &Received) -> http::Response<Body> {
-    let (method, path) = (&request.method, &request.path);
-    let text = format!("unexpected request: {method} {path}; add a response for it to the script");
-    let mut response = http::Response::new(Body::from(text));
-    *response.status_mut() = StatusCode::IM_A_TEAPOT;
-    response
 }

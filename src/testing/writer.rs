@@ -1,17 +1,23 @@
-//! The bodies of documented errors, as a service writes them: [`ErrorWriter`].
+//! The documented errors, as a service writes them: [`ErrorWriter`].
 
 use std::any::Any;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
+use super::scripted_response::{content_type_of, plain, replace, status_of};
 use crate::catalog::ErrorCode;
+use crate::error::ApiError;
 use crate::service::{Service, abaco, fsm_navigator};
 
-/// A writer of a service's error bodies: the counterpart of [`Service::read_error`].
+/// A writer of a service's documented errors: the counterpart of [`Service::read_error`].
 ///
-/// Any function from a code and a wait to bytes is one. [`Script::write_errors`](super::Script::write_errors) sets it
-/// for a service whose errors are not JSON with the members `message` and `code`, which is the default.
+/// Any function from a code and a wait to the bytes of a body is one.
+/// [`Script::write_errors`](super::Script::write_errors) sets it for a service whose errors are not JSON with the
+/// members `message` and `code`, which is the default. For a service that puts the code into a header, implement the
+/// trait and [`write_headers`](Self::write_headers).
 ///
 /// ```
 /// use steadfast::testing::{DocumentedErrors, ErrorWriter};
@@ -26,6 +32,67 @@ pub trait ErrorWriter<S: Service>: Send + Sync + 'static {
     ///
     /// `retry_after` is the wait of the response's header, in whole seconds, for services that repeat it in the body.
     fn write_error(&self, code: S::Code, retry_after: Option<Duration>) -> Vec<u8>;
+
+    /// Returns the headers of a documented error, in addition to `Retry-After`. Defaults to none.
+    ///
+    /// A `Content-Type` replaces the default, which is JSON or plain text according to the body.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use http::{HeaderMap, HeaderValue, StatusCode};
+    /// use steadfast::testing::{ErrorWriter, MockService};
+    /// use steadfast::{ErrorBody, Service, XApiKey};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// steadfast::error_codes! {
+    ///     /// The codes of a parcel service.
+    ///     pub enum Code of "parcels" {
+    ///         /// The parcel has left the depot.
+    ///         /// Change the delivery address with the carrier.
+    ///         AlreadySent = "sent" 409 Conflict Never Possible
+    ///     }
+    /// }
+    ///
+    /// struct Parcels;
+    ///
+    /// impl Service for Parcels {
+    ///     type Code = Code;
+    ///     type Key = XApiKey<Self>;
+    ///     const BASE_URL: &'static str = "https://parcels.example";
+    ///     const ENV: &'static str = "PARCELS";
+    ///
+    ///     fn read_error(_: StatusCode, headers: &HeaderMap, _: &[u8]) -> Option<ErrorBody> {
+    ///         let mut error = ErrorBody::default();
+    ///         error.code = Some(headers.get("x-error")?.to_str().ok()?.into());
+    ///         Some(error)
+    ///     }
+    /// }
+    ///
+    /// struct InHeader;
+    ///
+    /// impl ErrorWriter<Parcels> for InHeader {
+    ///     fn write_error(&self, _: Code, _: Option<Duration>) -> Vec<u8> {
+    ///         Vec::new()
+    ///     }
+    ///
+    ///     fn write_headers(&self, code: Code, _: Option<Duration>) -> HeaderMap {
+    ///         HeaderMap::from_iter([("x-error".parse().unwrap(), HeaderValue::from_static(code.as_str()))])
+    ///     }
+    /// }
+    ///
+    /// let service = MockService::<Parcels>::new();
+    /// service.write_errors(InHeader);
+    /// service.post("/parcels").fail(Code::AlreadySent);
+    ///
+    /// let error = service.client().post("/parcels").send().await.unwrap_err();
+    /// assert!(error.is(Code::AlreadySent));
+    /// # }
+    /// ```
+    fn write_headers(&self, code: S::Code, retry_after: Option<Duration>) -> HeaderMap {
+        let _ = (code, retry_after);
+        HeaderMap::new()
+    }
 }
 
 impl<S: Service, F> ErrorWriter<S> for F
@@ -59,6 +126,37 @@ impl<S: Service> ErrorWriter<S> for DocumentedErrors {
         };
         body.to_string().into()
     }
+}
+
+/// Returns a documented error as the writer writes it, without `Retry-After`.
+pub(super) fn write<S: Service>(
+    writer: &dyn ErrorWriter<S>,
+    code: S::Code,
+    retry_after: Option<Duration>,
+) -> Response<Bytes> {
+    let body = Bytes::from(writer.write_error(code, retry_after));
+    let mut response = plain(status_of(code), Some(content_type_of(&body)), body.len());
+    replace(response.headers_mut(), &writer.write_headers(code, retry_after));
+    response.map(|()| body)
+}
+
+/// Reads the error that the writer writes for a code, and checks that the service recognizes the code in it.
+#[track_caller]
+pub(super) fn read_back<S: Service>(
+    writer: &dyn ErrorWriter<S>,
+    code: S::Code,
+    retry_after: Option<Duration>,
+) -> ApiError {
+    let response = write(writer, code, retry_after);
+    let error = ApiError::from_response::<S>(response.status(), response.headers(), response.body());
+    assert!(
+        error.is(code),
+        "{}: `read_error` does not recognize {code} in the body that the error writer wrote: {}; \
+         set a matching writer with `write_errors`, which can also write headers",
+        S::NAME,
+        String::from_utf8_lossy(response.body()),
+    );
+    error
 }
 
 /// Returns a message in abaco's language. The documentation gives none, so the words are ours.

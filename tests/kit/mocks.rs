@@ -11,6 +11,8 @@ use steadfast::{
     StopReason, XApiKey, abaco, fsm_navigator, stayforge,
 };
 
+use crate::failure;
+
 /// Sends every code of a service with both mocks and reads it back.
 async fn every_code_is_read_back<S: Service>() {
     let (service, server) = (MockService::<S>::new(), MockServer::<S>::start().await);
@@ -194,15 +196,6 @@ async fn every_fault_of_a_server_can_be_caused_on_a_socket() {
     server.get("/documents").json(&json!([1, 2, 3])).pauses(Duration::from_millis(20));
     assert_eq!(call().await.expect("a success"), json!([1, 2, 3]));
     assert_eq!(server.received().len(), 7);
-}
-
-/// Returns the message of the panic that fails a test.
-fn failure(test: impl FnOnce()) -> String {
-    let panic = catch_unwind(AssertUnwindSafe(test)).expect_err("the test fails");
-    match panic.downcast::<String>() {
-        Ok(message) => *message,
-        Err(panic) => (*panic.downcast::<&str>().expect("a message")).to_owned(),
-    }
 }
 
 #[tokio::test(start_paused = true)]

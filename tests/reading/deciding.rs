@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use steadfast::{
-    Abaco, ApiError, CallState, Decision, Effect, Fault, RetryPolicy, StopReason, TimeoutError, TransportError,
-    WaitSource,
+    Abaco, ApiError, CallState, Decision, Effect, Fault, RetryPolicy, Stayforge, StopReason, TimeoutError,
+    TransportError, WaitSource, stayforge,
 };
 
 fn error_of(status: u16) -> ApiError {
@@ -81,6 +81,67 @@ fn each_reason_to_stop_is_reported() {
     state.remaining = Duration::ZERO;
     assert_eq!(policy.decide(&error_of(503), &state), stop(StopReason::DeadlineWouldPass));
     assert_eq!(policy.decide(&error_of(404), &state), stop(StopReason::NotRetryable));
+}
+
+/// Returns a response of Stayforge, which documents neither 400 nor 5xx and rules out retries of 403s.
+fn unlisted(status: u16, headers: &[(&'static str, &'static str)]) -> ApiError {
+    let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
+    let body = br#"{"message": "m", "code": "unheard_of"}"#;
+    ApiError::from_response::<Stayforge>(StatusCode::from_u16(status).unwrap(), &headers.collect(), body)
+}
+
+#[test]
+fn a_verdict_of_the_caller_decides_only_where_the_documentation_is_silent_and_only_if_the_error_is_retryable() {
+    use Decision::{Stop, Wait};
+    use StopReason::{AttemptsExhausted, DeadlineWouldPass, MayHaveActed, NotRetryable, RuledOut, WaitTooLong};
+
+    let listed = |code: stayforge::Code| {
+        let body = format!(r#"{{"message": "m", "code": "{code}"}}"#);
+        ApiError::from_response::<Stayforge>(code.info().status().unwrap(), &HeaderMap::new(), body.as_bytes())
+    };
+    let dropped = || ApiError::from(TransportError::new(Fault::Reset, Effect::Possible));
+    let (get, post) = (Method::GET, Method::POST);
+    let (first, last) = (1, 3);
+    let long = Duration::from_secs(300);
+    let waits = None;
+    // The error, the method, the attempt, the time until the deadline, the verdict, and the reason to stop.
+    let table = [
+        (unlisted(400, &[]), &get, first, long, None, Some(NotRetryable)),
+        (unlisted(400, &[]), &get, first, long, Some(false), Some(RuledOut)),
+        (unlisted(400, &[]), &get, first, long, Some(true), waits),
+        (unlisted(500, &[]), &get, first, long, None, waits),
+        (unlisted(500, &[]), &get, first, long, Some(true), waits),
+        (unlisted(500, &[]), &get, first, long, Some(false), Some(RuledOut)),
+        (dropped(), &get, first, long, Some(false), Some(RuledOut)),
+        // The documentation decides.
+        (unlisted(403, &[]), &get, first, long, Some(true), Some(NotRetryable)),
+        (listed(stayforge::Code::InvalidApiKey), &get, first, long, Some(true), Some(NotRetryable)),
+        (listed(stayforge::Code::ApikeyVerifyError), &get, first, long, Some(false), waits),
+        (error_of(503), &get, first, long, Some(false), waits),
+        // Safety, attempts, hints and deadline remain.
+        (unlisted(400, &[]), &post, first, long, Some(true), Some(MayHaveActed)),
+        (unlisted(500, &[]), &post, first, long, Some(true), Some(MayHaveActed)),
+        (dropped(), &post, first, long, Some(true), Some(MayHaveActed)),
+        (unlisted(400, &[]), &get, last, long, Some(true), Some(AttemptsExhausted)),
+        (unlisted(400, &[]), &get, first, Duration::from_millis(1), Some(true), Some(DeadlineWouldPass)),
+        (unlisted(400, &[("retry-after", "121")]), &get, first, long, Some(true), Some(WaitTooLong)),
+    ];
+    for (error, method, attempt, remaining, verdict, expected) in table {
+        let mut state = CallState::new(method);
+        (state.attempt, state.remaining, state.retryable) = (attempt, remaining, verdict);
+        match (RetryPolicy::new().decide(&error, &state), expected) {
+            (Wait { .. }, None) => {}
+            (Stop(reason), Some(expected)) if reason == expected => {}
+            (decision, _) => panic!("{error}, {method}, {verdict:?}: {decision:?}, not {expected:?}"),
+        }
+    }
+    let mut state = CallState::new(&Method::GET);
+    state.retryable = Some(true);
+    let Wait { delay, source } = RetryPolicy::new().decide(&unlisted(400, &[("retry-after", "60")]), &state) else {
+        panic!("a retry")
+    };
+    assert!((60..62).contains(&delay.as_secs()), "{delay:?}");
+    assert_eq!(source, WaitSource::Header);
 }
 
 #[test]

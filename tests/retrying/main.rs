@@ -7,6 +7,7 @@ mod invariants;
 mod load;
 mod observation;
 mod retries;
+mod retryable;
 mod sending_twice;
 mod spans;
 mod success_errors;

@@ -34,7 +34,12 @@ impl ApiError {
     #[must_use]
     pub fn into_backoff(self) -> backoff::Error<Self> {
         let may_be_resent = match self.stop_reason() {
-            Some(StopReason::NotRetryable | StopReason::MayHaveActed | StopReason::BodyNotReplayable) => false,
+            Some(
+                StopReason::NotRetryable
+                | StopReason::RuledOut
+                | StopReason::MayHaveActed
+                | StopReason::BodyNotReplayable,
+            ) => false,
             Some(
                 StopReason::AttemptsExhausted
                 | StopReason::WaitTooLong

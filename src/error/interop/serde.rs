@@ -113,6 +113,8 @@ struct AttemptRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    retryable: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     wait_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     wait_source: Option<&'static str>,
@@ -132,6 +134,7 @@ impl<'a> AttemptRecord<'a> {
             status: attempt.status().map(|status| status.as_u16()),
             code: attempt.code(),
             fault,
+            retryable: attempt.retryable,
             wait_seconds: attempt.wait.map(seconds),
             wait_source: attempt.wait_source.map(WaitSource::as_str),
         }
