@@ -30,6 +30,7 @@ pub use stop_reason::StopReason;
 pub use timeout::TimeoutError;
 pub use transport::TransportError;
 
+pub(crate) use display::OneLine;
 pub(crate) use rejection::category_of;
 pub(crate) use report::Report;
 pub(crate) use transport::PartialResponse;

@@ -42,6 +42,7 @@ impl Request {
             idempotent: method.is_idempotent(),
             method,
             url: core.base_url.clone(),
+            route: None,
             headers: HeaderMap::new(),
             body: None,
             retry: core.retry,

@@ -158,7 +158,7 @@ impl Response {
         error.request_id = self.request_id();
         let mut attempts = self.attempts().to_vec();
         if let Some(last) = attempts.last_mut() {
-            last.effect = error.effect;
+            (last.effect, last.is_failed) = (error.effect, true);
         }
         ApiError::from(error).with_report(Report {
             service: self.core.service,

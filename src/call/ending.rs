@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Call;
+use super::notice::{End, exchanging};
 use crate::catalog::Effect;
 use crate::error::{ApiError, BuildError, Limit, Rejection, Report, StopReason, TimeoutError};
-use crate::event::Event;
 use crate::hint;
 use crate::limiter::NotAdmitted;
 
@@ -52,23 +52,29 @@ impl Call<'_> {
     #[cold]
     pub(super) fn not_built(&mut self, problem: Box<BuildError>) -> ApiError {
         let report = self.report(None);
-        ApiError::from(problem).with_report(report)
+        let error = ApiError::from(problem).with_report(report);
+        self.notify_failure(&error, StopReason::NotRetryable);
+        error
     }
 
     /// Ends the call with an error: returns it with the report of the call, and emits [`Event::CallEnded`].
     #[cold]
     pub(super) fn end_with(&mut self, error: ApiError, reason: StopReason) -> ApiError {
         let error = error.with_earlier_rejection(self.take_last_rejection()).with_report(self.report(Some(reason)));
-        self.core.observer.notify(|| Event::CallEnded {
-            service: self.core.service,
-            lane: self.lane,
-            method: error.method().cloned().unwrap_or_default(),
-            path: error.path().unwrap_or_default().into(),
-            last: error.attempts().last().cloned(),
-            attempts: error.attempts().len(),
-            reason,
-        });
+        self.notify_failure(&error, reason);
         error
+    }
+
+    /// Emits [`Event::CallEnded`] for a failed call.
+    fn notify_failure(&mut self, error: &ApiError, reason: StopReason) {
+        self.notify_end(End {
+            last: error.attempts().last(),
+            attempts: error.attempts().len(),
+            reason: Some(reason),
+            request_id: error.request_id().map(Into::into),
+            elapsed: error.elapsed(),
+            exchanging: exchanging(error.attempts()),
+        });
     }
 
     /// Takes the last error response of the earlier attempts.
@@ -77,10 +83,10 @@ impl Call<'_> {
     }
 
     fn report(&mut self, stop_reason: Option<StopReason>) -> Report {
-        let path = self.parts.invalid_path.take().unwrap_or_else(|| self.parts.url.path().into());
         Report {
             service: self.core.service,
-            path: Some(path),
+            path: Some(self.path()),
+            route: self.parts.route,
             method: Some(self.parts.method.clone()),
             elapsed: self.began.elapsed(),
             attempts: std::mem::take(&mut self.attempts),

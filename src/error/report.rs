@@ -17,6 +17,8 @@ pub(crate) struct Report {
     pub(crate) service: &'static str,
     pub(crate) method: Option<Method>,
     pub(crate) path: Option<Box<str>>,
+    /// The template of the documented route, if the request was made from one.
+    pub(crate) route: Option<&'static str>,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) elapsed: Duration,
     pub(crate) stop_reason: Option<StopReason>,

@@ -5,6 +5,7 @@ mod cancellation;
 mod flapping;
 mod invariants;
 mod load;
+mod logs;
 mod observation;
 mod retries;
 mod sending_twice;

@@ -41,7 +41,8 @@ impl ApiError {
                 | StopReason::DeadlineWouldPass
                 | StopReason::QueueTimeout
                 | StopReason::BudgetEmpty
-                | StopReason::Disabled,
+                | StopReason::Disabled
+                | StopReason::Abandoned,
             )
             | None => true,
         };
