@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 use tracing::Span;
 use tracing::level_filters::LevelFilter;
 
 use crate::catalog::{Category, Effect};
 use crate::core::Core;
-use crate::error::{ApiError, Attempt, BuildError, Rejection, StopReason};
+use crate::error::{ApiError, Attempt, BuildError, Lookup, Rejection, StopReason};
 use crate::event::Event;
 use crate::hint::WaitSource;
 use crate::limiter::{Ask, Lane, NotAdmitted, Outcome, Permit, Quota, Scope, Throttling};
@@ -24,10 +25,13 @@ use crate::retry::{CallState, Decision};
 mod attempt;
 mod ending;
 mod notice;
+mod settle;
 mod span;
 
+pub(crate) use settle::settle_unreadable;
+
 /// Sends the request until an attempt succeeds or the retry policy ends the call. A request with a `problem` is not
-/// sent.
+/// sent. A call that cannot tell if the request took effect is settled by a look-up, if it has one.
 pub(crate) async fn run(
     core: Arc<Core>,
     mut parts: Box<RequestParts>,
@@ -37,38 +41,73 @@ pub(crate) async fn run(
     if let Some(problem) = problem {
         return Err(call.not_built(problem));
     }
-    loop {
-        let ask = call.ask();
-        let mut permit = match call.try_acquire(&ask) {
-            Some(permit) => permit,
-            // In a box, so that the future of a call that need not wait stays small.
-            None => match Box::pin(call.acquire(ask)).await {
-                Ok(permit) => permit,
-                Err(reason) => return Err(call.not_admitted(reason)),
-            },
-        };
-        let sent = permit.granted_at();
-        if !call.admit(sent, permit.waited()) {
-            permit.finish(sent, Outcome::NotSent);
-            return Err(call.out_of_budget());
-        }
-        let attempted = call.attempt(sent, &mut permit).await;
-        let (ended, quota) = (attempted.ended, attempted.quota);
-        match attempted.result {
-            Ok(incoming) => {
-                permit.finish(ended, Outcome::Accepted(quota));
-                let (began, failed) = call.finish(&incoming, sent, ended);
-                parts.body = None; // it may be large and is no longer needed
-                return Ok(Response { incoming, parts, core, began, sent, ended, failed, attempts: OnceLock::new() });
+    'call: loop {
+        let stop = 'attempt: {
+            let ask = call.ask();
+            let mut permit = match call.try_acquire(&ask) {
+                Some(permit) => permit,
+                // In a box, so that the future of a call that need not wait stays small.
+                None => match Box::pin(call.acquire(ask)).await {
+                    Ok(permit) => permit,
+                    Err(reason) => break 'attempt call.not_admitted(reason),
+                },
+            };
+            let sent = permit.granted_at();
+            if !call.admit(sent, permit.waited()) {
+                permit.finish(sent, Outcome::NotSent);
+                break 'attempt call.out_of_budget();
             }
-            Err(error) => {
-                let pause = call.report_failure(permit, ended, quota, &error);
-                if let Some(delay) = call.plan_retry(error, pause)? {
-                    sleep(delay).await;
+            let attempted = call.attempt(sent, &mut permit).await;
+            let (ended, quota) = (attempted.ended, attempted.quota);
+            let error = match attempted.result {
+                Ok(incoming) => {
+                    permit.finish(ended, Outcome::Accepted(quota));
+                    let (began, failed) = call.finish(&incoming, sent, ended);
+                    (parts.body, parts.settlement) = (None, None); // no longer needed, and the body may be large
+                    let attempts = OnceLock::new();
+                    return Ok(Response { incoming, parts, core, began, sent, ended, failed, attempts, lookup: None });
                 }
+                Err(error) => error,
+            };
+            let pause = call.report_failure(permit, ended, quota, &error);
+            match call.plan_retry(error, pause) {
+                Ok(None) => continue 'call,
+                Ok(Some(delay)) => {
+                    sleep(delay).await;
+                    continue 'call;
+                }
+                Err(stop) => stop,
+            }
+        };
+        if !call.is_unsettled(&stop) {
+            return Err(call.end_with(stop));
+        }
+        match Box::pin(call.settle(stop)).await {
+            Settled::Resend => {}
+            Settled::Unknown(stop) => return Err(call.end_with(stop)),
+            Settled::Found(record) => {
+                let settled = call.settled(record);
+                drop(call);
+                return Ok(settled.into_response(core, parts));
             }
         }
     }
+}
+
+/// The result of the look-ups of a call that cannot tell if its request took effect.
+enum Settled {
+    /// The record exists.
+    Found(Bytes),
+    /// The record does not exist, and the request may be sent again.
+    Resend,
+    /// The call fails after all.
+    Unknown(Stop),
+}
+
+/// The end of a call without success.
+struct Stop {
+    error: ApiError,
+    reason: StopReason,
 }
 
 /// A call in progress.
@@ -98,6 +137,8 @@ struct Call<'a> {
     last_error: Option<ApiError>,
     /// The last error response before the one in `last_error`.
     last_rejection: Option<Box<Rejection>>,
+    /// The look-up since the last attempt.
+    lookup: Option<Box<Lookup>>,
     /// True once the call has ended with a response or an error.
     is_over: bool,
 }
@@ -122,6 +163,7 @@ impl<'a> Call<'a> {
             withdrawal: None,
             last_error: None,
             last_rejection: None,
+            lookup: None,
             is_over: false,
         }
     }
@@ -234,7 +276,7 @@ impl<'a> Call<'a> {
     /// Decides whether another attempt follows, and plans it. Returns the delay before that attempt, or `None` if the
     /// call waits at the limiter, which has paused all calls for `pause`.
     #[cold]
-    fn plan_retry(&mut self, error: ApiError, pause: Option<Duration>) -> Result<Option<Duration>, ApiError> {
+    fn plan_retry(&mut self, error: ApiError, pause: Option<Duration>) -> Result<Option<Duration>, Stop> {
         if let Some(withdrawal) = self.withdrawal.take()
             && !error.is_retryable()
         {
@@ -243,10 +285,10 @@ impl<'a> Call<'a> {
         let state = self.retry_state();
         let (delay, source) = match self.parts.retry.decide(&error, &state) {
             Decision::Wait { delay, source } => (delay, source),
-            Decision::Stop(reason) => return Err(self.end_with(error, reason)),
+            Decision::Stop(reason) => return Err(Stop { error, reason }),
         };
         if !self.core.budget.has_tokens(error.is_rate_limit(), Instant::now()) {
-            return Err(self.end_with(error, StopReason::BudgetEmpty));
+            return Err(Stop { error, reason: StopReason::BudgetEmpty });
         }
         // After a throttling response, the call waits in the limiter's queue like all others.
         let delay = if let Some(wait) = pause {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use crate::error::{Attempt, StopReason};
+use crate::error::{Attempt, LookupOutcome, StopReason};
 use crate::hint::WaitSource;
 use crate::limiter::Lane;
 
@@ -99,6 +99,25 @@ pub enum Event {
         service: &'static str,
         /// The lane that is resumed.
         lane: Lane,
+    },
+    /// A call that could not tell if its request took effect looked its record up; see
+    /// [`Request::settled_by`](crate::Request::settled_by).
+    #[non_exhaustive]
+    LookupEnded {
+        /// The service's short name, such as `"abaco"`.
+        service: &'static str,
+        /// The lane of the request.
+        lane: Lane,
+        /// The method of the request.
+        method: Method,
+        /// The path of the request, without the query.
+        path: Box<str>,
+        /// The template of the documented route, such as `/documents/{id}`, if the request was made from one.
+        route: Option<&'static str>,
+        /// The outcome of the look-up.
+        outcome: LookupOutcome,
+        /// The duration of the look-up.
+        took: Duration,
     },
     /// A call ended, with a response or with an error, or because its future was dropped.
     ///

@@ -94,7 +94,7 @@ impl Call<'_> {
     where
         F: Future<Output = Result<Response<Body>, ApiError>> + Unpin,
     {
-        self.in_progress = Some(sent);
+        (self.in_progress, self.lookup) = (Some(sent), None);
         let span = self
             .span
             .as_deref()
@@ -108,7 +108,7 @@ impl Call<'_> {
             let ends = self.attempt_ends(sent);
             let mut is_noticed = false;
             let progress = poll_fn(|context| {
-                let _in_span = span.as_ref().map(Span::enter);
+                let _in_span = span.as_deref().map(Span::enter);
                 let progress = exchange.poll(self.core.max_body, context);
                 if let (Poll::Pending, Exchange::Receiving(incoming, _), false) = (&progress, &exchange, is_noticed) {
                     is_noticed = true;
@@ -150,7 +150,7 @@ impl Call<'_> {
         sent: Instant,
         incoming: Option<Box<Incoming>>,
         end: Result<(), Interruption>,
-        span: Option<Span>,
+        span: Option<Box<Span>>,
     ) -> Attempted {
         let quota = incoming.as_ref().and_then(|incoming| quota(&incoming.head));
         let result = match (incoming, end) {
@@ -166,7 +166,7 @@ impl Call<'_> {
                     span::record(&span, Ok(incoming.head.status));
                 }
             }
-            Err(error) => self.note_failure(error, sent, ended, span.as_ref()),
+            Err(error) => self.note_failure(error, sent, ended, span.as_deref()),
         }
         Attempted { result, ended, quota }
     }

@@ -108,6 +108,14 @@ impl Call<'_> {
         self.notify_last(&attempt, None, request_id);
     }
 
+    /// Emits [`Event::CallEnded`] for a call that a look-up settled.
+    #[cold]
+    pub(super) fn notify_settled(&mut self) {
+        let attempts = std::mem::take(&mut self.attempts);
+        self.notify_listed(&attempts, None);
+        self.attempts = attempts;
+    }
+
     /// Emits the events of a call whose future was dropped.
     #[cold]
     pub(super) fn abandon(&mut self) {
@@ -115,21 +123,25 @@ impl Call<'_> {
             return; // the observer may be the cause of the panic
         }
         let reason = Some(StopReason::Abandoned);
-        let now = Instant::now();
         if let Some(sent) = self.in_progress.take() {
-            let attempt = self.ended_attempt(sent, now, Outcome::Abandoned, Effect::Possible);
+            let attempt = self.ended_attempt(sent, Instant::now(), Outcome::Abandoned, Effect::Possible);
             self.notify_last(&attempt, reason, None);
         } else {
             let attempts = std::mem::take(&mut self.attempts);
-            self.notify_end(End {
-                last: attempts.last(),
-                attempts: attempts.len(),
-                reason,
-                request_id: None,
-                elapsed: now.saturating_duration_since(self.began),
-                exchanging: exchanging(&attempts),
-            });
+            self.notify_listed(&attempts, reason);
         }
+    }
+
+    /// Emits the event of a call that ends now, some time after its last attempt.
+    fn notify_listed(&mut self, attempts: &[Attempt], reason: Option<StopReason>) {
+        self.notify_end(End {
+            last: attempts.last(),
+            attempts: attempts.len(),
+            reason,
+            request_id: None,
+            elapsed: self.began.elapsed(),
+            exchanging: exchanging(attempts),
+        });
     }
 
     /// Returns the attempt that began at `sent` and ended at `ended`.

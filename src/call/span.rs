@@ -53,7 +53,7 @@ pub(super) fn record_end(span: &Span, attempts: usize, last: Option<&Attempt>, r
 
 /// Returns the span of the attempt after `resent` earlier ones, as a child of the span of its call.
 #[cold]
-pub(super) fn for_attempt(call: &Span, service: &str, request: &RequestParts, resent: usize) -> Option<Span> {
+pub(super) fn for_attempt(call: &Span, service: &str, request: &RequestParts, resent: usize) -> Option<Box<Span>> {
     let span = tracing::info_span!(
         parent: call,
         "http.client.request",
@@ -72,7 +72,7 @@ pub(super) fn for_attempt(call: &Span, service: &str, request: &RequestParts, re
     if resent > 0 {
         span.record("http.request.resend_count", resent);
     }
-    Some(span).filter(|span| !span.is_disabled())
+    Some(span).filter(|span| !span.is_disabled()).map(Box::new)
 }
 
 /// Returns the name of a span: the method and, if it is known, the template of the path.

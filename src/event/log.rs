@@ -75,6 +75,19 @@ pub(super) fn log(event: &Event) {
             },
             "the request will be retried"
         ),
+        Event::LookupEnded { service, lane, method, path, route, outcome, took } => info!(
+            target: "steadfast",
+            {
+                steadfast.service = service,
+                steadfast.lane = lane.name(),
+                http.request.method = method.as_str(),
+                url.template = route,
+                url.path = %OneLine(path),
+                steadfast.lookup = outcome.as_str(),
+                steadfast.elapsed = ?took,
+            },
+            "a look-up for a lost response ended"
+        ),
         Event::CallEnded { reason: None, .. } | Event::AttemptEnded { .. } => {}
         Event::CallEnded { attempts: 0 | 1, .. } => log_failed_call!(debug, event),
         Event::CallEnded { .. } => log_failed_call!(info, event),

@@ -9,6 +9,7 @@ mod logs;
 mod observation;
 mod retries;
 mod sending_twice;
+mod settling;
 mod spans;
 mod success_errors;
 
