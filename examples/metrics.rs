@@ -1,5 +1,5 @@
-//! Counts retries, failed calls and the length of pauses from the client's events, and prints them in the text format
-//! of Prometheus.
+//! Feeds metrics from the client's events, under the names of OpenTelemetry's semantic conventions, and prints them in
+//! the text format of Prometheus: the duration of each request, the rate of errors by route and code, and the pauses.
 //!
 //! Run with `cargo run --example metrics`. Needs no key and no network; the clock is paused.
 
@@ -9,68 +9,66 @@ use std::time::Duration;
 
 use steadfast::fsm_navigator::Code;
 use steadfast::testing::MockService;
-use steadfast::{Event, FsmNavigator};
-use tokio::time::Instant;
+use steadfast::{Attempt, Event, FsmNavigator};
 
-/// Counters by metric and by label.
+/// Counts and sums, by metric and labels.
+type Sums = BTreeMap<(&'static str, String), (u32, f64)>;
+
 #[derive(Clone, Default)]
-struct Counters(Arc<Mutex<BTreeMap<(&'static str, String), f64>>>);
+struct Metrics(Arc<Mutex<Sums>>);
 
-impl Counters {
-    fn add(&self, metric: &'static str, label: String, amount: f64) {
-        let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counters.entry((metric, label)).or_default() += amount;
+impl Metrics {
+    fn record(&self, metric: &'static str, labels: String, value: f64) {
+        let mut metrics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, sum) = metrics.entry((metric, labels)).or_default();
+        *count += 1;
+        *sum += value;
     }
 
-    fn print(&self, metric: &'static str, help: &str) {
-        println!("# HELP {metric} {help}\n# TYPE {metric} counter");
-        let counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for ((_, label), count) in counters.iter().filter(|((name, _), _)| *name == metric) {
-            println!("{metric}{label} {count}");
+    fn observe(&self, event: &Event) {
+        match event {
+            Event::AttemptEnded { method, path, route, attempt, .. } => {
+                let (route, error) = (route.unwrap_or(path), attempt.error_type().unwrap_or_default());
+                let labels = format!(r#"http_request_method="{method}",url_template="{route}",error_type="{error}""#);
+                self.record("http_client_request_duration_seconds", labels, attempt.took.as_secs_f64());
+            }
+            Event::RetryScheduled { source, delay, .. } => {
+                let labels = format!(r#"wait_source="{}""#, source.as_str());
+                self.record("steadfast_retry_wait_seconds", labels, delay.as_secs_f64());
+            }
+            Event::CallEnded { path, route, last, reason: Some(reason), .. } => {
+                let (route, code) = (route.unwrap_or(path), last.as_ref().and_then(Attempt::code).unwrap_or_default());
+                let labels = format!(r#"url_template="{route}",code="{code}",reason="{}""#, reason.as_str());
+                self.record("steadfast_failed_calls", labels, 1.0);
+            }
+            Event::CallEnded { path, route, waited, .. } => {
+                let labels = format!(r#"url_template="{}""#, route.unwrap_or(path));
+                self.record("steadfast_call_waited_seconds", labels, waited.as_secs_f64());
+            }
+            Event::Paused { lane, wait, .. } => {
+                self.record("steadfast_pause_seconds", format!(r#"lane="{}""#, lane.name()), wait.as_secs_f64());
+            }
+            _ => {}
         }
     }
 }
 
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let counters = Counters::default();
-    let sink = counters.clone();
-    // The start and end of the current pause. A later `Paused` extends it.
-    let pause = Mutex::new(None::<(Instant, Instant)>);
-    let observe = move |event: &Event| match event {
-        Event::RetryScheduled { source, .. } => {
-            sink.add("api_retries_total", format!("{{wait=\"{}\"}}", source.as_str()), 1.0);
-        }
-        Event::CallEnded { reason, .. } => {
-            sink.add("api_failed_calls_total", format!("{{reason=\"{}\"}}", reason.as_str()), 1.0);
-        }
-        Event::Paused { wait, .. } => {
-            let mut pause = pause.lock().unwrap_or_else(PoisonError::into_inner);
-            let since = pause.map_or_else(Instant::now, |(since, _)| since);
-            *pause = Some((since, Instant::now() + *wait));
-        }
-        Event::Resumed { .. } => {
-            let pause = pause.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let seconds = pause.map(|(since, until)| until.duration_since(since).as_secs_f64());
-            sink.add("api_paused_seconds_total", String::new(), seconds.unwrap_or_default());
-        }
-        _ => {}
-    };
+    let metrics = Metrics::default();
+    let sink = metrics.clone();
     let service = MockService::<FsmNavigator>::new();
-    let client = service.builder().observer(observe).build()?;
+    let client = service.builder().observer(move |event| sink.observe(event)).build()?;
 
-    service.get("/jobs").fail(Code::RateLimitExceeded).retry_after(Duration::from_secs(30));
-    service.get("/jobs").fail(Code::ServerError).json(&["a job"]).html(502).json(&["a job"]).html(502).times(3);
-    service.get("/jobs").raw(429, "application/json", r#"{"error": "rate_limit_exceeded", "retry_after": 45}"#);
-    service.get("/jobs").fail(Code::NotFound).fail(Code::RateLimitExceeded).retry_after(Duration::from_secs(3600));
-    service.post("/jobs").fail(Code::ServerError).dropped();
-    let (get, post) = (|| client.get("/jobs"), || client.post("/jobs"));
-    for request in [get(), get(), post(), get(), post(), get(), get(), get()] {
+    let jobs = service.get("/jobs").fail(Code::RateLimitExceeded).retry_after(Duration::from_secs(30));
+    jobs.json(&["a job"]).delay(Duration::from_millis(40)).html(502).json(&["a job"]).fail(Code::NotFound);
+    service.post("/jobs").fail(Code::ServerError);
+    for request in [client.get("/jobs"), client.get("/jobs"), client.get("/jobs"), client.post("/jobs")] {
         request.send().await.ok();
     }
 
-    counters.print("api_retries_total", "Retries, by the source of the wait.");
-    counters.print("api_failed_calls_total", "Failed calls, by the reason why they were not retried.");
-    counters.print("api_paused_seconds_total", "Total time for which the rate limiter was paused.");
+    for ((metric, labels), (count, sum)) in &*metrics.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        println!("{metric}_count{{{labels}}} {count}\n{metric}_sum{{{labels}}} {sum:.3}");
+    }
     Ok(())
 }

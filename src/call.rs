@@ -5,94 +5,120 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use tokio::time::{Instant, sleep};
+use tracing::Span;
+use tracing::level_filters::LevelFilter;
 
 use crate::catalog::{Category, Effect};
 use crate::core::Core;
-use crate::error::{ApiError, Attempt, BuildError, Rejection, StopReason};
+use crate::error::{ApiError, Attempt, BuildError, Lookup, Rejection, StopReason};
 use crate::event::Event;
 use crate::hint::WaitSource;
-use crate::limiter::{Ask, Lane, NotAdmitted, Outcome, Permit, Quota, Scope, Throttling, Transition};
+use crate::limiter::{Ask, Lane, NotAdmitted, Outcome, Permit, Quota, Scope, Throttling};
 use crate::request::parts::RequestParts;
 use crate::response::Response;
+use crate::response::incoming::Incoming;
 use crate::retry::budget::Withdrawal;
 use crate::retry::{CallState, Decision};
 
 mod attempt;
 mod ending;
+mod notice;
+mod settle;
 mod span;
 
+pub(crate) use settle::settle_unreadable;
+
 /// Sends the request until an attempt succeeds or the retry policy ends the call. A request with a `problem` is not
-/// sent.
+/// sent. A call that cannot tell if the request took effect is settled by a look-up, if it has one.
 pub(crate) async fn run(
     core: Arc<Core>,
-    parts: Box<RequestParts>,
+    mut parts: Box<RequestParts>,
     problem: Option<Box<BuildError>>,
 ) -> Result<Response, ApiError> {
-    let mut call = Call::new(&core, parts);
+    let mut call = Call::new(&core, &mut parts);
     if let Some(problem) = problem {
         return Err(call.not_built(problem));
     }
-    loop {
-        let ask = call.ask();
-        let mut permit = match call.try_acquire(&ask) {
-            Some(permit) => permit,
-            // In a box, so that the future of a call that need not wait stays small.
-            None => match Box::pin(call.acquire(ask)).await {
-                Ok(permit) => permit,
-                Err(reason) => return Err(call.not_admitted(reason)),
-            },
-        };
-        let sent = permit.granted_at();
-        if !call.admit(sent, permit.waited()) {
-            permit.finish(sent, Outcome::NotSent);
-            return Err(call.out_of_budget());
-        }
-        let attempted = call.attempt(sent, &mut permit).await;
-        let (ended, quota) = (attempted.ended, attempted.quota);
-        match attempted.result {
-            Ok(incoming) => {
-                permit.finish(ended, Outcome::Accepted(quota));
-                let (parts, began, failed) = call.finish();
-                return Ok(Response { incoming, parts, core, began, sent, ended, failed, attempts: OnceLock::new() });
+    'call: loop {
+        let stop = 'attempt: {
+            let ask = call.ask();
+            let mut permit = match call.try_acquire(&ask) {
+                Some(permit) => permit,
+                // In a box, so that the future of a call that need not wait stays small.
+                None => match Box::pin(call.acquire(ask)).await {
+                    Ok(permit) => permit,
+                    Err(reason) => break 'attempt call.not_admitted(reason),
+                },
+            };
+            let sent = permit.granted_at();
+            if !call.admit(sent, permit.waited()) {
+                permit.finish(sent, Outcome::NotSent);
+                break 'attempt call.out_of_budget();
             }
-            Err(error) => {
-                let pause = call.report_failure(permit, ended, quota, &error);
-                if let Some(delay) = call.plan_retry(error, pause)? {
-                    sleep(delay).await;
+            let attempted = call.attempt(sent, &mut permit).await;
+            let (ended, quota) = (attempted.ended, attempted.quota);
+            let error = match attempted.result {
+                Ok(incoming) => {
+                    permit.finish(ended, Outcome::Accepted(quota));
+                    let (began, failed) = call.finish(&incoming, sent, ended);
+                    (parts.body, parts.settlement) = (None, None); // no longer needed, and the body may be large
+                    let attempts = OnceLock::new();
+                    return Ok(Response { incoming, parts, core, began, sent, ended, failed, attempts, lookup: None });
                 }
+                Err(error) => error,
+            };
+            let pause = call.report_failure(permit, ended, quota, &error);
+            match call.plan_retry(error, pause) {
+                Ok(None) => continue 'call,
+                Ok(Some(delay)) => {
+                    sleep(delay).await;
+                    continue 'call;
+                }
+                Err(stop) => stop,
+            }
+        };
+        if !call.is_unsettled(&stop) {
+            return Err(call.end_with(stop));
+        }
+        match Box::pin(call.settle(stop)).await {
+            Settled::Resend => {}
+            Settled::Unknown(stop) => return Err(call.end_with(stop)),
+            Settled::Found(record) => {
+                let settled = call.settled(record);
+                drop(call);
+                return Ok(settled.into_response(core, parts));
             }
         }
     }
 }
 
-/// A guard that reports the limiter's transitions when it is dropped.
-struct Reporter<'a>(&'a Core);
-
-impl Drop for Reporter<'_> {
-    fn drop(&mut self) {
-        report_transitions(self.0);
-    }
+/// The result of the look-ups of a call that cannot tell if its request took effect.
+enum Settled {
+    /// The record exists.
+    Found(Bytes),
+    /// The record does not exist, and the request may be sent again.
+    Resend,
+    /// The call fails after all.
+    Unknown(Stop),
 }
 
-/// Reports the limiter's transitions to the observer.
-fn report_transitions(core: &Core) {
-    if std::thread::panicking() {
-        return; // the observer may be the cause of the panic; the next call reports the transitions
-    }
-    for transition in core.limiter.transitions(Instant::now()) {
-        core.observer.notify(|| match transition {
-            Transition::Resumed(lane) => Event::Resumed { service: core.service, lane },
-            Transition::Paused(lane, wait) => Event::Paused { service: core.service, lane, wait },
-        });
-    }
+/// The end of a call without success.
+struct Stop {
+    error: ApiError,
+    reason: StopReason,
 }
 
 /// A call in progress.
 struct Call<'a> {
     core: &'a Core,
-    parts: Box<RequestParts>,
+    parts: &'a mut RequestParts,
+    /// The span of the call, if a subscriber is interested.
+    span: Option<Box<Span>>,
     began: Instant,
+    /// The start of the attempt that is in progress.
+    in_progress: Option<Instant>,
     /// The end of the call. Its time runs from the first permit on.
     deadline: Option<Instant>,
     lane: Lane,
@@ -111,17 +137,21 @@ struct Call<'a> {
     last_error: Option<ApiError>,
     /// The last error response before the one in `last_error`.
     last_rejection: Option<Box<Rejection>>,
-    /// The last field, so that it is dropped after the permit and the place in the queue have been freed, even if the
-    /// call is abandoned.
-    _reporter: Reporter<'a>,
+    /// The look-up since the last attempt.
+    lookup: Option<Box<Lookup>>,
+    /// True once the call has ended with a response or an error.
+    is_over: bool,
 }
 
 impl<'a> Call<'a> {
-    fn new(core: &'a Core, parts: Box<RequestParts>) -> Self {
+    fn new(core: &'a Core, parts: &'a mut RequestParts) -> Self {
         let began = Instant::now();
+        let lane = (core.lane)(&parts.method, &parts.url);
         Self {
             deadline: None,
-            lane: (core.lane)(&parts.method, &parts.url),
+            lane,
+            span: span::for_call(core.service, lane, parts),
+            in_progress: None,
             random: None,
             core,
             parts,
@@ -133,7 +163,8 @@ impl<'a> Call<'a> {
             withdrawal: None,
             last_error: None,
             last_rejection: None,
-            _reporter: Reporter(core),
+            lookup: None,
+            is_over: false,
         }
     }
 
@@ -143,7 +174,7 @@ impl<'a> Call<'a> {
 
     /// Returns the request for a permit.
     fn ask(&self) -> Ask {
-        let (core, parts) = (self.core, &self.parts);
+        let (core, parts) = (self.core, &*self.parts);
         let is_first = self.attempts.is_empty();
         Ask {
             lane: self.lane,
@@ -169,7 +200,7 @@ impl<'a> Call<'a> {
         let mut acquire = self.core.limiter.acquire(ask);
         poll_fn(|context| {
             let permit = Pin::new(&mut acquire).poll(context);
-            report_transitions(self.core);
+            self.report_transitions();
             permit
         })
         .await
@@ -212,7 +243,7 @@ impl<'a> Call<'a> {
             permit.finish(ended, outcome);
             None
         };
-        report_transitions(self.core);
+        self.report_transitions();
         pause
     }
 
@@ -226,6 +257,9 @@ impl<'a> Call<'a> {
     ) -> Duration {
         let scope = if rejection.category() == Category::RateLimited { Scope::Lane } else { Scope::Path };
         let random = self.random().f64();
+        let mut response = rejection.clone();
+        response.report.path = Some(self.parts.url.path().into());
+        response.report.route = self.parts.route;
         permit.throttled(
             now,
             Throttling {
@@ -234,7 +268,7 @@ impl<'a> Call<'a> {
                 quota,
                 least_pause: self.parts.retry.least_rate_limit_pause(),
                 random,
-                response: Arc::new(rejection.clone()),
+                response: Arc::new(response),
             },
         )
     }
@@ -242,7 +276,7 @@ impl<'a> Call<'a> {
     /// Decides whether another attempt follows, and plans it. Returns the delay before that attempt, or `None` if the
     /// call waits at the limiter, which has paused all calls for `pause`.
     #[cold]
-    fn plan_retry(&mut self, mut error: ApiError, pause: Option<Duration>) -> Result<Option<Duration>, ApiError> {
+    fn plan_retry(&mut self, mut error: ApiError, pause: Option<Duration>) -> Result<Option<Duration>, Stop> {
         let verdict = self.verdict(&mut error);
         let state = CallState { retryable: verdict, ..self.retry_state() };
         if let Some(withdrawal) = self.withdrawal.take()
@@ -252,10 +286,10 @@ impl<'a> Call<'a> {
         }
         let (delay, source) = match self.parts.retry.decide(&error, &state) {
             Decision::Wait { delay, source } => (delay, source),
-            Decision::Stop(reason) => return Err(self.end_with(error, reason)),
+            Decision::Stop(reason) => return Err(Stop { error, reason }),
         };
         if !self.core.budget.has_tokens(error.is_rate_limit(), Instant::now()) {
-            return Err(self.end_with(error, StopReason::BudgetEmpty));
+            return Err(Stop { error, reason: StopReason::BudgetEmpty });
         }
         // After a throttling response, the call waits in the limiter's queue like all others.
         let delay = if let Some(wait) = pause {
@@ -306,13 +340,16 @@ impl<'a> Call<'a> {
 
     /// Records the planned wait and reports the retry to the observer.
     fn plan_wait(&mut self, delay: Duration, source: WaitSource) {
-        let Some(attempt) = self.attempts.last_mut() else { return };
-        (attempt.wait, attempt.wait_source) = (Some(delay), Some(source));
-        self.core.observer.notify(|| Event::RetryScheduled {
+        if let Some(attempt) = self.attempts.last_mut() {
+            (attempt.wait, attempt.wait_source) = (Some(delay), Some(source));
+        }
+        let Some(attempt) = self.attempts.last() else { return };
+        self.notify(LevelFilter::DEBUG, || Event::RetryScheduled {
             service: self.core.service,
             lane: self.lane,
             method: self.parts.method.clone(),
             path: self.parts.url.path().into(),
+            route: self.parts.route,
             attempt: attempt.clone(),
             delay,
             source,
@@ -332,12 +369,23 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Ends a successful call. Returns its parts that belong to the response.
-    fn finish(self) -> (Box<RequestParts>, Instant, Vec<Attempt>) {
-        let Self { core, mut parts, began, attempts, withdrawal, .. } = self;
-        withdrawal.map_or_else(|| core.budget.deposit(1), Withdrawal::give_back);
-        parts.body = None; // it may be large and is no longer needed
-        (parts, began, attempts)
+    /// Ends a successful call. Returns its start and its failed attempts.
+    fn finish(mut self, incoming: &Incoming, sent: Instant, ended: Instant) -> (Instant, Vec<Attempt>) {
+        self.withdrawal.take().map_or_else(|| self.core.budget.deposit(1), Withdrawal::give_back);
+        self.is_over = true;
+        self.note_success(incoming, sent, ended);
+        (self.began, std::mem::take(&mut self.attempts))
+    }
+}
+
+/// Reports the end of a call that was abandoned, and the limiter's transitions. The permit and the place in the queue
+/// have been freed before, because they were created after the call.
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.abandon();
+        }
+        self.report_transitions();
     }
 }
 

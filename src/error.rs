@@ -14,6 +14,7 @@ mod decode;
 mod display;
 mod fault;
 mod interop;
+mod lookup;
 mod rejection;
 mod report;
 mod stop_reason;
@@ -25,11 +26,13 @@ pub use body::{ErrorBody, FieldError};
 pub use build::{BuildError, BuildErrorKind};
 pub use decode::DecodeError;
 pub use fault::{Fault, Limit};
+pub use lookup::{Lookup, LookupOutcome};
 pub use rejection::{MAX_ERROR_BODY, Rejection};
 pub use stop_reason::StopReason;
 pub use timeout::TimeoutError;
 pub use transport::TransportError;
 
+pub(crate) use display::OneLine;
 pub(crate) use rejection::category_of;
 pub(crate) use report::Report;
 pub(crate) use transport::PartialResponse;
@@ -279,6 +282,13 @@ impl ApiError {
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.report().stop_reason
+    }
+
+    /// Returns the last look-up of the call, which did not find the record; see
+    /// [`Request::settled_by`](crate::Request::settled_by). `None` if it made none.
+    #[must_use]
+    pub fn lookup(&self) -> Option<&Lookup> {
+        self.report().lookup.as_deref()
     }
 
     /// Returns the method of the request.

@@ -1,22 +1,53 @@
 //! The events that a client reports to its observer: [`Event`].
 
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, StatusCode};
 
-use crate::error::{Attempt, StopReason};
+use crate::error::{Attempt, LookupOutcome, StopReason};
 use crate::hint::WaitSource;
 use crate::limiter::Lane;
 
-/// An event of a client: a retry, a pause of the rate limiter, or the end of a failed call.
+mod log;
+mod observer;
+
+pub(crate) use observer::Observer;
+
+/// An event of a client: the end of an attempt or a call, a retry, or a pause of the rate limiter.
 ///
-/// [`ClientBuilder::observer`](crate::ClientBuilder::observer) registers the callback that receives the events.
+/// [`ClientBuilder::observer`](crate::ClientBuilder::observer) registers the callback that receives the events. An
+/// event is created only if someone receives it.
+///
+/// # Logs
+///
+/// The client also logs with [`tracing`], under the target `steadfast`: [`Paused`](Self::Paused) at the level WARN,
+/// [`Resumed`](Self::Resumed) at INFO, [`RetryScheduled`](Self::RetryScheduled) at DEBUG, and a failed
+/// [`CallEnded`](Self::CallEnded) at INFO after retries, else at DEBUG. Each event is logged once, however many calls
+/// wait.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// An attempt ended: with a response, a failure or a timeout, or because its call was abandoned.
+    #[non_exhaustive]
+    AttemptEnded {
+        /// The service's short name, such as `"abaco"`.
+        service: &'static str,
+        /// The lane of the request.
+        lane: Lane,
+        /// The method of the request.
+        method: Method,
+        /// The path of the request, without the query.
+        path: Box<str>,
+        /// The template of the documented route, such as `/documents/{id}`, if the request was made from one.
+        route: Option<&'static str>,
+        /// The attempt. Its planned wait is not set yet.
+        attempt: Attempt,
+        /// The time between the end of the previous attempt, or the start of the call, and the start of this attempt:
+        /// the wait for a permit and the backoff.
+        waited: Duration,
+        /// The request ID of the response, with the API key redacted.
+        request_id: Option<Box<str>>,
+    },
     /// An attempt failed and another one will follow.
     #[non_exhaustive]
     RetryScheduled {
@@ -28,6 +59,8 @@ pub enum Event {
         method: Method,
         /// The path of the request, without the query.
         path: Box<str>,
+        /// The template of the documented route, such as `/documents/{id}`, if the request was made from one.
+        route: Option<&'static str>,
         /// The attempt that failed.
         attempt: Attempt,
         /// The minimum wait before the next attempt. The limiter may extend it.
@@ -47,6 +80,16 @@ pub enum Event {
         lane: Lane,
         /// The minimum length of the pause, counted from now.
         wait: Duration,
+        /// The source of the pause's length. [`WaitSource::Reset`] without a status is a used-up reported quota.
+        source: WaitSource,
+        /// The status of the throttling response; `None` for a used-up reported quota.
+        status: Option<StatusCode>,
+        /// The error code of the throttling response.
+        code: Option<Box<str>>,
+        /// The path of the throttled request, without the query.
+        path: Option<Box<str>>,
+        /// The template of the documented route of the throttled request.
+        route: Option<&'static str>,
     },
     /// The pause is over, and the limiter admits requests again. Reported with the first call that needs a permit after
     /// the pause.
@@ -57,8 +100,28 @@ pub enum Event {
         /// The lane that is resumed.
         lane: Lane,
     },
-    /// A call failed. Not emitted if the request could not be built, or if the body of a successful response was read
-    /// and could not be decoded.
+    /// A call that could not tell if its request took effect looked its record up; see
+    /// [`Request::settled_by`](crate::Request::settled_by).
+    #[non_exhaustive]
+    LookupEnded {
+        /// The service's short name, such as `"abaco"`.
+        service: &'static str,
+        /// The lane of the request.
+        lane: Lane,
+        /// The method of the request.
+        method: Method,
+        /// The path of the request, without the query.
+        path: Box<str>,
+        /// The template of the documented route, such as `/documents/{id}`, if the request was made from one.
+        route: Option<&'static str>,
+        /// The outcome of the look-up.
+        outcome: LookupOutcome,
+        /// The duration of the look-up.
+        took: Duration,
+    },
+    /// A call ended, with a response or with an error, or because its future was dropped.
+    ///
+    /// A response whose body then cannot be decoded counts as a success here.
     #[non_exhaustive]
     CallEnded {
         /// The service's short name, such as `"abaco"`.
@@ -69,37 +132,19 @@ pub enum Event {
         method: Method,
         /// The path of the request, without the query.
         path: Box<str>,
+        /// The template of the documented route, such as `/documents/{id}`, if the request was made from one.
+        route: Option<&'static str>,
         /// The last attempt; `None` if nothing was sent.
         last: Option<Attempt>,
         /// The number of attempts.
         attempts: usize,
-        /// The reason why no further attempt was made.
-        reason: StopReason,
+        /// The reason why no further attempt was made; `None` if the call succeeded.
+        reason: Option<StopReason>,
+        /// The duration of the call, including waits.
+        elapsed: Duration,
+        /// The part of that duration outside the attempts: waits for permits and backoff.
+        waited: Duration,
+        /// The request ID of the last response, with the API key redacted.
+        request_id: Option<Box<str>>,
     },
-}
-
-/// The receiver of a client's events, if one is registered.
-#[derive(Clone, Default)]
-pub(crate) struct Observer(Option<Arc<Callback>>);
-
-type Callback = dyn Fn(&Event) + Send + Sync;
-
-impl Observer {
-    pub(crate) fn new(callback: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(callback)))
-    }
-
-    /// Passes an event to the callback. The event is created only if a callback is registered.
-    pub(crate) fn notify(&self, event: impl FnOnce() -> Event) {
-        if let Some(callback) = &self.0 {
-            // A panic in the callback must not fail the call.
-            let _ = catch_unwind(AssertUnwindSafe(|| callback(&event())));
-        }
-    }
-}
-
-impl fmt::Debug for Observer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Observer(..)" } else { "Observer(none)" })
-    }
 }

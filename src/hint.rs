@@ -28,6 +28,8 @@ pub enum WaitSource {
     Backoff,
     /// The rate limiter that all clones of a client share.
     Limiter,
+    /// The time of quiet before a request was sent again because a look-up found that it had no effect.
+    Lookup,
 }
 
 impl WaitSource {
@@ -41,6 +43,7 @@ impl WaitSource {
             Self::Documented => "documented",
             Self::Backoff => "backoff",
             Self::Limiter => "limiter",
+            Self::Lookup => "lookup",
         }
     }
 }
@@ -54,6 +57,7 @@ impl fmt::Display for WaitSource {
             Self::Documented => "the code's documentation",
             Self::Backoff => "backoff",
             Self::Limiter => "the limiter",
+            Self::Lookup => "a look-up",
         })
     }
 }

@@ -108,8 +108,8 @@ pub mod transport;
 pub use catalog::{Category, CodeInfo, Effect, ErrorCode, Retry};
 pub use client::{Client, ClientBuilder};
 pub use error::{
-    ApiError, Attempt, BuildError, BuildErrorKind, DecodeError, ErrorBody, Fault, FieldError, Limit, MAX_ERROR_BODY,
-    Outcome, Rejection, StopReason, TimeoutError, TransportError,
+    ApiError, Attempt, BuildError, BuildErrorKind, DecodeError, ErrorBody, Fault, FieldError, Limit, Lookup,
+    LookupOutcome, MAX_ERROR_BODY, Outcome, Rejection, StopReason, TimeoutError, TransportError,
 };
 pub use event::Event;
 pub use hint::WaitSource;

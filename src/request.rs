@@ -12,12 +12,14 @@ use serde::de::DeserializeOwned;
 
 use crate::address;
 use crate::call;
+use crate::catalog::Effect;
 use crate::core::Core;
 use crate::error::{ApiError, BuildError, BuildErrorKind};
 use crate::headers;
 use crate::limiter::Priority;
 use crate::response::Response;
 use crate::retry::RetryPolicy;
+use crate::retry::settlement::Settlement;
 
 pub(crate) mod parts;
 mod query;
@@ -42,12 +44,14 @@ impl Request {
             idempotent: method.is_idempotent(),
             method,
             url: core.base_url.clone(),
+            route: None,
             headers: HeaderMap::new(),
             body: None,
             retry: core.retry,
             deadline: core.deadline,
             attempt_timeout: core.attempt_timeout,
             priority: Priority::default(),
+            settlement: None,
             invalid_path: None,
         });
         let problem = address::add_path(&mut parts.url, path).err();
@@ -102,11 +106,7 @@ impl Request {
     /// Sets the body to `value`, serialized to JSON, and the `Content-Type` to `application/json`.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.change(|request| {
-            let json = serde_json::to_vec(value).map_err(|error| {
-                BuildError::new(BuildErrorKind::Body, "the value cannot be serialized to JSON; see the error source")
-                    .with_source(error)
-            })?;
-            request.body = Some(json.into());
+            request.body = Some(to_json(value)?.into());
             let json = HeaderValue::from_static("application/json");
             request.headers.insert(CONTENT_TYPE, json);
             Ok(())
@@ -191,6 +191,91 @@ impl Request {
         self
     }
 
+    /// Settles a write whose outcome is unknown by looking up the record that it creates or changes.
+    ///
+    /// If the call would end with [`Effect::Possible`], for example because the response to a POST was lost, it waits
+    /// for a backoff and calls `look_up`, which searches for the record, usually with a request of its own:
+    ///
+    /// - `Ok(Some(record))`: the write took effect. The call succeeds. [`fetch`](Self::fetch) decodes the record, and
+    ///   [`Response::lookup`] tells it from a response of the service.
+    /// - `Ok(None)`: the record does not exist. The call fails with its error, and [`ApiError::lookup`] returns the
+    ///   time of the look-up. Its effect stays `Possible`, because the request may still be running.
+    /// - `Err`: the same, with the error of the look-up.
+    ///
+    /// The write is not sent again, unless [`resend_if_absent`](Self::resend_if_absent) allows it. `look_up` should
+    /// search for something that only this write creates, such as a reference number in one of the record's fields.
+    ///
+    /// A look-up has half the call's [`deadline`](Self::deadline), in addition to it. If the service cannot be reached,
+    /// the look-up fails too.
+    ///
+    /// ```
+    /// use serde_json::{Value, json};
+    /// use steadfast::testing::MockService;
+    /// use steadfast::{Abaco, ApiError};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), ApiError> {
+    /// let service = MockService::<Abaco>::new();
+    /// service.post("/journal-entries").html(502); // it took effect, but the gateway lost the response
+    /// service.get("/journal-entries").json(&json!({"journalEntries": [{"id": 7, "description": "ref 2026-114"}]}));
+    ///
+    /// let client = service.client();
+    /// let lookup = client.clone();
+    /// let entry: Value = client
+    ///     .post("/journal-entries")
+    ///     .json(&json!({"date": "2026-11-25", "description": "ref 2026-114", "lines": []}))
+    ///     .settled_by(move || {
+    ///         let list = lookup.get("/journal-entries").query(&[("startDate", "2026-11-25")]);
+    ///         async move {
+    ///             let list: Value = list.fetch().await?;
+    ///             let entries = list["journalEntries"].as_array().cloned().unwrap_or_default();
+    ///             Ok(entries.into_iter().find(|entry| entry["description"] == "ref 2026-114"))
+    ///         }
+    ///     })
+    ///     .fetch()
+    ///     .await?;
+    /// assert_eq!(entry["id"], 7);
+    /// # Ok(()) }
+    /// ```
+    pub fn settled_by<F, L, T>(mut self, look_up: F) -> Self
+    where
+        F: Fn() -> L + Send + Sync + 'static,
+        L: Future<Output = Result<Option<T>, ApiError>> + Send + 'static,
+        T: Serialize,
+    {
+        self.parts.settlement = Some(Settlement::new(move || {
+            let found = look_up();
+            Box::pin(async move {
+                let Some(record) = found.await? else { return Ok(None) };
+                Ok(Some(to_json(&record)?.into()))
+            })
+        }));
+        self
+    }
+
+    /// Allows the call to send the write again if a look-up of [`settled_by`](Self::settled_by) does not find the
+    /// record `quiet` after the last attempt ended.
+    ///
+    /// # Warning
+    ///
+    /// The write takes effect twice if the first request is still running after the time of quiet, or if the look-up
+    /// misses the record. Choose a time that is longer than the service ever takes to process a request and to show its
+    /// result.
+    ///
+    /// The resend counts as an attempt of the retry policy, and its wait is part of the
+    /// [`deadline`](Self::deadline). It must be preceded by `settled_by`; otherwise, the call ends with
+    /// [`ApiError::Build`].
+    pub fn resend_if_absent(mut self, quiet: Duration) -> Self {
+        if let Some(settlement) = &mut self.parts.settlement {
+            settlement.resend_after = Some(quiet);
+            return self;
+        }
+        self.change(|_| {
+            let problem = "resend_if_absent needs a look-up; call settled_by first";
+            Err(BuildError::new(BuildErrorKind::Configuration, problem))
+        })
+    }
+
     /// Sends the request, with retries, and reads the whole response.
     ///
     /// # Cancel safety
@@ -223,7 +308,26 @@ impl Request {
     /// Returns the errors of [`send`](Self::send), and [`ApiError::Decode`] if the body is not valid JSON for a `T`.
     /// The request took effect in that case or may have, so it is not resent.
     pub async fn fetch<T: DeserializeOwned>(self) -> Result<T, ApiError> {
+        if self.parts.settlement.is_some() {
+            return Box::pin(self.fetch_settled()).await;
+        }
         call::run(self.core, self.parts, self.problem).await?.json()
+    }
+
+    /// Does the same as [`fetch`](Self::fetch), and settles a body that cannot be read and proves nothing.
+    async fn fetch_settled<T: DeserializeOwned>(self) -> Result<T, ApiError> {
+        let settlement = self.parts.settlement.clone();
+        let response = self.send().await?;
+        let error = match response.json() {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        match settlement {
+            Some(settlement) if error.effect() == Effect::Possible => {
+                call::settle_unreadable(&settlement, response, error).await?.json()
+            }
+            _ => Err(error),
+        }
     }
 
     fn change(mut self, change: impl FnOnce(&mut RequestParts) -> Result<(), Box<BuildError>>) -> Self {
@@ -253,6 +357,13 @@ fn method_problem(method: &Method) -> Option<Box<BuildError>> {
     let is_rejected = matches!(*method, Method::CONNECT | Method::TRACE);
     is_rejected.then(|| {
         BuildError::new(BuildErrorKind::Method, format!("{method} is not sent by this client; use another method"))
+    })
+}
+
+fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Box<BuildError>> {
+    serde_json::to_vec(value).map_err(|error| {
+        BuildError::new(BuildErrorKind::Body, "the value cannot be serialized to JSON; see the error source")
+            .with_source(error)
     })
 }
 

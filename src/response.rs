@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::catalog::Effect;
 use crate::core::Core;
-use crate::error::{ApiError, Attempt, DecodeError, Outcome, Report, StopReason};
+use crate::error::{ApiError, Attempt, DecodeError, Lookup, Outcome, Report, StopReason};
 use crate::request::parts::RequestParts;
 use crate::service::request_id;
 use incoming::Incoming;
@@ -53,6 +53,8 @@ pub struct Response {
     pub(crate) failed: Vec<Attempt>,
     /// All attempts, listed on first use: most callers never read them.
     pub(crate) attempts: OnceLock<Vec<Attempt>>,
+    /// The look-up that found the record, if the response is not the service's own.
+    pub(crate) lookup: Option<Box<Lookup>>,
 }
 
 impl Response {
@@ -113,7 +115,16 @@ impl Response {
         request_id(self.headers()).map(|id| self.core.secret.redact_text(&id))
     }
 
-    /// Returns the attempts of the call, in order. The last one succeeded.
+    /// Returns the look-up that settled the call, if the write's own response was lost and the record was found; see
+    /// [`Request::settled_by`](crate::Request::settled_by). The body is then the record that the look-up returned, and
+    /// the response has no headers of the service.
+    #[must_use]
+    pub fn lookup(&self) -> Option<&Lookup> {
+        self.lookup.as_deref()
+    }
+
+    /// Returns the attempts of the call, in order. The last one succeeded, unless a [look-up](Self::lookup) settled the
+    /// call.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
         self.attempts.get_or_init(|| {
@@ -157,8 +168,8 @@ impl Response {
     fn decode_error(&self, mut error: Box<DecodeError>) -> ApiError {
         error.request_id = self.request_id();
         let mut attempts = self.attempts().to_vec();
-        if let Some(last) = attempts.last_mut() {
-            last.effect = error.effect;
+        if let Some(last) = attempts.last_mut().filter(|_| self.lookup.is_none()) {
+            (last.effect, last.is_failed) = (error.effect, true);
         }
         ApiError::from(error).with_report(Report {
             service: self.core.service,

@@ -12,6 +12,7 @@ use backoff::{backoff, scaled};
 mod backoff;
 pub(crate) mod budget;
 pub(crate) mod rule;
+pub(crate) mod settlement;
 
 /// A policy for retries: their conditions, their number, and the waits before them.
 ///
@@ -155,6 +156,12 @@ impl RetryPolicy {
     /// `max_wait`.
     pub(crate) fn least_rate_limit_pause(&self) -> Duration {
         scaled(self.rate_limit_delay, 0.1).min(self.max_wait)
+    }
+
+    /// Returns the backoff after attempt number `attempt`, with `random` from 0 to 1.
+    pub(crate) fn backoff(&self, attempt: usize, random: f64) -> Duration {
+        backoff(self.initial_delay, self.max_delay, u32::try_from(attempt).unwrap_or(u32::MAX), random)
+            .min(self.max_wait)
     }
 
     /// Returns the extension of a requested wait, which separates clients that got the same retry hint.

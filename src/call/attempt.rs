@@ -18,10 +18,10 @@ use http::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
-use super::{Call, report_transitions, span};
+use super::{Call, span};
 use crate::catalog::Effect;
 use crate::core::Core;
-use crate::error::{ApiError, Attempt, DecodeError, Limit, MAX_ERROR_BODY, PartialResponse, Rejection, TimeoutError};
+use crate::error::{ApiError, DecodeError, Limit, MAX_ERROR_BODY, PartialResponse, Rejection, TimeoutError};
 use crate::hint;
 use crate::limiter::{Permit, Quota};
 use crate::request::parts::RequestParts;
@@ -94,8 +94,12 @@ impl Call<'_> {
     where
         F: Future<Output = Result<Response<Body>, ApiError>> + Unpin,
     {
-        let span = span::for_attempt(self.core.service, &self.parts, self.attempts.len());
-        let sending = || Exchange::Sending(transport(outgoing(self.core, &self.parts)));
+        (self.in_progress, self.lookup) = (Some(sent), None);
+        let span = self
+            .span
+            .as_deref()
+            .and_then(|call| span::for_attempt(call, self.core.service, self.parts, self.attempts.len()));
+        let sending = || Exchange::Sending(transport(outgoing(self.core, self.parts)));
         let mut exchange = match &span {
             None => sending(),
             Some(span) => span.in_scope(sending),
@@ -104,7 +108,7 @@ impl Call<'_> {
             let ends = self.attempt_ends(sent);
             let mut is_noticed = false;
             let progress = poll_fn(|context| {
-                let _in_span = span.as_ref().map(Span::enter);
+                let _in_span = span.as_deref().map(Span::enter);
                 let progress = exchange.poll(self.core.max_body, context);
                 if let (Poll::Pending, Exchange::Receiving(incoming, _), false) = (&progress, &exchange, is_noticed) {
                     is_noticed = true;
@@ -127,7 +131,7 @@ impl Call<'_> {
             let error = (self.core.read)(head.status, &head.headers, Bytes::new(), Some(&self.core.secret));
             if let Some(rejection) = error.throttling() {
                 self.report_throttling(permit, Instant::now(), quota(head), rejection);
-                report_transitions(self.core);
+                self.report_transitions();
             }
         }
     }
@@ -146,7 +150,7 @@ impl Call<'_> {
         sent: Instant,
         incoming: Option<Box<Incoming>>,
         end: Result<(), Interruption>,
-        span: Option<Span>,
+        span: Option<Box<Span>>,
     ) -> Attempted {
         let quota = incoming.as_ref().and_then(|incoming| quota(&incoming.head));
         let result = match (incoming, end) {
@@ -155,11 +159,14 @@ impl Call<'_> {
             (None, end) => Err(self.no_response(sent, end)),
         };
         let ended = Instant::now();
-        if let Some(span) = span {
-            span::record(&span, &result);
-        }
-        if let Err(error) = &result {
-            self.note_failure(error, sent, ended);
+        self.in_progress = None;
+        match &result {
+            Ok(incoming) => {
+                if let Some(span) = span {
+                    span::record(&span, Ok(incoming.head.status));
+                }
+            }
+            Err(error) => self.note_failure(error, sent, ended, span.as_deref()),
         }
         Attempted { result, ended, quota }
     }
@@ -220,13 +227,17 @@ impl Call<'_> {
 
     /// Records a failed attempt, unless nothing was sent because the request could not be built.
     #[cold]
-    fn note_failure(&mut self, error: &ApiError, sent: Instant, ended: Instant) {
+    fn note_failure(&mut self, error: &ApiError, sent: Instant, ended: Instant, span: Option<&Span>) {
         let Some(outcome) = error.outcome() else { return };
-        let (began, took) = (sent.saturating_duration_since(self.began), ended.saturating_duration_since(sent));
-        let mut attempt = Attempt::new(self.attempts.len(), began, took, outcome, error.effect());
+        let mut attempt = self.ended_attempt(sent, ended, outcome, error.effect());
+        attempt.is_failed = true;
         if let Some(rejection) = error.rejection() {
             attempt.malformed_hints.clone_from(&rejection.malformed_hints);
         }
+        if let Some(span) = span {
+            span::record(span, Err(&attempt));
+        }
+        self.notify_attempt(&self.attempts, &attempt, error.request_id().map(Into::into));
         self.attempts.push(attempt);
     }
 }

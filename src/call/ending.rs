@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::Call;
+use super::notice::{End, exchanging};
+use super::{Call, Stop};
 use crate::catalog::Effect;
 use crate::error::{ApiError, BuildError, Limit, Rejection, Report, StopReason, TimeoutError};
-use crate::event::Event;
 use crate::hint;
 use crate::limiter::NotAdmitted;
 
 impl Call<'_> {
-    /// Returns the error of a call that was not admitted: its own last error, else a rejection that the client makes on
+    /// Returns the end of a call that was not admitted: its own last error, else a rejection that the client makes on
     /// behalf of the service, else a timeout.
     #[cold]
-    pub(super) fn not_admitted(&mut self, reason: NotAdmitted<Arc<Rejection>>) -> ApiError {
+    pub(super) fn not_admitted(&mut self, reason: NotAdmitted<Arc<Rejection>>) -> Stop {
         self.forget_planned_wait();
         let unsent = |limit, after| TimeoutError::new(limit, after, Effect::None).into();
         let (stop, error) = match reason {
@@ -28,17 +28,15 @@ impl Call<'_> {
             }
             NotAdmitted::Deadline => (StopReason::DeadlineWouldPass, unsent(Limit::Deadline, self.parts.deadline)),
         };
-        let error = self.last_error.take().unwrap_or(error);
-        self.end_with(error, stop)
+        Stop { error: self.last_error.take().unwrap_or(error), reason: stop }
     }
 
-    /// Returns the error of a call whose retry the retry quota does not cover.
+    /// Returns the end of a call whose retry the retry quota does not cover.
     #[cold]
-    pub(super) fn out_of_budget(&mut self) -> ApiError {
+    pub(super) fn out_of_budget(&mut self) -> Stop {
         self.forget_planned_wait();
         let nothing_sent = || TimeoutError::new(Limit::Deadline, self.parts.deadline, Effect::None).into();
-        let error = self.last_error.take().unwrap_or_else(nothing_sent);
-        self.end_with(error, StopReason::BudgetEmpty)
+        Stop { error: self.last_error.take().unwrap_or_else(nothing_sent), reason: StopReason::BudgetEmpty }
     }
 
     /// Removes the wait after the last attempt, which no other attempt follows.
@@ -52,23 +50,29 @@ impl Call<'_> {
     #[cold]
     pub(super) fn not_built(&mut self, problem: Box<BuildError>) -> ApiError {
         let report = self.report(None);
-        ApiError::from(problem).with_report(report)
+        let error = ApiError::from(problem).with_report(report);
+        self.notify_failure(&error, StopReason::NotRetryable);
+        error
     }
 
     /// Ends the call with an error: returns it with the report of the call, and emits [`Event::CallEnded`].
     #[cold]
-    pub(super) fn end_with(&mut self, error: ApiError, reason: StopReason) -> ApiError {
+    pub(super) fn end_with(&mut self, Stop { error, reason }: Stop) -> ApiError {
         let error = error.with_earlier_rejection(self.take_last_rejection()).with_report(self.report(Some(reason)));
-        self.core.observer.notify(|| Event::CallEnded {
-            service: self.core.service,
-            lane: self.lane,
-            method: error.method().cloned().unwrap_or_default(),
-            path: error.path().unwrap_or_default().into(),
-            last: error.attempts().last().cloned(),
-            attempts: error.attempts().len(),
-            reason,
-        });
+        self.notify_failure(&error, reason);
         error
+    }
+
+    /// Emits [`Event::CallEnded`] for a failed call.
+    fn notify_failure(&mut self, error: &ApiError, reason: StopReason) {
+        self.notify_end(End {
+            last: error.attempts().last(),
+            attempts: error.attempts().len(),
+            reason: Some(reason),
+            request_id: error.request_id().map(Into::into),
+            elapsed: error.elapsed(),
+            exchanging: exchanging(error.attempts()),
+        });
     }
 
     /// Takes the last error response of the earlier attempts.
@@ -77,11 +81,10 @@ impl Call<'_> {
     }
 
     fn report(&mut self, stop_reason: Option<StopReason>) -> Report {
-        let path = self.parts.invalid_path.take().unwrap_or_else(|| self.parts.url.path().into());
         Report {
-            path: Some(path),
             attempts: std::mem::take(&mut self.attempts),
             stop_reason,
+            lookup: self.lookup.take(),
             paused_until: self.paused_until,
             ..self.outline()
         }
@@ -91,7 +94,8 @@ impl Call<'_> {
     pub(super) fn outline(&self) -> Report {
         Report {
             service: self.core.service,
-            path: Some(self.parts.url.path().into()),
+            path: Some(self.path()),
+            route: self.parts.route,
             method: Some(self.parts.method.clone()),
             elapsed: self.began.elapsed(),
             ..Report::default()

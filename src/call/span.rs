@@ -1,31 +1,69 @@
-//! The tracing span of an attempt, with the names of OpenTelemetry's semantic conventions for HTTP clients.
+//! The tracing spans of a call and of its attempts, with the names of OpenTelemetry's semantic conventions for HTTP
+//! clients.
 
+use http::StatusCode;
 use tracing::Span;
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 
-use crate::error::{ApiError, Outcome};
+use crate::error::{Attempt, StopReason};
+use crate::limiter::Lane;
 use crate::request::parts::RequestParts;
-use crate::response::incoming::Incoming;
 
-/// Returns the span of the attempt after `resent` earlier ones, if a subscriber is interested.
-pub(super) fn for_attempt(service: &str, request: &RequestParts, resent: usize) -> Option<Span> {
+/// Returns the span of a call, if a subscriber is interested. It is the parent of the spans of the attempts.
+pub(super) fn for_call(service: &str, lane: Lane, request: &RequestParts) -> Option<Box<Span>> {
     if LevelFilter::current() < LevelFilter::INFO {
         return None;
     }
-    Some(open(service, request, resent)).filter(|span| !span.is_disabled())
+    Some(open_call(service, lane, request)).filter(|span| !span.is_disabled()).map(Box::new)
 }
 
-/// Opens the span. It contains no query, header or body, because these may contain secrets.
-fn open(service: &str, request: &RequestParts, resent: usize) -> Span {
+/// Opens the span of a call. It contains no query, header or body, because these may contain secrets.
+#[cold]
+fn open_call(service: &str, lane: Lane, request: &RequestParts) -> Span {
+    tracing::info_span!(
+        "steadfast.call",
+        otel.name = name(request),
+        otel.kind = "internal",
+        otel.status_code = Empty,
+        http.request.method = request.method.as_str(),
+        http.response.status_code = Empty,
+        url.template = request.route,
+        error.r#type = Empty,
+        steadfast.service = service,
+        steadfast.lane = lane.name(),
+        steadfast.attempts = Empty,
+        steadfast.stop_reason = Empty,
+    )
+}
+
+/// Records the end of a call; `reason` is the reason why it failed.
+#[cold]
+pub(super) fn record_end(span: &Span, attempts: usize, last: Option<&Attempt>, reason: Option<StopReason>) {
+    span.record("steadfast.attempts", attempts);
+    if let Some(status) = last.and_then(Attempt::status) {
+        span.record("http.response.status_code", status.as_u16());
+    }
+    if let Some(reason) = reason {
+        span.record("otel.status_code", "ERROR");
+        span.record("steadfast.stop_reason", reason.as_str());
+        span.record("error.type", last.and_then(Attempt::error_type).unwrap_or(reason.as_str()));
+    }
+}
+
+/// Returns the span of the attempt after `resent` earlier ones, as a child of the span of its call.
+#[cold]
+pub(super) fn for_attempt(call: &Span, service: &str, request: &RequestParts, resent: usize) -> Option<Box<Span>> {
     let span = tracing::info_span!(
+        parent: call,
         "http.client.request",
-        otel.name = request.method.as_str(),
+        otel.name = name(request),
         otel.kind = "client",
         otel.status_code = Empty,
         http.request.method = request.method.as_str(),
         http.request.resend_count = Empty,
         http.response.status_code = Empty,
+        url.template = request.route,
         server.address = request.url.host_str().unwrap_or_default(),
         server.port = request.url.port_or_known_default(),
         error.r#type = Empty,
@@ -34,26 +72,24 @@ fn open(service: &str, request: &RequestParts, resent: usize) -> Span {
     if resent > 0 {
         span.record("http.request.resend_count", resent);
     }
-    span
+    Some(span).filter(|span| !span.is_disabled()).map(Box::new)
 }
 
-/// Records the result of the attempt.
-pub(super) fn record(span: &Span, result: &Result<Box<Incoming>, ApiError>) {
-    let error = match result {
-        Ok(incoming) => {
-            span.record("http.response.status_code", incoming.head.status.as_u16());
-            return;
-        }
-        Err(error) => error,
-    };
-    let Some(outcome) = error.outcome() else { return };
-    span.record("otel.status_code", "ERROR");
-    match outcome {
-        Outcome::Response { status, .. } => {
-            span.record("http.response.status_code", status.as_u16());
-            span.record("error.type", if status.is_success() { "decode" } else { status.as_str() });
-        }
-        Outcome::Failed(fault) => drop(span.record("error.type", fault.as_str())),
-        Outcome::TimedOut(_) => drop(span.record("error.type", "timeout")),
+/// Returns the name of a span: the method and, if it is known, the template of the path.
+fn name(request: &RequestParts) -> String {
+    let method = request.method.as_str();
+    request.route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"))
+}
+
+/// Records the result of an attempt: the status of a success, or the attempt that failed.
+#[cold]
+pub(super) fn record(span: &Span, result: Result<StatusCode, &Attempt>) {
+    let status = result.map_or_else(Attempt::status, Some);
+    if let Some(status) = status {
+        span.record("http.response.status_code", status.as_u16());
+    }
+    if let Some(error_type) = result.err().and_then(Attempt::error_type) {
+        span.record("otel.status_code", "ERROR");
+        span.record("error.type", error_type);
     }
 }

@@ -212,8 +212,8 @@ impl<S: Service> ClientBuilder<S> {
         self
     }
 
-    /// Registers a callback for the client's [`Event`]s: retries, pauses of the rate limiter and failed calls. Replaces
-    /// a callback that was registered before.
+    /// Registers a callback for the client's [`Event`]s: ends of attempts and calls, retries, and pauses of the rate
+    /// limiter. Replaces a callback that was registered before.
     ///
     /// The callback runs inline, in the task of the call that caused the event. It should return quickly and must not
     /// block. If it panics, the panic is caught and the call continues.

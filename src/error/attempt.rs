@@ -49,6 +49,8 @@ pub struct Attempt {
     /// The source of the wait's length.
     pub wait_source: Option<WaitSource>,
     pub(crate) effect: Effect,
+    /// True if the attempt failed, which a success status does not rule out.
+    pub(crate) is_failed: bool,
 }
 
 /// The outcome of an attempt.
@@ -66,14 +68,15 @@ pub enum Outcome {
     Failed(Fault),
     /// A time limit that expired.
     TimedOut(Limit),
+    /// The call was abandoned during the attempt: its future was dropped. Only in an [`Event`](crate::Event).
+    Abandoned,
 }
 
 impl Attempt {
     /// Creates an attempt that follows `earlier` others and is not followed by a wait.
     pub(crate) fn new(earlier: usize, began: Duration, took: Duration, outcome: Outcome, effect: Effect) -> Self {
-        let number = u32::try_from(earlier).unwrap_or(u32::MAX).saturating_add(1);
         Self {
-            number,
+            number: u32::try_from(earlier).unwrap_or(u32::MAX).saturating_add(1),
             began,
             took,
             outcome,
@@ -82,6 +85,7 @@ impl Attempt {
             wait: None,
             wait_source: None,
             effect,
+            is_failed: false,
         }
     }
 
@@ -96,7 +100,7 @@ impl Attempt {
     pub fn status(&self) -> Option<StatusCode> {
         match self.outcome {
             Outcome::Response { status, .. } => Some(status),
-            Outcome::Failed(_) | Outcome::TimedOut(_) => None,
+            Outcome::Failed(_) | Outcome::TimedOut(_) | Outcome::Abandoned => None,
         }
     }
 
@@ -105,7 +109,22 @@ impl Attempt {
     pub fn code(&self) -> Option<&str> {
         match &self.outcome {
             Outcome::Response { code, .. } => code.as_deref(),
-            Outcome::Failed(_) | Outcome::TimedOut(_) => None,
+            Outcome::Failed(_) | Outcome::TimedOut(_) | Outcome::Abandoned => None,
+        }
+    }
+
+    /// Returns the value of OpenTelemetry's attribute `error.type`: the status of an error response, such as `"503"`,
+    /// or a short name of the failure, such as `"dns"`, `"timeout"` or `"abandoned"`; `"decode"` for an error under a
+    /// success status. `None` for a success.
+    #[must_use]
+    pub fn error_type(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Response { .. } if !self.is_failed => None,
+            Outcome::Response { status, .. } if status.is_success() => Some("decode"),
+            Outcome::Response { status, .. } => Some(status.as_str()),
+            Outcome::Failed(fault) => Some(fault.as_str()),
+            Outcome::TimedOut(_) => Some("timeout"),
+            Outcome::Abandoned => Some("abandoned"),
         }
     }
 }
@@ -135,6 +154,7 @@ impl fmt::Debug for Outcome {
             }
             Self::Failed(fault) => f.debug_tuple("Failed").field(fault).finish(),
             Self::TimedOut(limit) => f.debug_tuple("TimedOut").field(limit).finish(),
+            Self::Abandoned => f.write_str("Abandoned"),
         }
     }
 }
@@ -148,6 +168,7 @@ impl fmt::Display for Outcome {
             }
             Self::Failed(fault) => fault.fmt(f),
             Self::TimedOut(limit) => write!(f, "{limit} expired"),
+            Self::Abandoned => f.write_str("the call was abandoned"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use super::lookup::Lookup;
 use super::{ApiError, BuildErrorKind, Cause, Outcome, Rejection, Report, rejected};
 use crate::catalog::{Category, CodeInfo, Retry};
 
@@ -37,6 +38,11 @@ impl ApiError {
     }
 
     /// Sets the error response of an earlier attempt, unless this error is an error response itself.
+    pub(crate) fn with_lookup(mut self, lookup: Lookup) -> Self {
+        self.report_mut().lookup = Some(Box::new(lookup));
+        self
+    }
+
     pub(crate) fn with_earlier_rejection(mut self, rejection: Option<Box<Rejection>>) -> Self {
         match &mut self {
             Self::Transport(error) => error.earlier_rejection = rejection,

@@ -136,6 +136,12 @@ impl Rejection {
         self.retry_after.max(documented.map(|(minimum, _)| minimum))
     }
 
+    /// Returns the source of the minimum wait that the response or the documentation requests.
+    pub(crate) fn requested_source(&self) -> Option<WaitSource> {
+        let is_own = self.requested_wait()? == self.retry_after.unwrap_or_default();
+        self.wait_source.filter(|_| is_own).or(Some(WaitSource::Documented))
+    }
+
     /// Returns the earliest time at which the request may be retried.
     pub(crate) fn retry_at(&self) -> Option<SystemTime> {
         Some(hint::add(self.received, self.requested_wait()?))

@@ -7,6 +7,7 @@ use http::Method;
 
 use super::attempt::Attempt;
 use super::display::{HumanDuration, OneLine};
+use super::lookup::Lookup;
 use super::stop_reason::StopReason;
 use crate::catalog::{CodeInfo, Effect};
 
@@ -17,9 +18,13 @@ pub(crate) struct Report {
     pub(crate) service: &'static str,
     pub(crate) method: Option<Method>,
     pub(crate) path: Option<Box<str>>,
+    /// The template of the documented route, if the request was made from one.
+    pub(crate) route: Option<&'static str>,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) elapsed: Duration,
     pub(crate) stop_reason: Option<StopReason>,
+    /// The last look-up of the call.
+    pub(crate) lookup: Option<Box<Lookup>>,
     /// The end of the limiter's pause, if the call could not wait for it.
     pub(crate) paused_until: Option<SystemTime>,
     /// The row of the status, or of the case that no response arrives.
@@ -62,6 +67,9 @@ impl fmt::Display for Report {
         }
         if let Some(reason) = self.stop_reason {
             write!(f, "; {reason}")?;
+        }
+        if let Some(lookup) = &self.lookup {
+            write!(f, "; {lookup}")?;
         }
         f.write_str(")")
     }

@@ -29,6 +29,8 @@ pub enum StopReason {
     BodyNotReplayable,
     /// The policy allows only one attempt.
     Disabled,
+    /// The call was abandoned: its future was dropped. Only in an [`Event`](crate::Event), since no error is returned.
+    Abandoned,
 }
 
 impl StopReason {
@@ -46,6 +48,7 @@ impl StopReason {
             Self::BudgetEmpty => "budget_empty",
             Self::BodyNotReplayable => "body_not_replayable",
             Self::Disabled => "disabled",
+            Self::Abandoned => "abandoned",
         }
     }
 }
@@ -63,6 +66,7 @@ impl fmt::Display for StopReason {
             Self::BudgetEmpty => "the retry quota is used up",
             Self::BodyNotReplayable => "the body cannot be resent",
             Self::Disabled => "retries are disabled",
+            Self::Abandoned => "the call was abandoned",
         })
     }
 }

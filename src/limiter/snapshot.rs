@@ -41,10 +41,10 @@ pub struct ReportedQuota {
 }
 
 /// A change of a lane, which the caller reports to the observer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transition {
-    /// The lane is paused for this long.
-    Paused(Lane, Duration),
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Transition<R> {
+    /// The lane is paused for this long, by a throttling response or, without one, by a used-up reported quota.
+    Paused(Lane, Duration, Option<R>),
     /// The lane is resumed.
     Resumed(Lane),
 }
@@ -114,7 +114,10 @@ impl<R> Limiter<R> {
     }
 
     /// Takes the transitions since the last call, in order for each lane. Costs one atomic load if there are none.
-    pub(crate) fn transitions(&self, now: Instant) -> Vec<Transition> {
+    pub(crate) fn transitions(&self, now: Instant) -> Vec<Transition<R>>
+    where
+        R: Clone,
+    {
         if !self.has_news.load(Ordering::Relaxed) {
             return Vec::new();
         }
@@ -126,7 +129,9 @@ impl<R> Limiter<R> {
                 transitions.push(Transition::Resumed(entry.lane));
             }
             let paused = entry.paused.take();
-            transitions.extend(paused.map(|until| Transition::Paused(entry.lane, duration(until - time))));
+            transitions.extend(
+                paused.map(|until| Transition::Paused(entry.lane, duration(until - time), entry.response.clone())),
+            );
         }
         self.has_news.store(false, Ordering::Relaxed);
         transitions

@@ -8,12 +8,15 @@ use url::Url;
 
 use crate::limiter::Priority;
 use crate::retry::RetryPolicy;
+use crate::retry::settlement::Settlement;
 
 /// The parts of a request. Boxed by its users, because a request moves several times while it is built.
 #[derive(Clone)]
 pub(crate) struct RequestParts {
     pub(crate) method: Method,
     pub(crate) url: Url,
+    /// The template of the path, such as `/documents/{id}`, if the request was made from a documented route.
+    pub(crate) route: Option<&'static str>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
     pub(crate) idempotent: bool,
@@ -21,6 +24,8 @@ pub(crate) struct RequestParts {
     pub(crate) deadline: Duration,
     pub(crate) attempt_timeout: Duration,
     pub(crate) priority: Priority,
+    /// The look-up that settles the call if its outcome is unknown.
+    pub(crate) settlement: Option<Settlement>,
     /// The displayable part of the path, if the path is invalid.
     pub(crate) invalid_path: Option<Box<str>>,
 }

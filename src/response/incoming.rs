@@ -14,7 +14,7 @@
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::response::Parts;
 use http::{Response, StatusCode};
 
@@ -50,6 +50,14 @@ impl Incoming {
         let expected = body.length().or_else(|| content_length(&head)).unwrap_or(0);
         let room = if head.status.is_success() { max_body } else { MAX_ERROR_BODY };
         (Box::new(Self { head, body: Bytes::new(), chunks: Vec::new(), expected, room }), body)
+    }
+
+    /// Creates a complete response with the status 200 and a JSON body.
+    pub(crate) fn of_record(json: Bytes) -> Self {
+        let mut response = Response::new(());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let (head, ()) = response.into_parts();
+        Self { head, body: json, chunks: Vec::new(), expected: 0, room: 0 }
     }
 
     /// Returns whether a success announces a longer body than allowed.

@@ -5,10 +5,12 @@ mod cancellation;
 mod flapping;
 mod invariants;
 mod load;
+mod logs;
 mod observation;
 mod retries;
 mod retryable;
 mod sending_twice;
+mod settling;
 mod spans;
 mod success_errors;
 

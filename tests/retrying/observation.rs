@@ -25,6 +25,36 @@ fn observed(builder: ClientBuilder<Abaco>) -> (Client<Abaco>, Arc<Mutex<Vec<Even
     (builder.observer(observe).build().unwrap(), seen)
 }
 
+/// Returns the events other than the ends of attempts and of successful calls.
+fn notable(seen: &Mutex<Vec<Event>>) -> Vec<Event> {
+    let seen = seen.lock().unwrap();
+    let is_notable =
+        |event: &&Event| !matches!(event, Event::AttemptEnded { .. } | Event::CallEnded { reason: None, .. });
+    seen.iter().filter(is_notable).cloned().collect()
+}
+
+/// Returns a line for each end of an attempt or a call.
+fn ends(seen: &Mutex<Vec<Event>>) -> Vec<String> {
+    let line = |event: &Event| match event {
+        Event::AttemptEnded { attempt, waited, request_id, .. } => {
+            let (took, id) = (attempt.took.as_millis(), request_id.as_deref().unwrap_or("-"));
+            Some(format!(
+                "attempt {}: {}, {took} ms after {} ms, {id}",
+                attempt.number,
+                attempt.outcome,
+                waited.as_millis()
+            ))
+        }
+        Event::CallEnded { reason, attempts, elapsed, waited, method, path, request_id, .. } => {
+            let reason = reason.map_or("success", StopReason::as_str);
+            let (elapsed, waited, id) = (elapsed.as_millis(), waited.as_millis(), request_id.as_deref().unwrap_or("-"));
+            Some(format!("{method} {path}: {reason}, {attempts} in {elapsed} ms with {waited} ms of waits, {id}"))
+        }
+        _ => None,
+    };
+    seen.lock().unwrap().iter().filter_map(line).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn retries_pauses_and_failed_calls_are_reported() {
     let service = MockService::<Abaco>::new();
@@ -33,16 +63,18 @@ async fn retries_pauses_and_failed_calls_are_reported() {
     let (client, seen) = observed(service.builder());
     client.get("/documents").send().await.unwrap_err();
 
-    let seen = seen.lock().unwrap();
-    let [Event::Paused { wait, .. }, Event::RetryScheduled { .. }, Event::Resumed { .. }, retry, ended] = &seen[..]
-    else {
+    let seen = notable(&seen);
+    let [paused, Event::RetryScheduled { .. }, Event::Resumed { .. }, retry, ended] = &seen[..] else {
         panic!("{seen:?}")
     };
-    assert_eq!(*wait, Duration::from_secs(10));
+    let Event::Paused { wait, source, status, code, path, .. } = paused else { panic!("{paused:?}") };
+    assert_eq!((*wait, *source), (Duration::from_secs(10), WaitSource::Header));
+    assert_eq!((status.map(|status| status.as_u16()), code.as_deref()), (Some(429), Some("RATE_LIMIT_EXCEEDED")));
+    assert_eq!(path.as_deref(), Some("/documents"));
     let Event::RetryScheduled { method, path, attempt, source, .. } = retry else { panic!("{retry:?}") };
     assert_eq!((method.as_str(), &**path, attempt.number, *source), ("GET", "/documents", 2, WaitSource::Backoff));
     let Event::CallEnded { reason, attempts, last, .. } = ended else { panic!("{ended:?}") };
-    assert_eq!((*reason, *attempts), (StopReason::NotRetryable, 3));
+    assert_eq!((*reason, *attempts), (Some(StopReason::NotRetryable), 3));
     assert_eq!(last.as_ref().and_then(Attempt::status).map(|status| status.as_u16()), Some(404));
 }
 
@@ -52,12 +84,12 @@ async fn a_quota_that_is_used_up_is_reported_once_a_call_waits_for_it() {
     quota(service.any(), 0, 60).json(&object());
     let (client, seen) = observed(service.builder());
     client.get("/documents").send().await.unwrap();
-    assert!(seen.lock().unwrap().is_empty(), "no call waits");
+    assert!(notable(&seen).is_empty(), "no call waits");
     client.get("/documents").send().await.unwrap();
 
-    let seen = seen.lock().unwrap();
-    let [Event::Paused { wait, .. }, Event::Resumed { .. }] = &seen[..] else { panic!("{seen:?}") };
-    assert_eq!(wait.as_secs(), 60);
+    let seen = notable(&seen);
+    let [Event::Paused { wait, source, status, .. }, Event::Resumed { .. }] = &seen[..] else { panic!("{seen:?}") };
+    assert_eq!((wait.as_secs(), *source, *status), (60, WaitSource::Reset, None));
     assert_eq!(service.request_count(), 2);
 }
 
@@ -71,8 +103,14 @@ async fn the_end_of_a_pause_is_reported_although_no_call_waits_any_more() {
     let (last, dropped) = tokio::join!(client.get("/documents").send(), waits);
     assert!(last.is_ok() && dropped.is_err());
 
-    let seen = seen.lock().unwrap();
-    assert!(matches!(&seen[..], [Event::Paused { .. }, Event::Resumed { .. }]), "{seen:?}");
+    let seen = notable(&seen);
+    assert!(
+        matches!(
+            &seen[..],
+            [Event::Paused { .. }, Event::CallEnded { reason: Some(StopReason::Abandoned), .. }, Event::Resumed { .. }]
+        ),
+        "{seen:?}"
+    );
     assert_eq!(service.request_count(), 2);
 }
 
@@ -91,7 +129,7 @@ async fn a_pause_that_grows_longer_is_reported_again() {
     assert!(impatient.attempts().is_empty());
     client.get("/documents").send().await.unwrap();
 
-    let seen = seen.lock().unwrap();
+    let seen = notable(&seen);
     let pauses: Vec<_> = seen.iter().filter(|event| !matches!(event, Event::CallEnded { .. })).collect();
     let [Event::Paused { wait: first, .. }, Event::Paused { wait: second, .. }, Event::Resumed { .. }] = &pauses[..]
     else {
@@ -117,12 +155,60 @@ async fn a_pause_that_no_call_can_wait_for_is_reported_once_and_gives_no_advice_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_success_at_the_first_attempt_is_not_reported() {
+async fn each_attempt_and_each_call_has_an_end_with_its_durations_and_request_ids() {
     let service = MockService::<Abaco>::new();
-    service.any().json(&object());
+    let limited = service.any().fail(abaco::Code::RateLimitExceeded).retry_after(Duration::from_secs(10));
+    let limited = limited.header("x-request-id", "req-1").delay(Duration::from_millis(40));
+    limited.empty(503).json(&object()).header("x-request-id", "req-3").delay(Duration::from_millis(7));
+    let (client, seen) = observed(service.builder().retry(RetryPolicy::new().with_seed(1)));
+    client.get("/documents").query(&[("q", "secret")]).send().await.unwrap();
+
+    let seen = ends(&seen);
+    let [first, second, third, call] = &seen[..] else { panic!("{seen:?}") };
+    assert_eq!(first, "attempt 1: 429 RATE_LIMIT_EXCEEDED, 40 ms after 0 ms, req-1");
+    assert!(second.starts_with("attempt 2: 503, 0 ms after 10"), "{second}");
+    assert!(third.starts_with("attempt 3: 200, 7 ms after ") && third.ends_with("req-3"), "{third}");
+    assert!(call.starts_with("GET /documents: success, 3 in ") && call.ends_with("of waits, req-3"), "{call}");
+    assert_eq!(service.request_count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_at_the_first_attempt_is_the_end_of_an_attempt_and_of_a_call() {
+    let service = MockService::<Abaco>::new();
+    service.any().json(&object()).delay(Duration::from_millis(30));
     let (client, seen) = observed(service.builder());
     client.get("/documents").send().await.unwrap();
-    assert!(seen.lock().unwrap().is_empty());
+    assert_eq!(
+        ends(&seen),
+        ["attempt 1: 200, 30 ms after 0 ms, -", "GET /documents: success, 1 in 30 ms with 0 ms of waits, -"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_call_ends_too_with_the_attempt_that_was_in_flight() {
+    let service = MockService::<Abaco>::new();
+    service.any().json(&object()).delay(Duration::from_secs(9));
+    let (client, seen) = observed(service.builder().max_in_flight(1));
+    let impatient = || tokio::time::timeout(Duration::from_secs(2), client.get("/documents").send());
+    let (in_flight, queued) = tokio::join!(impatient(), impatient());
+    assert!(in_flight.is_err() && queued.is_err());
+    assert_eq!(
+        ends(&seen),
+        [
+            "GET /documents: abandoned, 0 in 2000 ms with 2000 ms of waits, -",
+            "attempt 1: the call was abandoned, 2000 ms after 0 ms, -",
+            "GET /documents: abandoned, 1 in 2000 ms with 0 ms of waits, -",
+        ]
+    );
+    assert_eq!(service.request_count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_cannot_be_built_is_a_failed_call_without_attempts() {
+    let service = MockService::<Abaco>::new();
+    let (client, seen) = observed(service.builder());
+    client.get("documents").send().await.unwrap_err();
+    assert_eq!(ends(&seen), ["GET documents: not_retryable, 0 in 0 ms with 0 ms of waits, -"]);
 }
 
 #[tokio::test(start_paused = true)]

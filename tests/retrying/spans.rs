@@ -37,6 +37,9 @@ impl<S: tracing::Subscriber> Layer<S> for Spans {
         let mut spans = self.0.lock().unwrap();
         let fields = spans.entry(id.into_u64()).or_default();
         fields.insert("name".to_owned(), attributes.metadata().name().to_owned());
+        if let Some(parent) = attributes.parent() {
+            fields.insert("parent".to_owned(), parent.into_u64().to_string());
+        }
         attributes.record(&mut Fields(fields));
     }
 
@@ -134,4 +137,40 @@ fn an_exchange_runs_in_its_span_and_other_tasks_do_not() {
             assert_eq!(*beside.0.lock().unwrap(), [None; 3]);
         });
     });
+}
+
+#[test]
+fn the_span_of_a_call_is_above_those_of_its_attempts_and_has_its_end() {
+    if !child::is_alone(&child::test_name!()) {
+        return;
+    }
+    let spans = Spans::default();
+    let subscriber = tracing_subscriber::registry().with(spans.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let service = MockService::<Abaco>::new();
+            service.any().empty(503).json(&serde_json::json!([])).empty(404);
+            let client = service.client();
+            client.get("/documents").send().await.unwrap();
+            client.get("/documents").send().await.unwrap_err();
+        });
+    });
+    let spans = spans.0.lock().unwrap();
+    let calls: Vec<_> = spans.iter().filter(|(_, fields)| fields["name"] == "steadfast.call").collect();
+    let [(first, success), (second, failure)] = &calls[..] else { panic!("{calls:?}") };
+    let attempts_of =
+        |call: &u64| spans.values().filter(|fields| fields.get("parent") == Some(&call.to_string())).count();
+    assert_eq!((attempts_of(first), attempts_of(second)), (2, 1));
+    let field = |span: &BTreeMap<String, String>, name: &str| span.get(name).cloned().unwrap_or_default();
+    assert_eq!(
+        (field(success, "steadfast.attempts"), field(success, "http.response.status_code")),
+        ("2".into(), "200".into())
+    );
+    assert_eq!((field(success, "error.type"), field(success, "otel.kind")), (String::new(), "internal".into()));
+    assert_eq!(
+        (field(failure, "error.type"), field(failure, "steadfast.stop_reason")),
+        ("404".into(), "not_retryable".into())
+    );
+    assert_eq!(field(failure, "otel.status_code"), "ERROR");
 }

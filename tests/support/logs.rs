@@ -60,7 +60,7 @@ where
     }
 
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        let mut line = Line(event.metadata().name().to_owned());
+        let mut line = Line(format!("{} {}", event.metadata().level(), event.metadata().name()));
         event.record(&mut line);
         note(event.metadata().target(), line.0);
     }

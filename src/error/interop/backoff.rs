@@ -46,7 +46,8 @@ impl ApiError {
                 | StopReason::DeadlineWouldPass
                 | StopReason::QueueTimeout
                 | StopReason::BudgetEmpty
-                | StopReason::Disabled,
+                | StopReason::Disabled
+                | StopReason::Abandoned,
             )
             | None => true,
         };

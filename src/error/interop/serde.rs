@@ -126,6 +126,7 @@ impl<'a> AttemptRecord<'a> {
             Outcome::Response { .. } => None,
             Outcome::Failed(fault) => Some(fault.as_str()),
             Outcome::TimedOut(limit) => Some(limit.as_str()),
+            Outcome::Abandoned => Some("abandoned"),
         };
         Self {
             number: attempt.number,

@@ -1,0 +1,149 @@
+//! The look-ups of a call that cannot tell if its request took effect.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::level_filters::LevelFilter;
+
+use super::{Call, Settled, Stop};
+use crate::catalog::Effect;
+use crate::core::Core;
+use crate::error::{ApiError, Attempt, Lookup, LookupOutcome};
+use crate::event::Event;
+use crate::hint::WaitSource;
+use crate::request::parts::RequestParts;
+use crate::response::Response;
+use crate::response::incoming::Incoming;
+use crate::retry::settlement::Settlement;
+
+impl Call<'_> {
+    /// Returns whether a look-up is due before the call ends: an attempt may have had an effect, and no look-up was
+    /// made since.
+    pub(super) fn is_unsettled(&self, stop: &Stop) -> bool {
+        let worst = self.attempts.iter().map(Attempt::effect).fold(stop.error.effect(), Effect::max);
+        self.parts.settlement.is_some() && worst == Effect::Possible && self.lookup.is_none()
+    }
+
+    /// Looks up the record of a call that would end now. Each look-up has half the call's deadline of its own, which is
+    /// not part of the deadline.
+    pub(super) async fn settle(&mut self, stop: Stop) -> Settled {
+        let Some(settlement) = self.parts.settlement.clone() else { return Settled::Unknown(stop) };
+        let stopped = Instant::now();
+        let random = self.random().f64();
+        sleep(self.parts.retry.backoff(self.attempts.len(), random)).await;
+        let quiet_until = settlement.resend_after.and_then(|quiet| stopped.checked_add(quiet));
+        let mut is_quiet = quiet_until.is_some_and(|until| until <= Instant::now());
+        let mut record = self.look_up(&settlement).await;
+        if record.is_none()
+            && let Some(until) = quiet_until.filter(|until| !is_quiet && self.may_resend(*until))
+        {
+            sleep_until(until).await;
+            is_quiet = true;
+            record = self.look_up(&settlement).await;
+        }
+        match record {
+            Some(record) => Settled::Found(record),
+            None if is_quiet && self.is_absent() && self.may_resend(Instant::now()) => {
+                self.plan_resend(stop.error);
+                Settled::Resend
+            }
+            None => Settled::Unknown(stop),
+        }
+    }
+
+    /// Looks the record up and records the result.
+    async fn look_up(&mut self, settlement: &Settlement) -> Option<Bytes> {
+        let began = Instant::now();
+        let (lookup, record) = settlement.look_up(share(self.parts)).await;
+        self.notify_lookup(&lookup, began.elapsed());
+        self.lookup = Some(Box::new(lookup));
+        record
+    }
+
+    /// Returns whether the last look-up found that the record does not exist.
+    fn is_absent(&self) -> bool {
+        matches!(self.lookup.as_deref(), Some(Lookup { outcome: LookupOutcome::NotFound, .. }))
+    }
+
+    /// Returns whether the policy and the deadline leave room for another attempt at `time`.
+    fn may_resend(&self, time: Instant) -> bool {
+        self.is_absent()
+            && self.attempts.len() < self.parts.retry.max_attempts() as usize
+            && self.deadline.is_none_or(|deadline| time < deadline)
+    }
+
+    /// Plans another attempt after the record was found not to exist.
+    fn plan_resend(&mut self, error: ApiError) {
+        let now = Instant::now().saturating_duration_since(self.began);
+        let waited = self.attempts.last().map(|last| now.saturating_sub(last.began.saturating_add(last.took)));
+        self.plan_wait(waited.unwrap_or_default(), WaitSource::Lookup);
+        self.last_rejection = self.take_last_rejection();
+        self.last_error = Some(error);
+    }
+
+    /// Ends the call with the record that a look-up found.
+    pub(super) fn settled(&mut self, record: Bytes) -> SettledCall {
+        self.is_over = true;
+        self.notify_settled();
+        SettledCall {
+            record,
+            began: self.began,
+            failed: std::mem::take(&mut self.attempts),
+            lookup: self.lookup.take(),
+        }
+    }
+
+    fn notify_lookup(&self, lookup: &Lookup, took: Duration) {
+        self.notify(LevelFilter::INFO, || Event::LookupEnded {
+            service: self.core.service,
+            lane: self.lane,
+            method: self.parts.method.clone(),
+            path: self.path(),
+            route: self.parts.route,
+            outcome: lookup.outcome.clone(),
+            took,
+        });
+    }
+}
+
+/// A call that a look-up settled.
+pub(super) struct SettledCall {
+    record: Bytes,
+    began: Instant,
+    failed: Vec<Attempt>,
+    lookup: Option<Box<Lookup>>,
+}
+
+impl SettledCall {
+    /// Returns the response that stands for the lost one: the record, under the status 200.
+    pub(super) fn into_response(self, core: Arc<Core>, parts: Box<RequestParts>) -> Response {
+        let Self { record, began, failed, lookup } = self;
+        let ended = Instant::now();
+        let attempts = OnceLock::from(failed.clone());
+        let incoming = Box::new(Incoming::of_record(record));
+        Response { incoming, parts, core, began, sent: ended, ended, failed, attempts, lookup }
+    }
+}
+
+/// Settles a call whose response has a success status but no readable body, which proves nothing. Returns the response
+/// with the record, or the error of the body with the look-up noted.
+pub(crate) async fn settle_unreadable(
+    settlement: &Settlement,
+    mut response: Response,
+    error: ApiError,
+) -> Result<Response, ApiError> {
+    let parts = &response.parts;
+    sleep(parts.retry.backoff(response.attempts().len(), parts.retry.random().f64())).await;
+    let (lookup, record) = settlement.look_up(share(parts)).await;
+    let Some(record) = record else { return Err(error.with_lookup(lookup)) };
+    response.incoming = Box::new(Incoming::of_record(record));
+    response.lookup = Some(Box::new(lookup));
+    Ok(response)
+}
+
+/// Returns the time that a look-up may take.
+fn share(parts: &RequestParts) -> Duration {
+    parts.deadline.checked_div(2).unwrap_or_default()
+}

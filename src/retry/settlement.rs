@@ -1,0 +1,43 @@
+//! The settlement of a write whose outcome is unknown, by a look-up for its record: [`Settlement`].
+//!
+//! A look-up proves an effect, but not its absence: the request may still be running, and a list may show a new record
+//! late. Therefore, the record that is found ends the call with a success, while its absence changes nothing unless the
+//! caller allows a resend after a time of quiet.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use crate::error::{ApiError, Lookup, LookupOutcome};
+
+type Found = Pin<Box<dyn Future<Output = Result<Option<Bytes>, ApiError>> + Send>>;
+
+/// A look-up for the record that a write creates or changes, and the permission to resend the write.
+#[derive(Clone)]
+pub(crate) struct Settlement {
+    look_up: Arc<dyn Fn() -> Found + Send + Sync>,
+    /// The time of quiet after which the write may be sent again if the record does not exist.
+    pub(crate) resend_after: Option<Duration>,
+}
+
+impl Settlement {
+    /// Creates a settlement by a look-up that returns the JSON of the record, or `None` if it does not exist.
+    pub(crate) fn new(look_up: impl Fn() -> Found + Send + Sync + 'static) -> Self {
+        Self { look_up: Arc::new(look_up), resend_after: None }
+    }
+
+    /// Looks the record up once, within `limit`. Returns its JSON if it was found.
+    pub(crate) async fn look_up(&self, limit: Duration) -> (Lookup, Option<Bytes>) {
+        let at = SystemTime::now();
+        let (outcome, record) = match timeout(limit, (self.look_up)()).await {
+            Ok(Ok(Some(record))) => (LookupOutcome::Found, Some(record)),
+            Ok(Ok(None)) => (LookupOutcome::NotFound, None),
+            Ok(Err(error)) => (LookupOutcome::Failed(Arc::new(error)), None),
+            Err(_) => (LookupOutcome::TimedOut(limit), None),
+        };
+        (Lookup { at, outcome }, record)
+    }
+}

@@ -1,0 +1,309 @@
+//! Writes whose outcome is unknown, and the look-ups that settle them.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{Method, Response, StatusCode};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use steadfast::testing::MockService;
+use steadfast::transport::{Body, HttpRequest, SendFuture};
+use steadfast::{
+    Abaco, ApiError, Attempt, Client, Effect, Event, Fault, LookupOutcome, RetryBudget, RetryPolicy, StopReason,
+    Transport, TransportError, WaitSource, abaco,
+};
+use tokio::time::Instant;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Returns a look-up that counts its calls and returns these records in turn, the last one for ever.
+fn records(count: &Arc<AtomicUsize>, records: &[Option<Value>]) -> impl Fn() -> Lookup + Send + Sync + 'static {
+    let (count, records) = (Arc::clone(count), records.to_vec());
+    move || {
+        let turn = count.fetch_add(1, Relaxed).min(records.len() - 1);
+        Box::pin(std::future::ready(Ok(records[turn].clone())))
+    }
+}
+
+type Lookup = std::pin::Pin<Box<dyn Future<Output = Result<Option<Value>, ApiError>> + Send>>;
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_response_was_lost_succeeds_with_the_record_that_the_look_up_finds() {
+    let service = MockService::<Abaco>::new();
+    service.post("/journal-entries").dropped();
+    let looked_up = Arc::default();
+    let request = service.client().post("/journal-entries").settled_by(records(&looked_up, &[Some(json!({"id": 7}))]));
+    let response = request.send().await.unwrap();
+    assert_eq!((response.status(), response.json::<Value>().unwrap()), (StatusCode::OK, json!({"id": 7})));
+    assert!(matches!(response.lookup().unwrap().outcome, LookupOutcome::Found));
+    let [lost] = response.attempts() else { panic!("{:?}", response.attempts()) };
+    assert_eq!((lost.status(), lost.effect()), (None, Effect::Possible));
+    assert_eq!((looked_up.load(Relaxed), service.request_count()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_not_found_fails_as_before_and_says_when_it_was_looked_up() {
+    let service = MockService::<Abaco>::new();
+    service.post("/journal-entries").empty(502);
+    let looked_up = Arc::default();
+    let request = service.client().post("/journal-entries").settled_by(records(&looked_up, &[None]));
+    let error = request.send().await.unwrap_err();
+    assert_eq!((error.status(), error.stop_reason()), (Some(StatusCode::BAD_GATEWAY), Some(StopReason::MayHaveActed)));
+    assert!(error.may_have_acted(), "the request may still be running");
+    assert!(matches!(error.lookup().unwrap().outcome, LookupOutcome::NotFound));
+    assert!(error.to_string().contains("found nothing"), "{error}");
+    assert_eq!((looked_up.load(Relaxed), service.request_count()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_without_an_unknown_outcome_is_not_looked_up() {
+    let service = MockService::<Abaco>::new();
+    service.post("/journal-entries").json(&json!({"id": 7})).fail(abaco::Code::InvalidApiKey);
+    service.post("/journal-entries").fault(Fault::Connect).times(3);
+    let looked_up = Arc::default();
+    let post = || service.client().post("/journal-entries").settled_by(records(&looked_up, &[None]));
+    assert!(post().send().await.unwrap().lookup().is_none());
+    for _ in 0..2 {
+        let error = post().send().await.unwrap_err();
+        assert!(!error.may_have_acted() && error.lookup().is_none(), "{error}");
+    }
+    assert_eq!(looked_up.load(Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_up_that_fails_or_hangs_leaves_the_outcome_unknown() {
+    let service = MockService::<Abaco>::new();
+    service.post("/journal-entries").dropped().times(2);
+    service.get("/journal-entries").fail(abaco::Code::InvalidApiKey);
+    let client = service.client();
+    let lookup = client.clone();
+    let failing = move || {
+        let list = lookup.get("/journal-entries");
+        async move { list.fetch::<Value>().await.map(Some) }
+    };
+    let error = client.post("/journal-entries").settled_by(failing).send().await.unwrap_err();
+    let LookupOutcome::Failed(cause) = &error.lookup().unwrap().outcome else { panic!("{error:?}") };
+    let cause: &ApiError = cause.downcast_ref().unwrap();
+    assert!(cause.is(abaco::Code::InvalidApiKey) && error.may_have_acted(), "{error}");
+
+    let began = Instant::now();
+    let hanging = || std::future::pending::<Result<Option<Value>, ApiError>>();
+    let error = client.post("/journal-entries").deadline(60 * SECOND).settled_by(hanging).send().await.unwrap_err();
+    assert!(matches!(error.lookup().unwrap().outcome, LookupOutcome::TimedOut(limit) if limit == 30 * SECOND));
+    assert!(began.elapsed() < 32 * SECOND, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_body_under_a_success_status_is_settled_by_fetch() {
+    let service = MockService::<Abaco>::new();
+    service.post("/journal-entries").html(200);
+    let looked_up = Arc::default();
+    let request = service.client().post("/journal-entries").settled_by(records(&looked_up, &[Some(json!({"id": 7}))]));
+    assert_eq!(request.fetch::<Value>().await.unwrap(), json!({"id": 7}));
+    assert_eq!((looked_up.load(Relaxed), service.request_count()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absent_record_is_created_again_after_the_time_of_quiet_if_the_caller_says_so() {
+    let service = MockService::<Abaco>::new();
+    service.post("/journal-entries").dropped().json(&json!({"id": 8}));
+    let (looked_up, events) = (Arc::default(), Arc::new(Mutex::new(Vec::new())));
+    let sink = Arc::clone(&events);
+    let observe = move |event: &Event| {
+        if let Event::LookupEnded { outcome, .. } = event {
+            sink.lock().unwrap().push(outcome.as_str());
+        }
+    };
+    let client = service.builder().observer(observe).build().unwrap();
+    let request = client.post("/journal-entries").settled_by(records(&looked_up, &[None]));
+    let response = request.resend_if_absent(40 * SECOND).send().await.unwrap();
+    assert_eq!((response.json::<Value>().unwrap(), response.lookup().is_none()), (json!({"id": 8}), true));
+    let [lost, created] = response.attempts() else { panic!("{:?}", response.attempts()) };
+    assert_eq!((lost.wait_source, created.number), (Some(WaitSource::Lookup), 2));
+    assert!(created.began >= 40 * SECOND, "{created}");
+    assert_eq!(*events.lock().unwrap(), ["not_found", "not_found"]);
+    assert_eq!((looked_up.load(Relaxed), service.request_count()), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_appears_during_the_time_of_quiet_is_not_created_again() {
+    let service = MockService::<Abaco>::new();
+    service.post("/journal-entries").dropped();
+    let looked_up = Arc::default();
+    let request =
+        service.client().post("/journal-entries").settled_by(records(&looked_up, &[None, Some(json!({"id": 7}))]));
+    let response = request.resend_if_absent(40 * SECOND).send().await.unwrap();
+    assert!(response.lookup().is_some());
+    assert_eq!((looked_up.load(Relaxed), service.request_count()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resend_keeps_to_the_attempts_the_deadline_and_the_retry_quota() {
+    let service = MockService::<Abaco>::new();
+    service.post("/journal-entries").dropped().times(3);
+    let looked_up = Arc::default();
+    let absent = || service.client().post("/journal-entries").settled_by(records(&looked_up, &[None]));
+    let error = absent().resend_if_absent(SECOND).send().await.unwrap_err();
+    assert_eq!((error.attempts().len(), service.request_count()), (3, 3));
+    assert!(error.lookup().is_some(), "{error}");
+
+    service.post("/journal-entries").dropped();
+    let error = absent().deadline(30 * SECOND).resend_if_absent(40 * SECOND).send().await.unwrap_err();
+    assert_eq!((error.attempts().len(), error.lookup().is_some(), service.request_count()), (1, true, 4));
+
+    service.get("/documents").empty(502).json(&json!([]));
+    service.post("/journal-entries").dropped();
+    let client = service.builder().retry_budget(RetryBudget::new().with_capacity(15)).build().unwrap();
+    client.get("/documents").send().await.unwrap(); // a retry costs 14 tokens, until it succeeds
+    service.get("/documents").empty(502).times(2);
+    client.get("/documents").retry(RetryPolicy::new().with_max_attempts(2)).send().await.unwrap_err();
+    let request = client.post("/journal-entries").settled_by(records(&looked_up, &[None])).resend_if_absent(SECOND);
+    let error = request.send().await.unwrap_err();
+    assert_eq!((error.stop_reason(), service.request_count()), (Some(StopReason::BudgetEmpty), 9));
+    assert!(error.may_have_acted() && error.lookup().is_some(), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resend_without_a_look_up_is_an_error_that_says_so() {
+    let client = MockService::<Abaco>::new().client();
+    let error = client.post("/journal-entries").resend_if_absent(SECOND).send().await.unwrap_err();
+    assert!(matches!(error, ApiError::Build(_)) && error.to_string().contains("settled_by"), "{error}");
+}
+
+/// One reaction of a service to a write: whether and when it takes effect, and the end of the exchange.
+#[derive(Clone, Copy, Debug)]
+struct Reaction {
+    acts_after: Option<u64>,
+    ends_after: u64,
+    end: End,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Status(u16),
+    Reset,
+    Hangs,
+}
+
+/// A service that keeps records. It shows a record late, and fails some look-ups.
+#[derive(Clone)]
+struct Ledger(Arc<State>);
+
+struct State {
+    reactions: Vec<Reaction>,
+    lag: u64,
+    failing_lookups: Vec<bool>,
+    requests: AtomicUsize,
+    lookups: AtomicUsize,
+    records: Mutex<Vec<Instant>>,
+}
+
+impl Ledger {
+    /// Returns the number of writes that took or will take effect.
+    fn writes(&self) -> usize {
+        self.0.records.lock().unwrap().len()
+    }
+
+    fn look_up(&self) -> Result<Option<Value>, ApiError> {
+        let turn = self.0.lookups.fetch_add(1, Relaxed);
+        if self.0.failing_lookups.get(turn) == Some(&true) {
+            return Err(TransportError::new(Fault::Connect, Effect::None).into());
+        }
+        let lag = Duration::from_millis(self.0.lag);
+        let is_visible = self.0.records.lock().unwrap().iter().any(|at| *at + lag <= Instant::now());
+        Ok(is_visible.then(|| json!({"id": 1})))
+    }
+}
+
+impl Transport for Ledger {
+    fn send(&self, request: HttpRequest) -> SendFuture<'_> {
+        assert_eq!(request.method, Method::POST);
+        let turn = self.0.requests.fetch_add(1, Relaxed);
+        let reaction = self.0.reactions[turn % self.0.reactions.len()];
+        if let Some(delay) = reaction.acts_after {
+            self.0.records.lock().unwrap().push(Instant::now() + Duration::from_millis(delay));
+        }
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(reaction.ends_after)).await;
+            let status = match reaction.end {
+                End::Status(status) => status,
+                End::Reset => return Err(TransportError::new(Fault::Reset, Effect::Possible).into()),
+                End::Hangs => std::future::pending().await,
+            };
+            Ok(Response::builder().status(status).body(Body::from("{}")).unwrap())
+        })
+    }
+}
+
+fn reaction() -> impl Strategy<Value = Reaction> {
+    let end = prop_oneof![
+        (200_u16..205).prop_map(End::Status),
+        prop_oneof![Just(500), Just(502), Just(503), Just(408)].prop_map(End::Status),
+        Just(End::Reset),
+        Just(End::Hangs),
+    ];
+    let acting = (0_u64..20_000, 0_u64..50_000, end).prop_map(|(acts, ends_after, end)| Reaction {
+        acts_after: Some(acts),
+        ends_after,
+        end,
+    });
+    let failing = prop_oneof![Just(End::Status(429)), Just(End::Status(503)), Just(End::Reset), Just(End::Hangs)];
+    let idle = (0_u64..40_000, failing).prop_map(|(ends_after, end)| Reaction { acts_after: None, ends_after, end });
+    prop_oneof![acting, idle]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A late record appears after at most 20 s and is visible 10 s later. The time of quiet is longer.
+    #[test]
+    fn there_are_never_two_writes_unless_the_quiet_time_is_too_short(
+        reactions in proptest::collection::vec(reaction(), 1..5),
+        lag in 0_u64..10_000,
+        failing_lookups in proptest::collection::vec(any::<bool>(), 0..5),
+        may_resend in any::<bool>(),
+        attempts in 1_u32..5,
+        seed in any::<u64>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let ledger = Ledger(Arc::new(State {
+                reactions,
+                lag,
+                failing_lookups,
+                requests: AtomicUsize::new(0),
+                lookups: AtomicUsize::new(0),
+                records: Mutex::default(),
+            }));
+            let key = abaco::ApiKey::new("abk_test", "secret-0123456789").unwrap();
+            let policy = RetryPolicy::new().with_seed(seed).with_max_attempts(attempts);
+            let client = Client::<Abaco>::builder(key).transport(ledger.clone()).retry(policy).build().unwrap();
+            let lookup = ledger.clone();
+            let mut request = client.post("/documents").settled_by(move || {
+                let found = lookup.look_up();
+                async move { found }
+            });
+            if may_resend {
+                request = request.resend_if_absent(Duration::from_secs(31));
+            }
+            let result = request.send().await;
+            let effects = |attempts: &[Attempt]| attempts.iter().map(Attempt::effect).max();
+            match &result {
+                Ok(response) => {
+                    prop_assert!(ledger.writes() == 1, "{} writes", ledger.writes());
+                    prop_assert!(response.lookup().is_none() || effects(response.attempts()) == Some(Effect::Possible));
+                }
+                Err(error) if error.may_have_acted() => {
+                    prop_assert!(error.lookup().is_some(), "{error}");
+                    prop_assert!(ledger.writes() <= 1, "{} writes: {error}", ledger.writes());
+                }
+                Err(error) => {
+                    prop_assert!(ledger.writes() == 0, "{} writes: {error}", ledger.writes());
+                    prop_assert!(error.lookup().is_none());
+                }
+            }
+            Ok(())
+        })?;
+    }
+}
