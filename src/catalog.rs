@@ -7,6 +7,9 @@ use std::ops::RangeInclusive;
 use http::StatusCode;
 
 mod macros;
+mod scope;
+
+pub use scope::Scope;
 
 /// A row of the catalogue: one documented error.
 ///

@@ -9,7 +9,7 @@ use http::header::HeaderName;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use crate::catalog::CodeInfo;
+use crate::catalog::{CodeInfo, Scope};
 use crate::error::{ApiError, Rejection};
 use crate::event::Observer;
 use crate::limiter::{Lane, Limiter};
@@ -27,6 +27,8 @@ pub(crate) struct Core {
     pub(crate) read: fn(StatusCode, &HeaderMap, Bytes, Option<&Secret>) -> ApiError,
     /// Returns whether a response with a success status is an error nevertheless.
     pub(crate) is_error: fn(StatusCode, &HeaderMap, &[u8]) -> bool,
+    /// Returns the scope that the request needs, if the error is about a missing scope.
+    pub(crate) missing_scope: fn(&ApiError, &Url, &Method, &Url) -> Option<Scope>,
     /// The query parameter for the cursor of a list, if the service pages by cursor.
     pub(crate) cursor: Option<&'static str>,
     pub(crate) secret: Arc<Secret>,

@@ -21,6 +21,7 @@ use crate::retry::RetryPolicy;
 
 pub(crate) mod parts;
 mod query;
+mod routed;
 
 use parts::RequestParts;
 

@@ -58,7 +58,9 @@ impl Call<'_> {
     /// Ends the call with an error: returns it with the report of the call, and emits [`Event::CallEnded`].
     #[cold]
     pub(super) fn end_with(&mut self, error: ApiError, reason: StopReason) -> ApiError {
-        let error = error.with_earlier_rejection(self.take_last_rejection()).with_report(self.report(Some(reason)));
+        let scope = (self.core.missing_scope)(&error, &self.core.base_url, &self.parts.method, &self.parts.url);
+        let report = Report { scope, ..self.report(Some(reason)) };
+        let error = error.with_earlier_rejection(self.take_last_rejection()).with_report(report);
         self.core.observer.notify(|| Event::CallEnded {
             service: self.core.service,
             lane: self.lane,

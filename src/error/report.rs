@@ -8,7 +8,7 @@ use http::Method;
 use super::attempt::Attempt;
 use super::display::{HumanDuration, OneLine};
 use super::stop_reason::StopReason;
-use crate::catalog::{CodeInfo, Effect};
+use crate::catalog::{CodeInfo, Effect, Scope};
 
 /// The call that the error ended, and the row of the catalogue that applies to the error.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +24,8 @@ pub(crate) struct Report {
     pub(crate) paused_until: Option<SystemTime>,
     /// The row of the status, or of the case that no response arrives.
     pub(crate) row: Option<&'static CodeInfo>,
+    /// The scope that the route needs, if the error is about a missing scope.
+    pub(crate) scope: Option<Scope>,
 }
 
 impl Report {
