@@ -28,7 +28,7 @@ pub(crate) struct Core {
     /// Returns whether a response with a success status is an error nevertheless.
     pub(crate) is_error: fn(StatusCode, &HeaderMap, &[u8]) -> bool,
     /// Returns the scope that the request needs, if the error is about a missing scope.
-    pub(crate) missing_scope: fn(&ApiError, &Url, &Method, &Url) -> Option<Scope>,
+    pub(crate) missing_scope: fn(&ApiError, &Url, &Method, &Url) -> Option<&'static Scope>,
     /// The query parameter for the cursor of a list, if the service pages by cursor.
     pub(crate) cursor: Option<&'static str>,
     pub(crate) secret: Arc<Secret>,

@@ -30,7 +30,7 @@ pub use route::{Route, RouteInfo};
 /// errors is defined with [`error_codes!`](crate::error_codes).
 ///
 /// ```no_run
-/// use http::{HeaderMap, Method, StatusCode};
+/// use steadfast::http::{HeaderMap, StatusCode};
 /// use steadfast::{ErrorBody, Service, XApiKey};
 ///
 /// steadfast::error_codes! {

@@ -25,7 +25,7 @@ pub(crate) struct Report {
     /// The row of the status, or of the case that no response arrives.
     pub(crate) row: Option<&'static CodeInfo>,
     /// The scope that the route needs, if the error is about a missing scope.
-    pub(crate) scope: Option<Scope>,
+    pub(crate) scope: Option<&'static Scope>,
 }
 
 impl Report {

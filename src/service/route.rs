@@ -28,7 +28,7 @@ pub struct RouteInfo {
     /// The scope that the key needs, if one is documented.
     pub scope: Option<Scope>,
     /// The lane of the documented limit; `None` if the documentation does not assign the route to a limit.
-    /// [`Service::lane`] then assigns the lane.
+    /// [`Service::lane`](crate::Service::lane) then assigns the lane.
     pub lane: Option<Lane>,
     /// The member of the response that contains the list, for a list whose member is documented.
     pub list: Option<&'static str>,

@@ -9,7 +9,7 @@ use steadfast::{Abaco, FsmNavigator, RouteInfo, Service};
 const OTHERS: [&str; 2] = ["/v1/", "/parcels"];
 
 /// Folders, and files of the root, whose texts name paths.
-const TEXTS: [&str; 5] = ["README.md", "CHANGELOG.md", "docs", "examples", "src"];
+const TEXTS: [&str; 7] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "examples", "src"];
 
 /// A request that a text names: its line, its method if the text has one, its path, and its query if that is written
 /// out. A segment that is not known is `{}`.

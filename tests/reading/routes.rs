@@ -310,3 +310,53 @@ fn a_route_shows_its_template_and_not_its_ids() {
     assert_eq!(format!("{:?}", fsm_navigator::Route::Job("secret")), "Route(GET /jobs?id={id})");
     assert_eq!(format!("{:?}", abaco::Route::Documents), "Route(GET /documents)");
 }
+
+/// A service of one's own, with a table of routes and a code about scopes.
+mod depot {
+    use http::{HeaderMap, Method, StatusCode};
+    use steadfast::{Bearer, ErrorBody, RouteInfo, Scope, Service};
+
+    steadfast::error_codes! {
+        /// The codes of a depot.
+        pub enum Code of "depot" {
+            /// The key lacks a scope.
+            /// Add the scope to the key.
+            Scope = "scope" 403 Forbidden Never None
+        }
+    }
+
+    const WRITE: Scope = Scope::new("parcels:write", "Ask the depot for the scope `parcels:write`.");
+
+    #[derive(Debug)]
+    pub(super) struct Depot;
+
+    impl Service for Depot {
+        type Code = Code;
+        type Key = Bearer<Self>;
+        const BASE_URL: &'static str = "https://depot.example/v2";
+        const ENV: &'static str = "DEPOT";
+        const ROUTES: &'static [&'static RouteInfo] = &[
+            &RouteInfo::new(Method::GET, "/parcels/{id}"),
+            &RouteInfo::new(Method::PUT, "/parcels/{id}").with_scope(WRITE),
+        ];
+        const SCOPE_CODES: &'static [Code] = &[Code::Scope];
+
+        fn read_error(_: StatusCode, _: &HeaderMap, body: &[u8]) -> Option<ErrorBody> {
+            ErrorBody::from_json(body, "code")
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_service_can_name_the_scopes_of_its_routes() {
+    let service = MockService::<depot::Depot>::new();
+    service.any().fail(depot::Code::Scope).times(3);
+    let client = service.client();
+    let error = client.put("/parcels").segment(7).send().await.unwrap_err();
+    assert_eq!(error.scope(), Some("parcels:write"));
+    assert_eq!(error.help(), Some("Ask the depot for the scope `parcels:write`."));
+    for request in [client.get("/parcels/7"), client.put("/parcels/7/label")] {
+        let error = request.send().await.unwrap_err();
+        assert_eq!((error.scope(), error.help()), (None, Some("Add the scope to the key.")));
+    }
+}
