@@ -14,14 +14,16 @@ pub mod fsm_navigator;
 mod key;
 mod reading;
 pub(crate) mod route;
+mod scope;
 pub mod stayforge;
 mod success;
 mod values;
 
 pub use key::{Bearer, XApiKey};
 pub(crate) use key::{checked, is_quoted};
-pub(crate) use reading::{missing_scope, request_id};
+pub(crate) use reading::request_id;
 pub use route::{Route, RouteInfo};
+pub(crate) use scope::missing_scope;
 
 /// An HTTP API: its address, its key and its error format.
 ///

@@ -3,12 +3,10 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, StatusCode};
-use url::Url;
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::Service;
-use super::route::find;
-use crate::catalog::{Category, ErrorCode, Scope};
+use crate::catalog::{Category, ErrorCode};
 use crate::error::{ApiError, ErrorBody, MAX_ERROR_BODY, Rejection, Report, category_of};
 use crate::hint;
 use crate::redact::Secret;
@@ -101,17 +99,4 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
         .map(str::trim)
         .find(|id| !id.is_empty())
         .map(Box::from)
-}
-
-/// Returns the scope that the route of a request needs, if `error` is about a missing scope.
-pub(crate) fn missing_scope<S: Service>(
-    error: &ApiError,
-    base: &Url,
-    method: &Method,
-    url: &Url,
-) -> Option<&'static Scope> {
-    let info = error.rejection()?.info?;
-    S::SCOPE_CODES.iter().find(|code| std::ptr::eq(code.info(), info))?;
-    let path = url.path().strip_prefix(base.path().trim_end_matches('/'))?;
-    find(S::ROUTES, method, path, url)?.scope.as_ref()
 }
