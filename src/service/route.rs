@@ -113,10 +113,12 @@ fn fits(part: &str, text: &str) -> bool {
     if is_id(part) { !text.is_empty() } else { part == text }
 }
 
-/// Returns the row of a request. `path` is below the base URL.
+/// Returns the row of a request, the one with the fewest IDs in its path if there are several. `path` is below the base
+/// URL.
 pub(super) fn find(table: &[&'static RouteInfo], method: &Method, path: &str, url: &Url) -> Option<&'static RouteInfo> {
     let query: Vec<_> = url.query_pairs().collect();
-    table.iter().copied().find(|row| row.method == *method && row.matches(path, &query, table))
+    let found = table.iter().copied().filter(|row| row.method == *method && row.matches(path, &query, table));
+    found.min_by_key(|row| row.segments().filter(|segment| is_id(segment)).count())
 }
 
 /// A documented route of the service `S`, with its IDs. [`Client::call`](crate::Client::call) makes a request of it.

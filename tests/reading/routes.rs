@@ -327,6 +327,8 @@ mod depot {
 
     const WRITE: Scope = Scope::new("parcels:write", "Ask the depot for the scope `parcels:write`.");
 
+    const BULK: Scope = Scope::new("parcels:bulk", "Ask the depot for the scope `parcels:bulk`.");
+
     #[derive(Debug)]
     pub(super) struct Depot;
 
@@ -338,6 +340,7 @@ mod depot {
         const ROUTES: &'static [&'static RouteInfo] = &[
             &RouteInfo::new(Method::GET, "/parcels/{id}"),
             &RouteInfo::new(Method::PUT, "/parcels/{id}").with_scope(WRITE),
+            &RouteInfo::new(Method::PUT, "/parcels/all").with_scope(BULK),
         ];
         const SCOPE_CODES: &'static [Code] = &[Code::Scope];
 
@@ -350,11 +353,13 @@ mod depot {
 #[tokio::test(start_paused = true)]
 async fn another_service_can_name_the_scopes_of_its_routes() {
     let service = MockService::<depot::Depot>::new();
-    service.any().fail(depot::Code::Scope).times(3);
+    service.any().fail(depot::Code::Scope).times(4);
     let client = service.client();
     let error = client.put("/parcels").segment(7).send().await.unwrap_err();
     assert_eq!(error.scope(), Some("parcels:write"));
     assert_eq!(error.help(), Some("Ask the depot for the scope `parcels:write`."));
+    let error = client.put("/parcels/all").send().await.unwrap_err();
+    assert_eq!(error.scope(), Some("parcels:bulk"));
     for request in [client.get("/parcels/7"), client.put("/parcels/7/label")] {
         let error = request.send().await.unwrap_err();
         assert_eq!((error.scope(), error.help()), (None, Some("Add the scope to the key.")));
