@@ -40,11 +40,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     println!(
-        "GET /accounts: a retry hint of one hour, with a max_wait of {} s",
+        "GET /products: a retry hint of one hour, with a max_wait of {} s",
         RetryPolicy::new().max_wait().as_secs()
     );
-    service.get("/accounts").fail(abaco::Code::RateLimitExceeded).retry_after(Duration::from_secs(3600));
-    if let Err(error) = client.get("/accounts").send().await {
+    service.get("/products").fail(abaco::Code::RateLimitExceeded).retry_after(Duration::from_secs(3600));
+    if let Err(error) = client.get("/products").send().await {
         print_table(error.attempts());
         if let (Some(StopReason::WaitTooLong), Some(time)) = (error.stop_reason(), error.retry_at()) {
             let minutes = time.duration_since(SystemTime::now())?.as_secs().div_ceil(60);

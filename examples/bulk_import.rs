@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use steadfast::fsm_navigator::Code;
+use steadfast::fsm_navigator::{Code, Route};
 use steadfast::testing::MockService;
 use steadfast::{Client, Event, FsmNavigator, RetryPolicy};
 use tokio::task::JoinSet;
@@ -20,7 +20,7 @@ async fn import(client: &Client<FsmNavigator>, journal: &str, bar: &ProgressBar)
     let mut journal = File::options().append(true).open(journal)?;
     let mut calls = JoinSet::new();
     for id in (0..2000).filter(|id| !done.contains(id)) {
-        let request = client.post("/customers").segment(id).json(&json!({"name": format!("customer {id}")}));
+        let request = client.call(Route::CreateCustomer).json(&json!({"customer_name": format!("customer {id}")}));
         calls.spawn(async move { (id, request.send().await) });
     }
     bar.suspend(|| println!("{} customers imported, {} remaining", done.len(), calls.len()));
@@ -48,12 +48,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         script = script.json(&()).delay(latency).times(700);
         script = script.fail(Code::RateLimitExceeded).header("retry-after-ms", "400");
     }
+    script = script.fail(Code::ValidationFailed).times(20).fail(Code::DuplicateCustomer).times(20);
     script.json(&()).delay(latency).always();
-    for id in (7..2000).step_by(100) {
-        service.post(&format!("/customers/{id}")).fail(Code::ValidationFailed).always();
-        service.post(&format!("/customers/{}", id + 1)).fail(Code::DuplicateCustomer).always();
-    }
-
     let bar = ProgressBar::new(2000).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
     bar.enable_steady_tick(Duration::from_millis(50)); // otherwise a pause would show only with the next response
     let shown = bar.clone();

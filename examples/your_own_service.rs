@@ -3,10 +3,10 @@
 //!
 //! Run with `cargo run --example your_own_service`. Needs no key and no network.
 
-use http::{HeaderMap, StatusCode};
 use serde_json::json;
+use steadfast::http::{HeaderMap, StatusCode};
 use steadfast::testing::MockService;
-use steadfast::{ApiError, ErrorBody, Service, SupportsDelete, XApiKey};
+use steadfast::{ApiError, Bearer, ErrorBody, Service, SupportsDelete};
 
 steadfast::error_codes! {
     /// The documented error codes of the depot.
@@ -32,7 +32,7 @@ struct Depot;
 
 impl Service for Depot {
     type Code = Code;
-    type Key = XApiKey<Self>;
+    type Key = Bearer<Self>; // sent as `Authorization: Bearer <key>`; `XApiKey` is the other one
     const BASE_URL: &'static str = "https://depot.example/v2";
     const ENV: &'static str = "DEPOT";
 

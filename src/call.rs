@@ -150,7 +150,7 @@ impl<'a> Call<'a> {
         Self {
             deadline: None,
             lane,
-            span: span::for_call(core.service, lane, parts),
+            span: span::for_call(core, lane, parts),
             in_progress: None,
             random: None,
             core,
@@ -259,7 +259,7 @@ impl<'a> Call<'a> {
         let random = self.random().f64();
         let mut response = rejection.clone();
         response.report.path = Some(self.parts.url.path().into());
-        response.report.route = self.parts.route;
+        response.report.route = self.route();
         permit.throttled(
             now,
             Throttling {
@@ -349,7 +349,7 @@ impl<'a> Call<'a> {
             lane: self.lane,
             method: self.parts.method.clone(),
             path: self.parts.url.path().into(),
-            route: self.parts.route,
+            route: self.route(),
             attempt: attempt.clone(),
             delay,
             source,

@@ -7,6 +7,9 @@ use std::ops::RangeInclusive;
 use http::StatusCode;
 
 mod macros;
+mod scope;
+
+pub use scope::Scope;
 
 /// A row of the catalogue: one documented error.
 ///
@@ -19,9 +22,11 @@ pub struct CodeInfo {
     pub service: &'static str,
     /// The code as the service sends it; `None` in a row without a code.
     pub code: Option<&'static str>,
-    /// The documented HTTP statuses: one status for a code, one or more without a code. The range is empty in the row
-    /// for the case that no response arrives.
+    /// The documented HTTP statuses: the first status of a code, or one or more statuses without a code. The range is
+    /// empty in the row for the case that no response arrives.
     pub statuses: RangeInclusive<u16>,
+    /// The further statuses of a code that is documented under several. Empty for most codes.
+    pub other_statuses: &'static [u16],
     /// The category, which selects the variant of [`ApiError`](crate::ApiError).
     pub category: Category,
     /// The documented advice on retries.
@@ -58,6 +63,7 @@ impl CodeInfo {
             service,
             code,
             statuses,
+            other_statuses: &[],
             category,
             retry,
             effect,
@@ -65,6 +71,25 @@ impl CodeInfo {
             fix: fix.trim_ascii(),
             source: None,
         }
+    }
+
+    /// Returns the two doc lines of a row. Another number of lines fails the compilation with `problem`.
+    #[doc(hidden)]
+    #[must_use]
+    #[expect(clippy::panic, reason = "it fails the compilation, never a program")]
+    pub const fn lines(problem: &'static str, lines: &[&'static str]) -> [&'static str; 2] {
+        match *lines {
+            [meaning, fix] => [meaning, fix],
+            _ => panic!("{}", problem),
+        }
+    }
+
+    /// Adds further statuses of a code.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn or_under(mut self, statuses: &'static [u16]) -> Self {
+        self.other_statuses = statuses;
+        self
     }
 
     /// Sets the source to the first of `sources`.
@@ -75,7 +100,7 @@ impl CodeInfo {
         self
     }
 
-    /// Returns the documented status, if the row has exactly one.
+    /// Returns the documented status: the first one of a code with several, and `None` for a row with a range.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         let only = *self.statuses.start();
@@ -85,7 +110,7 @@ impl CodeInfo {
     /// Returns `true` if the row lists `status`.
     #[must_use]
     pub fn is_documented_under(&self, status: StatusCode) -> bool {
-        self.statuses.contains(&status.as_u16())
+        self.statuses.contains(&status.as_u16()) || self.other_statuses.contains(&status.as_u16())
     }
 }
 

@@ -5,16 +5,16 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use http::Method;
-use secrecy::SecretString;
 use tokio::time::Instant;
 
 use crate::core::Core;
-use crate::error::{ApiError, BuildError, BuildErrorKind};
+use crate::error::ApiError;
 use crate::limiter::LaneLimits;
 use crate::request::Request;
-use crate::service::{Credential, Service, SupportsDelete};
+use crate::service::{Route, Service, SupportsDelete};
 
 mod builder;
+mod env;
 
 pub use builder::ClientBuilder;
 
@@ -56,33 +56,6 @@ impl<S: Service> Client<S> {
     /// Returns [`ApiError::Build`] if the HTTP client cannot be set up, for example without a TLS library.
     pub fn new(key: S::Key) -> Result<Self, ApiError> {
         Self::builder(key).build()
-    }
-
-    /// Creates a client from environment variables: the key from `…_API_KEY` and, if it is set, the base URL from
-    /// `…_BASE_URL`.
-    ///
-    /// The prefix is the service's [`ENV`](Service::ENV): `ABACO`, `FSM_NAVIGATOR` or `STAYFORGE`. An empty variable
-    /// counts as not set.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`ApiError::Build`] if the key is not set, or if the key or the base URL is malformed. The error names
-    /// the variable and does not contain the key.
-    pub fn from_env() -> Result<Self, ApiError> {
-        let (key, base_url) = (format!("{}_API_KEY", S::ENV), format!("{}_BASE_URL", S::ENV));
-        let text = env_var::<S>(&key)?.ok_or_else(|| {
-            BuildError::new(
-                BuildErrorKind::Environment,
-                format!("{key} is not set or is empty; set it to the API key, or pass the key to Client::new"),
-            )
-            .of(S::NAME)
-        })?;
-        let parsed = S::Key::parse(SecretString::from(text)).map_err(|error| error.in_variable(&key))?;
-        let builder = Self::builder(parsed);
-        match env_var::<S>(&base_url)? {
-            Some(url) => builder.base_url(url).build().map_err(|error| error.in_variable(&base_url)),
-            None => builder.build(),
-        }
     }
 
     /// Creates a GET request. `path` starts with `/` and is appended to the base URL.
@@ -137,6 +110,27 @@ impl<S: Service> Client<S> {
         Request::new(&self.core, method, path.as_ref())
     }
 
+    /// Creates the request of a documented route, such as [`fsm_navigator::Route::Job`]. Its IDs are encoded.
+    ///
+    /// The request is the same as one that is created from a method and a path. If an ID is empty or contains a
+    /// control character, nothing is sent, and the call fails with [`ApiError::Build`].
+    ///
+    /// [`fsm_navigator::Route::Job`]: crate::service::fsm_navigator::Route::Job
+    ///
+    /// ```no_run
+    /// use serde_json::json;
+    /// use steadfast::fsm_navigator::{JobStatus, Route};
+    ///
+    /// # async fn example(client: steadfast::Client<steadfast::FsmNavigator>) -> Result<(), steadfast::ApiError> {
+    /// // PATCH /jobs?id=7
+    /// client.call(Route::SetJobStatus(7)).json(&json!({"job_status": JobStatus::InTransit})).send().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn call(&self, route: Route<S>) -> Request {
+        let (info, ids) = route.into_parts();
+        Request::routed(&self.core, info, ids)
+    }
+
     /// Returns the limits that the client knows of, for each lane that was used: requests in flight, calls that wait,
     /// the pause, the learned limit and the reported quota. Sends nothing.
     ///
@@ -182,18 +176,5 @@ impl<S> Clone for Client<S> {
 impl<S> fmt::Debug for Client<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.core.fmt(f)
-    }
-}
-
-/// Returns the value of an environment variable; `None` if it is not set or empty. A line `NAME=` in an env file and an
-/// unset variable in a compose file both leave an empty value.
-fn env_var<S: Service>(name: &str) -> Result<Option<String>, ApiError> {
-    match std::env::var(name) {
-        Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
-        Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(_)) => {
-            let problem = format!("{name} is not valid UTF-8; set it again as plain text");
-            Err(BuildError::new(BuildErrorKind::Environment, problem).of(S::NAME).into())
-        }
     }
 }

@@ -9,7 +9,7 @@ use http::header::HeaderName;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use crate::catalog::CodeInfo;
+use crate::catalog::{CodeInfo, Scope};
 use crate::error::{ApiError, Rejection};
 use crate::event::Observer;
 use crate::limiter::{Lane, Limiter};
@@ -17,6 +17,7 @@ use crate::redact::Secret;
 use crate::retry::RetryPolicy;
 use crate::retry::budget::Bucket;
 use crate::retry::rule::RetryRule;
+use crate::service::RouteInfo;
 use crate::transport::carrier::Carrier;
 
 /// The state that all clones of a client share.
@@ -28,6 +29,10 @@ pub(crate) struct Core {
     pub(crate) read: fn(StatusCode, &HeaderMap, Bytes, Option<&Secret>) -> ApiError,
     /// Returns whether a response with a success status is an error nevertheless.
     pub(crate) is_error: fn(StatusCode, &HeaderMap, &[u8]) -> bool,
+    /// Returns the documented route of a request below the base URL, if a table lists it.
+    pub(crate) route: fn(&Url, &Method, &Url) -> Option<&'static RouteInfo>,
+    /// Returns the scope that the request needs, if the error is about a missing scope.
+    pub(crate) missing_scope: fn(&ApiError, &Url, &Method, &Url) -> Option<&'static Scope>,
     /// The query parameter for the cursor of a list, if the service pages by cursor.
     pub(crate) cursor: Option<&'static str>,
     pub(crate) secret: Arc<Secret>,
@@ -47,6 +52,13 @@ pub(crate) struct Core {
     pub(crate) deadline: Duration,
     pub(crate) attempt_timeout: Duration,
     pub(crate) max_body: usize,
+}
+
+impl Core {
+    /// Returns the template of a request's documented route, if a table lists it.
+    pub(crate) fn template(&self, method: &Method, url: &Url) -> Option<&'static str> {
+        (self.route)(&self.base_url, method, url).map(|route| route.template)
+    }
 }
 
 impl fmt::Debug for Core {

@@ -259,10 +259,33 @@ impl ApiError {
         self.rejection().and_then(Rejection::retry_at).max(self.report().paused_until)
     }
 
-    /// Returns advice on how to resolve the error, based on the vendor's documentation; `None` if it has no advice.
+    /// Returns advice on how to resolve the error, based on the vendor's documentation; `None` if it has no advice. If
+    /// the key lacks a scope, the advice names the [`scope`](Self::scope) that the route needs.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
-        self.row().map(|row| row.fix)
+        self.report().scope.map(|scope| scope.fix).or_else(|| self.row().map(|row| row.fix))
+    }
+
+    /// Returns the scope that the key lacks for the route, such as `jobs:write`; `None` for an error that is not about
+    /// a missing scope, or if the scope of the route is not documented.
+    ///
+    /// ```
+    /// use steadfast::FsmNavigator;
+    /// use steadfast::fsm_navigator::{Code, Route};
+    /// use steadfast::testing::MockService;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let service = MockService::<FsmNavigator>::new();
+    /// service.put("/jobs").fail(Code::ScopeNotAuthorized);
+    /// let error = service.client().call(Route::UpdateJob(7)).send().await.unwrap_err();
+    /// assert_eq!(error.scope(), Some("jobs:write"));
+    /// assert_eq!(error.help(), Some("Add the scope `jobs:write` to the key under Settings > API Keys."));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn scope(&self) -> Option<&'static str> {
+        self.report().scope.map(|scope| scope.name)
     }
 
     /// Returns the attempts of the call, in order. Empty if no request was sent, or for an error that did not end a

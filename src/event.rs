@@ -38,7 +38,7 @@ pub enum Event {
         method: Method,
         /// The path of the request, without the query.
         path: Box<str>,
-        /// The template of the documented route, such as `/documents/{id}`, if the request was made from one.
+        /// The template of the request's documented route, such as `/documents/{id}`; `None` if no table lists it.
         route: Option<&'static str>,
         /// The attempt. Its planned wait is not set yet.
         attempt: Attempt,
@@ -59,7 +59,7 @@ pub enum Event {
         method: Method,
         /// The path of the request, without the query.
         path: Box<str>,
-        /// The template of the documented route, such as `/documents/{id}`, if the request was made from one.
+        /// The template of the request's documented route, such as `/documents/{id}`; `None` if no table lists it.
         route: Option<&'static str>,
         /// The attempt that failed.
         attempt: Attempt,
@@ -112,7 +112,7 @@ pub enum Event {
         method: Method,
         /// The path of the request, without the query.
         path: Box<str>,
-        /// The template of the documented route, such as `/documents/{id}`, if the request was made from one.
+        /// The template of the request's documented route, such as `/documents/{id}`; `None` if no table lists it.
         route: Option<&'static str>,
         /// The outcome of the look-up.
         outcome: LookupOutcome,
@@ -132,7 +132,7 @@ pub enum Event {
         method: Method,
         /// The path of the request, without the query.
         path: Box<str>,
-        /// The template of the documented route, such as `/documents/{id}`, if the request was made from one.
+        /// The template of the request's documented route, such as `/documents/{id}`; `None` if no table lists it.
         route: Option<&'static str>,
         /// The last attempt; `None` if nothing was sent.
         last: Option<Attempt>,

@@ -21,6 +21,9 @@
 //! A [`Client`] creates [`Request`]s. [`Request::fetch`] sends a request and decodes the JSON body of the response,
 //! [`Request::send`] returns the whole [`Response`], and [`Request::pages`] reads a list page by page.
 //!
+//! The documented routes are [`abaco::Route`] and [`fsm_navigator::Route`]: `client.call(fsm_navigator::Route::Job(7))`
+//! creates the request `GET /jobs?id=7`.
+//!
 //! # Errors
 //!
 //! Match on the variants of [`ApiError`], and on exact codes where they matter:
@@ -105,7 +108,7 @@ pub mod service;
 pub mod testing;
 pub mod transport;
 
-pub use catalog::{Category, CodeInfo, Effect, ErrorCode, Retry};
+pub use catalog::{Category, CodeInfo, Effect, ErrorCode, Retry, Scope};
 pub use client::{Client, ClientBuilder};
 pub use error::{
     ApiError, Attempt, BuildError, BuildErrorKind, DecodeError, ErrorBody, Fault, FieldError, Limit, Lookup,
@@ -122,8 +125,11 @@ pub use retry::{CallState, Decision, RetryPolicy};
 pub use service::abaco::{self, Abaco};
 pub use service::fsm_navigator::{self, FsmNavigator};
 pub use service::stayforge::{self, Stayforge};
-pub use service::{Credential, Service, SupportsDelete, XApiKey};
+pub use service::{Bearer, Credential, Route, RouteInfo, Service, SupportsDelete, XApiKey};
 pub use transport::Transport;
+
+pub use http;
+pub use secrecy;
 
 /// The examples of the README, compiled as doctests.
 #[cfg(doctest)]

@@ -23,6 +23,7 @@ use crate::retry::settlement::Settlement;
 
 pub(crate) mod parts;
 mod query;
+mod routed;
 
 use parts::RequestParts;
 
@@ -44,7 +45,6 @@ impl Request {
             idempotent: method.is_idempotent(),
             method,
             url: core.base_url.clone(),
-            route: None,
             headers: HeaderMap::new(),
             body: None,
             retry: core.retry,

@@ -30,9 +30,9 @@ pub(crate) mod incoming;
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
 /// let service = MockService::<Abaco>::new();
-/// service.get("/documents/7/print").raw(200, "application/pdf", &b"%PDF-1.7"[..]);
+/// service.post("/documents/7/print").raw(200, "application/pdf", &b"%PDF-1.7"[..]);
 ///
-/// let request = service.client().get("/documents").segment(7).segment("print");
+/// let request = service.client().post("/documents").segment(7).segment("print");
 /// let response = request.send().await.unwrap();
 /// assert_eq!(response.headers()["content-type"], "application/pdf");
 /// assert!(response.body().starts_with(b"%PDF"));

@@ -13,12 +13,17 @@ pub mod abaco;
 pub mod fsm_navigator;
 mod key;
 mod reading;
+pub(crate) mod route;
+mod routing;
 pub mod stayforge;
 mod success;
+mod values;
 
-pub use key::XApiKey;
+pub use key::{Bearer, XApiKey};
 pub(crate) use key::{checked, is_quoted};
 pub(crate) use reading::request_id;
+pub use route::{Route, RouteInfo};
+pub(crate) use routing::{documented_route, missing_scope};
 
 /// An HTTP API: its address, its key and its error format.
 ///
@@ -27,7 +32,7 @@ pub(crate) use reading::request_id;
 /// errors is defined with [`error_codes!`](crate::error_codes).
 ///
 /// ```no_run
-/// use http::{HeaderMap, Method, StatusCode};
+/// use steadfast::http::{HeaderMap, StatusCode};
 /// use steadfast::{ErrorBody, Service, XApiKey};
 ///
 /// steadfast::error_codes! {
@@ -76,6 +81,14 @@ pub trait Service: Send + Sync + 'static {
     ///
     /// The client does not enforce them. They tell it how long a pause lasts after a 429 without a retry hint.
     const LIMITS: &'static [RateLimit] = &[];
+
+    /// The documented routes. Defaults to none. Requests can also be made for other paths.
+    ///
+    /// The client uses the table to name the scope in an error about a missing scope.
+    const ROUTES: &'static [&'static RouteInfo] = &[];
+
+    /// The codes of errors about a scope that the key lacks. Defaults to none.
+    const SCOPE_CODES: &'static [Self::Code] = &[];
 
     /// Returns the lane of a request: requests in one lane share one of the service's limits. Defaults to a single
     /// lane.

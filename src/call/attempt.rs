@@ -95,10 +95,8 @@ impl Call<'_> {
         F: Future<Output = Result<Response<Body>, ApiError>> + Unpin,
     {
         (self.in_progress, self.lookup) = (Some(sent), None);
-        let span = self
-            .span
-            .as_deref()
-            .and_then(|call| span::for_attempt(call, self.core.service, self.parts, self.attempts.len()));
+        let span =
+            self.span.as_deref().and_then(|call| span::for_attempt(call, self.core, self.parts, self.attempts.len()));
         let sending = || Exchange::Sending(transport(outgoing(self.core, self.parts)));
         let mut exchange = match &span {
             None => sending(),

@@ -58,7 +58,9 @@ impl Call<'_> {
     /// Ends the call with an error: returns it with the report of the call, and emits [`Event::CallEnded`].
     #[cold]
     pub(super) fn end_with(&mut self, Stop { error, reason }: Stop) -> ApiError {
-        let error = error.with_earlier_rejection(self.take_last_rejection()).with_report(self.report(Some(reason)));
+        let scope = (self.core.missing_scope)(&error, &self.core.base_url, &self.parts.method, &self.parts.url);
+        let report = Report { scope, ..self.report(Some(reason)) };
+        let error = error.with_earlier_rejection(self.take_last_rejection()).with_report(report);
         self.notify_failure(&error, reason);
         error
     }
@@ -95,7 +97,7 @@ impl Call<'_> {
         Report {
             service: self.core.service,
             path: Some(self.path()),
-            route: self.parts.route,
+            route: self.route(),
             method: Some(self.parts.method.clone()),
             elapsed: self.began.elapsed(),
             ..Report::default()

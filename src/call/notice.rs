@@ -61,7 +61,7 @@ impl Call<'_> {
                 lane: self.lane,
                 method: self.parts.method.clone(),
                 path: self.path(),
-                route: self.parts.route,
+                route: self.route(),
                 attempt: attempt.clone(),
                 waited: attempt.began.saturating_sub(previous),
                 request_id,
@@ -87,7 +87,7 @@ impl Call<'_> {
             lane: self.lane,
             method: self.parts.method.clone(),
             path: self.path(),
-            route: self.parts.route,
+            route: self.route(),
             last: end.last.cloned(),
             attempts: end.attempts,
             reason: end.reason,
@@ -163,6 +163,11 @@ impl Call<'_> {
             exchanging: exchanging(&attempts).saturating_add(attempt.took),
         });
         self.attempts = attempts;
+    }
+
+    /// Returns the template of the documented route, if a table lists it.
+    pub(super) fn route(&self) -> Option<&'static str> {
+        self.core.template(&self.parts.method, &self.parts.url)
     }
 
     /// Returns the path, or the displayable part of an invalid one.

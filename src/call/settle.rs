@@ -101,7 +101,7 @@ impl Call<'_> {
             lane: self.lane,
             method: self.parts.method.clone(),
             path: self.path(),
-            route: self.parts.route,
+            route: self.route(),
             outcome: lookup.outcome.clone(),
             took,
         });

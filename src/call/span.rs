@@ -1,36 +1,38 @@
 //! The tracing spans of a call and of its attempts, with the names of OpenTelemetry's semantic conventions for HTTP
 //! clients.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use tracing::Span;
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 
+use crate::core::Core;
 use crate::error::{Attempt, StopReason};
 use crate::limiter::Lane;
 use crate::request::parts::RequestParts;
 
 /// Returns the span of a call, if a subscriber is interested. It is the parent of the spans of the attempts.
-pub(super) fn for_call(service: &str, lane: Lane, request: &RequestParts) -> Option<Box<Span>> {
+pub(super) fn for_call(core: &Core, lane: Lane, request: &RequestParts) -> Option<Box<Span>> {
     if LevelFilter::current() < LevelFilter::INFO {
         return None;
     }
-    Some(open_call(service, lane, request)).filter(|span| !span.is_disabled()).map(Box::new)
+    Some(open_call(core, lane, request)).filter(|span| !span.is_disabled()).map(Box::new)
 }
 
 /// Opens the span of a call. It contains no query, header or body, because these may contain secrets.
 #[cold]
-fn open_call(service: &str, lane: Lane, request: &RequestParts) -> Span {
+fn open_call(core: &Core, lane: Lane, request: &RequestParts) -> Span {
+    let route = core.template(&request.method, &request.url);
     tracing::info_span!(
         "steadfast.call",
-        otel.name = name(request),
+        otel.name = name(&request.method, route),
         otel.kind = "internal",
         otel.status_code = Empty,
         http.request.method = request.method.as_str(),
         http.response.status_code = Empty,
-        url.template = request.route,
+        url.template = route,
         error.r#type = Empty,
-        steadfast.service = service,
+        steadfast.service = core.service,
         steadfast.lane = lane.name(),
         steadfast.attempts = Empty,
         steadfast.stop_reason = Empty,
@@ -53,21 +55,22 @@ pub(super) fn record_end(span: &Span, attempts: usize, last: Option<&Attempt>, r
 
 /// Returns the span of the attempt after `resent` earlier ones, as a child of the span of its call.
 #[cold]
-pub(super) fn for_attempt(call: &Span, service: &str, request: &RequestParts, resent: usize) -> Option<Box<Span>> {
+pub(super) fn for_attempt(call: &Span, core: &Core, request: &RequestParts, resent: usize) -> Option<Box<Span>> {
+    let route = core.template(&request.method, &request.url);
     let span = tracing::info_span!(
         parent: call,
         "http.client.request",
-        otel.name = name(request),
+        otel.name = name(&request.method, route),
         otel.kind = "client",
         otel.status_code = Empty,
         http.request.method = request.method.as_str(),
         http.request.resend_count = Empty,
         http.response.status_code = Empty,
-        url.template = request.route,
+        url.template = route,
         server.address = request.url.host_str().unwrap_or_default(),
         server.port = request.url.port_or_known_default(),
         error.r#type = Empty,
-        steadfast.service = service,
+        steadfast.service = core.service,
     );
     if resent > 0 {
         span.record("http.request.resend_count", resent);
@@ -75,10 +78,9 @@ pub(super) fn for_attempt(call: &Span, service: &str, request: &RequestParts, re
     Some(span).filter(|span| !span.is_disabled()).map(Box::new)
 }
 
-/// Returns the name of a span: the method and, if it is known, the template of the path.
-fn name(request: &RequestParts) -> String {
-    let method = request.method.as_str();
-    request.route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"))
+/// Returns the name of a span: the method and, if it is known, the template of the route.
+fn name(method: &Method, route: Option<&str>) -> String {
+    route.map_or_else(|| method.to_string(), |route| format!("{method} {route}"))
 }
 
 /// Records the result of an attempt: the status of a success, or the attempt that failed.

@@ -6,13 +6,14 @@
 /// [`ErrorCode`](crate::ErrorCode), `Display` and `Debug`.
 ///
 /// Each row starts with two doc lines: the meaning of the error, and the advice that
-/// [`ApiError::help`](crate::ApiError::help) returns. They are followed by six columns:
+/// [`ApiError::help`](crate::ApiError::help) returns. A row with one line, or with three, does not compile. They are
+/// followed by six columns:
 ///
 /// | Column | Content |
 /// |---|---|
 /// | variant | the name of the variant |
 /// | wire code | the code as the service sends it |
-/// | status | the documented HTTP status |
+/// | status | the documented HTTP status, or several: `403 \| 429` |
 /// | category | a variant of [`Category`](crate::Category) |
 /// | retry | a variant of [`Retry`](crate::Retry), such as `Backoff` or `After(5..=10)` |
 /// | effect | a variant of [`Effect`](crate::Effect): `None` only if the response proves that the request had no effect |
@@ -34,6 +35,10 @@
 ///         /// The depot is closed for the night.
 ///         /// Retry after one to two minutes.
 ///         Closed      =  "closed"      503     Unavailable     After(60..=120)  None
+///
+///         /// Too many parcels are at the depot.
+///         /// Retry later.
+///         Full        =  "full"  403 | 429     RateLimited     Backoff          None
 ///     }
 ///     answers {
 ///         // statuses  category        retry     effect
@@ -46,6 +51,7 @@
 ///
 /// assert_eq!(Code::from_wire("sent"), Some(Code::AlreadySent));
 /// assert_eq!(Code::Closed.info().fix, "Retry after one to two minutes.");
+/// assert!(Code::Full.info().is_documented_under(http::StatusCode::TOO_MANY_REQUESTS));
 /// ```
 #[macro_export]
 macro_rules! error_codes {
@@ -53,23 +59,20 @@ macro_rules! error_codes {
         $(#[$attribute:meta])*
         $visibility:vis enum $name:ident of $service:literal $(at $sources:path)? {
             $(
-                #[doc = $meaning:literal]
-                #[doc = $fix:literal]
-                $variant:ident = $wire:literal $status:literal
+                $(#[doc = $text:literal])*
+                $variant:ident = $wire:literal $status:literal $(| $other_status:literal)*
                 $category:ident $retry:ident $(($seconds:expr))? $effect:ident
             )*
         }
         $(answers {
             $(
-                #[doc = $response_meaning:literal]
-                #[doc = $response_fix:literal]
+                $(#[doc = $response_text:literal])*
                 $first:literal ..= $last:literal
                 $response_category:ident $response_retry:ident $(($response_seconds:expr))? $response_effect:ident
             )*
         })?
         $(no_answer {
-            #[doc = $no_response_meaning:literal]
-            #[doc = $no_response_fix:literal]
+            $(#[doc = $no_response_text:literal])*
             $no_response_category:ident $no_response_retry:ident $no_response_effect:ident
         })?
     ) => {
@@ -78,9 +81,8 @@ macro_rules! error_codes {
         #[non_exhaustive]
         $visibility enum $name {
             $(
-                #[doc = $meaning]
-                #[doc = $fix]
-                #[doc = concat!("\nSent as `", $wire, "` with status ", $status, ".")]
+                $(#[doc = $text])*
+                #[doc = concat!("\nSent as `", $wire, "` with status ", $status $(, " or ", $other_status)*, ".")]
                 $variant,
             )*
         }
@@ -118,8 +120,9 @@ macro_rules! error_codes {
                             $crate::Category::$category,
                             $crate::Retry::$retry $(($seconds))?,
                             $crate::Effect::$effect,
-                            [$meaning, $fix],
+                            $crate::error_codes!(@lines ["the row `", stringify!($variant), "`"] $($text)*),
                         )
+                        .or_under(&[$($other_status),*])
                         .on(<$name as $crate::ErrorCode>::SOURCES);
                         &ROW
                     })*
@@ -158,7 +161,7 @@ macro_rules! error_codes {
                     $crate::Category::$response_category,
                     $crate::Retry::$response_retry $(($response_seconds))?,
                     $crate::Effect::$response_effect,
-                    [$response_meaning, $response_fix],
+                    $crate::error_codes!(@lines ["the row `", $first, "..=", $last, "`"] $($response_text)*),
                 )
                 .on(<$name as $crate::ErrorCode>::SOURCES),
             )*)?];
@@ -170,7 +173,7 @@ macro_rules! error_codes {
                     $crate::Category::$no_response_category,
                     $crate::Retry::$no_response_retry,
                     $crate::Effect::$no_response_effect,
-                    [$no_response_meaning, $no_response_fix],
+                    $crate::error_codes!(@lines ["the row of `no_answer`"] $($no_response_text)*),
                 )
                 .on(<$name as $crate::ErrorCode>::SOURCES),
             )?]
@@ -186,5 +189,11 @@ macro_rules! error_codes {
                 Self::from_wire(wire)
             }
         }
+    };
+    (@lines [$($row:tt)*] $($line:literal)*) => {
+        $crate::CodeInfo::lines(
+            concat!($($row)*, " of `error_codes!` needs two doc lines: the meaning of the error, then the advice"),
+            &[$($line),*],
+        )
     };
 }

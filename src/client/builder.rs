@@ -20,7 +20,7 @@ use crate::redact::{Exposed, Secret};
 use crate::retry::RetryPolicy;
 use crate::retry::budget::{Bucket, RetryBudget};
 use crate::retry::rule::RetryRule;
-use crate::service::{Credential, Service};
+use crate::service::{Credential, Service, documented_route, missing_scope};
 use crate::transport::Transport;
 use crate::transport::carrier::Carrier;
 use crate::transport::reqwest::{self, Reqwest};
@@ -45,6 +45,8 @@ use crate::transport::reqwest::{self, Reqwest};
 pub struct ClientBuilder<S: Service> {
     key: S::Key,
     base_url: String,
+    /// The environment variable that contains the base URL.
+    base_url_variable: Option<String>,
     allow_http: bool,
     transport: Option<Box<dyn Transport>>,
     reqwest: Option<::reqwest::ClientBuilder>,
@@ -74,6 +76,7 @@ impl<S: Service> ClientBuilder<S> {
         Self {
             key,
             base_url: S::BASE_URL.to_owned(),
+            base_url_variable: None,
             allow_http: false,
             transport: None,
             reqwest: None,
@@ -99,7 +102,13 @@ impl<S: Service> ClientBuilder<S> {
     /// fragment is rejected by [`build`](Self::build).
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = url.into();
+        self.base_url_variable = None;
         self
+    }
+
+    /// Sets the base URL to the value of an environment variable, which the error of a malformed URL names.
+    pub(super) fn base_url_from(self, variable: String, url: String) -> Self {
+        Self { base_url: url, base_url_variable: Some(variable), ..self }
     }
 
     /// Allows a base URL with plain `http` to any host, not only to a loopback address. Disabled by default.
@@ -340,7 +349,12 @@ impl<S: Service> ClientBuilder<S> {
     }
 
     fn core(self) -> Result<Core, Box<BuildError>> {
-        let base_url = address::parse_base(&self.base_url, self.allow_http)?;
+        let base_url = address::parse_base(&self.base_url, self.allow_http).map_err(|mut problem| {
+            if let Some(variable) = &self.base_url_variable {
+                problem.in_variable(variable);
+            }
+            problem
+        })?;
         if let Some(problem) = self.contradiction() {
             return Err(BuildError::new(BuildErrorKind::Configuration, problem));
         }
@@ -386,6 +400,8 @@ impl<S: Service> ClientBuilder<S> {
             no_response: <S::Code as ErrorCode>::NO_ANSWER,
             read: ApiError::read::<S>,
             is_error: S::is_error,
+            route: documented_route::<S>,
+            missing_scope: missing_scope::<S>,
             cursor: S::CURSOR,
             secret: Arc::new(Secret(self.key.secret().clone())),
             base_url,

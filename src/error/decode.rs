@@ -27,14 +27,14 @@ use crate::redact::Secret;
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
 /// let service = MockService::<Abaco>::new();
-/// service.get("/totals").json(&json!([{"total": 12}, {"total": "twelve"}]));
+/// service.get("/documents").json(&json!([{"total": 12}, {"total": "twelve"}]));
 ///
 /// #[derive(Debug, serde::Deserialize)]
 /// struct Sum {
 ///     total: u32,
 /// }
 ///
-/// let error = service.client().get("/totals").fetch::<Vec<Sum>>().await.unwrap_err();
+/// let error = service.client().get("/documents").fetch::<Vec<Sum>>().await.unwrap_err();
 /// let ApiError::Decode(error) = error else { panic!("{error}") };
 /// assert_eq!(error.json_path(), "[1].total");
 /// # }

@@ -173,6 +173,9 @@ impl fmt::Display for Rejection {
         {
             write!(f, ", retry not before {}", httpdate::HttpDate::from(time))?;
         }
+        if let Some(scope) = self.report.scope {
+            write!(f, " [the route needs the scope {}]", scope.name)?;
+        }
         write!(f, "{}", self.report)
     }
 }

@@ -9,7 +9,7 @@ use super::attempt::Attempt;
 use super::display::{HumanDuration, OneLine};
 use super::lookup::Lookup;
 use super::stop_reason::StopReason;
-use crate::catalog::{CodeInfo, Effect};
+use crate::catalog::{CodeInfo, Effect, Scope};
 
 /// The call that the error ended, and the row of the catalogue that applies to the error.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ pub(crate) struct Report {
     pub(crate) service: &'static str,
     pub(crate) method: Option<Method>,
     pub(crate) path: Option<Box<str>>,
-    /// The template of the documented route, if the request was made from one.
+    /// The template of the documented route, if a table lists it.
     pub(crate) route: Option<&'static str>,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) elapsed: Duration,
@@ -29,6 +29,8 @@ pub(crate) struct Report {
     pub(crate) paused_until: Option<SystemTime>,
     /// The row of the status, or of the case that no response arrives.
     pub(crate) row: Option<&'static CodeInfo>,
+    /// The scope that the route needs, if the error is about a missing scope.
+    pub(crate) scope: Option<&'static Scope>,
 }
 
 impl Report {

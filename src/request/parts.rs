@@ -15,8 +15,6 @@ use crate::retry::settlement::Settlement;
 pub(crate) struct RequestParts {
     pub(crate) method: Method,
     pub(crate) url: Url,
-    /// The template of the path, such as `/documents/{id}`, if the request was made from a documented route.
-    pub(crate) route: Option<&'static str>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
     pub(crate) idempotent: bool,

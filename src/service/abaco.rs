@@ -1,6 +1,7 @@
-//! abaco, an accounting service: error codes, key and error format.
+//! abaco, an accounting service: error codes, routes, values, key and error format.
 //!
-//! Based on [`SOURCES`], as read on 2026-11-21.
+//! The codes are based on [`SOURCES`], as read on 2026-11-21. The routes and the values are based on the documentation
+//! that each of them names, as read on 2026-11-26.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::route::{RouteInfo, routes};
+use super::values::values;
 use super::{Credential, Service, checked};
 use crate::error::{ApiError, BuildError, BuildErrorKind, ErrorBody};
 use crate::limiter::RateLimit;
@@ -35,6 +38,7 @@ impl Service for Abaco {
 
     const BASE_URL: &'static str = "https://api.abaco.hn";
     const ENV: &'static str = "ABACO";
+    const ROUTES: &'static [&'static RouteInfo] = ROUTES;
     /// 300 requests in 60 s for each key, where the deployment enforces it (`SOURCES[2]`).
     const LIMITS: &'static [RateLimit] = &[RateLimit::new(300, Duration::from_secs(60))];
 
@@ -42,6 +46,11 @@ impl Service for Abaco {
         ErrorBody::from_json(body, "code")
     }
 }
+
+/// A documented route of abaco. IDs are segments of the path.
+///
+/// Lists take `page`, from 1, and `limit`. A key has no scopes: it acts for its company.
+pub type Route = super::Route<Abaco>;
 
 /// A key of abaco: a key ID and a secret, sent as `Authorization: Bearer <key id>:<secret>`, or in the header
 /// [`X-API-Key`](Self::in_x_api_key). `Debug` shows neither.
@@ -204,5 +213,128 @@ crate::error_codes! {
         /// The base URL is wrong, a firewall blocks the connection, or the network is unstable.
         /// Check the base URL (production: `https://api.abaco.hn`), and allow outgoing HTTPS connections to port 443.
         Unavailable  Backoff  Possible
+    }
+}
+
+routes! {
+    Abaco;
+
+    "https://docs.abaco.hn/en/guide/authentication" {
+        // route                     method template                             list
+
+        /// The business partners.
+        BusinessPartners           = GET    "/business-partners"
+    }
+    "https://docs.abaco.hn/en/api/documents" {
+        /// The documents. Filters are `type`, `status` and dates.
+        Documents                  = GET    "/documents"                         ["documents"]
+
+        /// A document.
+        Document(id)               = GET    "/documents/{id}"
+
+        /// A new document.
+        CreateDocument             = POST   "/documents"
+
+        /// A change of a document.
+        UpdateDocument(id)         = PUT    "/documents/{id}"
+
+        /// The confirmation of a purchase document (types 103, 105, 106). Moves inventory and writes an entry.
+        ConfirmDocument(id)        = POST   "/documents/{id}/confirm"
+
+        /// The reversal of a confirmation (type 103).
+        UnconfirmDocument(id)      = POST   "/documents/{id}/unconfirm"
+
+        /// The cancellation of a credit note (06, 105), a debit note (07, 106) or an import (104).
+        CancelDocument(id)         = POST   "/documents/{id}/cancel"
+
+        /// A print of a document.
+        PrintDocument(id)          = POST   "/documents/{id}/print"
+
+        /// An e-mail with a document.
+        SendDocument               = POST   "/send-document"
+    }
+    "https://docs.abaco.hn/en/api/products" {
+        /// The products.
+        Products                   = GET    "/products"
+
+        /// A product.
+        Product(id)                = GET    "/products/{id}"
+
+        /// A search for products.
+        SearchProducts             = GET    "/products/search"
+
+        /// A new product.
+        CreateProduct              = POST   "/products"
+
+        /// A change of a product.
+        UpdateProduct(id)          = PUT    "/products/{id}"
+    }
+    "https://docs.abaco.hn/en/api/accounting" {
+        /// The journal entries. Filters are `startDate`, `endDate`, `status` ([`EntryStatus`]) and `entryType`.
+        JournalEntries             = GET    "/journal-entries"
+
+        /// A journal entry.
+        JournalEntry(id)           = GET    "/journal-entries/{id}"
+
+        /// A new journal entry. Its debits equal its credits.
+        CreateJournalEntry         = POST   "/journal-entries"
+
+        /// The posting of a draft.
+        PostJournalEntry(id)       = POST   "/journal-entries/{id}/post"
+
+        /// An inverted entry, which reverses a journal entry.
+        ReverseJournalEntry(id)    = POST   "/journal-entries/{id}/reverse"
+
+        /// A PDF of a journal entry.
+        PrintJournalEntry(id)      = POST   "/journal-entries/{id}/print"
+
+        /// The ledger of an account, by `chartOfAccountId`, `startDate` and `endDate`.
+        Ledger                     = GET    "/journal-entries/ledger"
+
+        /// The chart of accounts.
+        ChartOfAccounts            = GET    "/chart-of-accounts"
+
+        /// A new account.
+        CreateAccount              = POST   "/chart-of-accounts"
+
+        /// A change of an account.
+        UpdateAccount(id)          = PUT    "/chart-of-accounts/{id}"
+
+        /// An import of the default accounts.
+        ImportDefaultAccounts      = POST   "/chart-of-accounts/import-default"
+
+        /// The accounting periods.
+        AccountingPeriods          = GET    "/accounting-periods"
+
+        /// A new accounting period.
+        CreateAccountingPeriod     = POST   "/accounting-periods"
+
+        /// The closing of an accounting period.
+        CloseAccountingPeriod(id)  = POST   "/accounting-periods/{id}/close"
+
+        /// The reopening of an accounting period.
+        ReopenAccountingPeriod(id) = POST   "/accounting-periods/{id}/reopen"
+
+        /// The rules that determine accounts.
+        AccountDeterminationRules  = GET    "/account-determination-rules"
+    }
+}
+
+values! {
+    /// A status of a journal entry, a filter of [`Route::JournalEntries`] (`https://docs.abaco.hn/en/api/accounting`).
+    pub enum EntryStatus {
+        Posted   = "posted"
+        Draft    = "draft"
+        Reversed = "reversed"
+    }
+}
+
+values! {
+    /// A type of a journal entry, a filter of [`Route::JournalEntries`], there called `entryType`
+    /// (`https://docs.abaco.hn/en/api/accounting`).
+    pub enum EntryType {
+        Automatic = "automatic"
+        Manual    = "manual"
+        Reversal  = "reversal"
     }
 }

@@ -1,11 +1,15 @@
-//! FSM Navigator, a field service management system: error codes, key and error format.
+//! FSM Navigator, a field service management system: error codes, routes, values, key and error format.
 //!
-//! Based on [`SOURCES`], as read on 2026-11-21.
+//! The codes are based on [`SOURCES`], as read on 2026-11-21. The routes and the values are based on the documentation
+//! that each of them names, as read on 2026-11-26.
 
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
+use super::route::{RouteInfo, routes};
+use super::values::values;
 use super::{Service, SupportsDelete, XApiKey};
+use crate::catalog::Scope;
 use crate::error::ErrorBody;
 use crate::limiter::Lane;
 
@@ -29,9 +33,11 @@ impl Service for FsmNavigator {
 
     const BASE_URL: &'static str = "https://fsmnavigator.com/api/v1";
     const ENV: &'static str = "FSM_NAVIGATOR";
+    const ROUTES: &'static [&'static RouteInfo] = ROUTES;
+    const SCOPE_CODES: &'static [Code] = &[Code::Forbidden, Code::ScopeNotAuthorized];
 
     /// Lists, single records and writes have a limit each, in one of the documented classes. A list below a record,
-    /// such as its locations, counts as a list.
+    /// such as its locations, counts as a list. The routes that the documentation assigns to a class have that lane.
     fn lane(method: &Method, url: &Url) -> Lane {
         let has = |wanted: &str| url.query_pairs().any(|(name, _)| name == wanted);
         match *method {
@@ -52,6 +58,11 @@ impl SupportsDelete for FsmNavigator {}
 
 /// A key of FSM Navigator, such as `fsm_live_…` or `fsm_test_…`, sent as `X-API-Key`.
 pub type ApiKey = XApiKey<FsmNavigator>;
+
+/// A documented route of FSM Navigator. IDs and parts of a record are parameters of the query.
+///
+/// Lists take `page`, from 1, and `per_page`, at most 100 and 50 by default. DELETE routes are not documented.
+pub type Route = super::Route<FsmNavigator>;
 
 crate::error_codes! {
     /// The documented error codes of FSM Navigator.
@@ -144,5 +155,178 @@ crate::error_codes! {
         /// The service failed with an internal error.
         /// Retry after 5 to 10 s if resending is safe; if the error persists, send support the method, path and time.
         500..=500     Unavailable      After(5..=10)  Possible
+    }
+}
+
+/// Makes a [`Scope`] of a name.
+macro_rules! scope {
+    ($name:literal) => {
+        Scope::new($name, concat!("Add the scope `", $name, "` to the key under Settings > API Keys."))
+    };
+}
+
+routes! {
+    FsmNavigator;
+
+    "https://fsmnavigator.com/docs/api/jobs/" {
+        // route                     method template                                scope                 lane     list
+
+        /// The jobs.
+        Jobs                       = GET    "/jobs"                                 "jobs:read"           LISTS    ["data"]
+
+        /// A job.
+        Job(id)                    = GET    "/jobs?id={id}"                         "jobs:read"           RECORDS
+
+        /// A new job.
+        CreateJob                  = POST   "/jobs"                                 "jobs:write"          WRITES
+
+        /// A change of a job.
+        UpdateJob(id)              = PUT    "/jobs?id={id}"                         "jobs:write"          WRITES
+
+        /// A change of a job's status; see [`JobStatus`].
+        SetJobStatus(id)           = PATCH  "/jobs?id={id}"                         "jobs:write"          WRITES
+    }
+    "https://fsmnavigator.com/docs/api/customers/" {
+        /// The customers. Filters are `search`, `created_after`, `created_before` and `has_locations` (1 or 0).
+        Customers                  = GET    "/customers"                            "customers:read"      LISTS    ["data"]
+
+        /// A customer.
+        Customer(id)               = GET    "/customers?id={id}"                    "customers:read"      RECORDS
+
+        /// A customer with its locations.
+        CustomerWithLocations(id)  = GET    "/customers?id={id}&include=locations"  "customers:read"      RECORDS
+
+        /// The locations of a customer.
+        CustomerLocations(id)      = GET    "/customers?id={id}&locations=1"        "customers:read"
+
+        /// A new customer.
+        CreateCustomer             = POST   "/customers"                            "customers:write"     WRITES
+
+        /// A change of a customer.
+        UpdateCustomer(id)         = PUT    "/customers?id={id}"                    "customers:write"     WRITES
+
+        /// A new location of a customer.
+        CreateCustomerLocation(id) = POST   "/customers?id={id}&locations=1"        "customers:write"     WRITES
+
+        /// A change of a customer's location.
+        UpdateCustomerLocation(id, location_id)
+                                   = PUT    "/customers?id={id}&locations=1&location_id={location_id}"
+                                                                                   "customers:write"     WRITES
+    }
+    "https://fsmnavigator.com/docs/api/assets/" {
+        /// The assets. Filters include `status` (see [`AssetStatus`]), `asset_type_id`, `condition` and `search`.
+        Assets                     = GET    "/assets"                               "assets:read"         LISTS    ["data"]
+
+        /// An asset.
+        Asset(id)                  = GET    "/assets?id={id}"                       "assets:read"         RECORDS
+
+        /// The service history of an asset.
+        AssetServiceHistory(id)    = GET    "/assets?id={id}&sub=service_history"   "assets:read"
+
+        /// A new asset.
+        CreateAsset                = POST   "/assets"                               "assets:write"        WRITES
+
+        /// A change of an asset.
+        UpdateAsset(id)            = PUT    "/assets?id={id}"                       "assets:write"        WRITES
+
+        /// A change of an asset's status; see [`AssetStatus`].
+        SetAssetStatus(id)         = PATCH  "/assets?id={id}"                       "assets:write"        WRITES
+
+        /// A new service record of an asset.
+        AddServiceRecord(id)       = POST   "/assets?id={id}&sub=service"           "assets:service"      WRITES
+
+        /// A new meter reading of an asset, which must not be below the last one.
+        AddMeterReading(id)        = POST   "/assets?id={id}&sub=meter_reading"     "assets:meter"        WRITES
+
+        /// A transfer of an asset.
+        TransferAsset(id)          = POST   "/assets?id={id}&sub=transfer"          "assets:transfer"     WRITES
+    }
+    "https://fsmnavigator.com/docs/api/inventory/" {
+        /// The items of the inventory.
+        Inventory                  = GET    "/inventory"                            "inventory:read"      LISTS    ["data"]
+
+        /// The locations of the inventory.
+        InventoryLocations         = GET    "/inventory?sub=locations"              "inventory:read"      LISTS    ["data"]
+
+        /// The items whose stock is low.
+        LowStock                   = GET    "/inventory?sub=low-stock"              "inventory:read"      LISTS    ["data"]
+
+        /// An item of the inventory.
+        InventoryItem(id)          = GET    "/inventory?id={id}"                    "inventory:read"      RECORDS
+
+        /// The stock of an item.
+        InventoryStock(id)         = GET    "/inventory?id={id}&sub=stock"          "inventory:read"
+
+        /// The transactions of an item.
+        InventoryTransactions(id)  = GET    "/inventory?id={id}&sub=transactions"   "inventory:read"
+
+        /// A location of the inventory.
+        InventoryLocation(location_id)
+                                   = GET    "/inventory?sub=locations&location_id={location_id}"
+                                                                                   "inventory:read"
+
+        /// A new item. The scope includes reading.
+        CreateInventoryItem        = POST   "/inventory"                            "inventory:write"     WRITES
+
+        /// A change of an item, with PUT. The scope includes reading.
+        UpdateInventoryItem(id)    = PUT    "/inventory?id={id}"                    "inventory:write"     WRITES
+
+        /// A change of an item, with PATCH. The scope includes reading.
+        PatchInventoryItem(id)     = PATCH  "/inventory?id={id}"                    "inventory:write"     WRITES
+
+        /// An adjustment of an item's stock. The scope includes reading.
+        AdjustStock(id)            = POST   "/inventory?id={id}&sub=adjust"         "inventory:write"     WRITES
+
+        /// A transfer of stock between locations. The scope includes neither reading nor writing.
+        TransferStock              = POST   "/inventory?sub=transfer"               "inventory:transfer"  WRITES
+    }
+    "https://fsmnavigator.com/docs/api/technicians/" {
+        /// The technicians.
+        Technicians                = GET    "/technicians"                          "technicians:read"    LISTS    ["data"]
+
+        /// A technician.
+        Technician(id)             = GET    "/technicians?id={id}"                  "technicians:read"    RECORDS
+    }
+}
+
+values! {
+    /// A status of a job (`https://fsmnavigator.com/docs/api/jobs/`). The API may accept fewer than the web app, whose
+    /// documentation lists them.
+    pub enum JobStatus {
+        Pending    = "Pending"
+        Assigned   = "Assigned"
+        InTransit  = "In-Transit"
+        Arrived    = "Arrived"
+        InProgress = "In Progress"
+        OnHold     = "On Hold"
+        Completed  = "Completed"
+        Cancelled  = "Cancelled"
+        Declined   = "Declined"
+    }
+}
+
+values! {
+    /// A priority of a job (`https://fsmnavigator.com/docs/api/jobs/`).
+    pub enum JobPriority {
+        Low    = "Low"
+        Medium = "Medium"
+        High   = "High"
+        Urgent = "Urgent"
+    }
+}
+
+values! {
+    /// A status of an asset (`https://fsmnavigator.com/docs/api/assets/`). `In Transit` has a space here and a hyphen
+    /// in [`JobStatus`]. An asset that is decommissioned or retired keeps that status.
+    pub enum AssetStatus {
+        Active         = "Active"
+        Idle           = "Idle"
+        InMaintenance  = "In Maintenance"
+        PendingInstall = "Pending Install"
+        InTransit      = "In Transit"
+        Lost           = "Lost"
+        NonCompliant   = "Non-Compliant"
+        Decommissioned = "Decommissioned"
+        Retired        = "Retired"
     }
 }

@@ -1,56 +1,80 @@
-//! Keys that are sent as `X-API-Key` ([`XApiKey`]), and the check of every key.
+//! Keys that consist of one text ([`XApiKey`] and [`Bearer`]), and the check of every key.
 
 use std::fmt;
 use std::marker::PhantomData;
 
-use http::header::HeaderName;
+use http::header::{AUTHORIZATION, HeaderName};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Credential, Service};
 use crate::error::{ApiError, BuildError, BuildErrorKind};
 
-/// A key that is sent unchanged in the header `X-API-Key`. `Debug` does not show it.
-pub struct XApiKey<S> {
-    secret: SecretString,
-    service: PhantomData<fn() -> S>,
+/// Defines a type of key that consists of one text: the header that carries it, and what stands before it there.
+macro_rules! key {
+    ($(#[$attribute:meta])* $name:ident in $header:expr, after $scheme:literal) => {
+        $(#[$attribute])*
+        pub struct $name<S> {
+            secret: SecretString,
+            service: PhantomData<fn() -> S>,
+        }
+
+        impl<S: Service> $name<S> {
+            /// Creates a key. Its prefix and its length are not checked, because services change them.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`ApiError::Build`] if the key is empty or contains whitespace, a control character or a
+            /// character outside ASCII. The error states the position of that character and does not contain the key.
+            pub fn new(key: impl Into<SecretString>) -> Result<Self, ApiError> {
+                Ok(Self { secret: checked(S::NAME, "the API key", key.into())?, service: PhantomData })
+            }
+        }
+
+        impl<S: Service> Credential for $name<S> {
+            fn parse(text: SecretString) -> Result<Self, ApiError> {
+                Self::new(text)
+            }
+
+            fn header(&self) -> (HeaderName, SecretString) {
+                ($header, SecretString::from([$scheme, self.secret.expose_secret()].concat()))
+            }
+
+            fn secret(&self) -> &SecretString {
+                &self.secret
+            }
+        }
+
+        impl<S> Clone for $name<S> {
+            fn clone(&self) -> Self {
+                Self { secret: self.secret.clone(), service: PhantomData }
+            }
+        }
+
+        impl<S> fmt::Debug for $name<S> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "([redacted])"))
+            }
+        }
+    };
 }
 
-impl<S: Service> XApiKey<S> {
-    /// Creates a key. Its prefix and its length are not checked, because services change them.
+key! {
+    /// A key that is sent unchanged in the header `X-API-Key`. `Debug` does not show it.
+    XApiKey in HeaderName::from_static("x-api-key"), after ""
+}
+
+key! {
+    /// A key or token that is sent as `Authorization: Bearer <key>` (RFC 6750 §2.1). `Debug` does not show it.
     ///
-    /// # Errors
+    /// ```
+    /// use secrecy::ExposeSecret;
+    /// use steadfast::{Bearer, Credential, Stayforge};
     ///
-    /// Returns [`ApiError::Build`] if the key is empty or contains whitespace, a control character or a character
-    /// outside ASCII. The error states the position of that character and does not contain the key.
-    pub fn new(key: impl Into<SecretString>) -> Result<Self, ApiError> {
-        Ok(Self { secret: checked(S::NAME, "the API key", key.into())?, service: PhantomData })
-    }
-}
-
-impl<S: Service> Credential for XApiKey<S> {
-    fn parse(text: SecretString) -> Result<Self, ApiError> {
-        Self::new(text)
-    }
-
-    fn header(&self) -> (HeaderName, SecretString) {
-        (HeaderName::from_static("x-api-key"), self.secret.clone())
-    }
-
-    fn secret(&self) -> &SecretString {
-        &self.secret
-    }
-}
-
-impl<S> Clone for XApiKey<S> {
-    fn clone(&self) -> Self {
-        Self { secret: self.secret.clone(), service: PhantomData }
-    }
-}
-
-impl<S> fmt::Debug for XApiKey<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("XApiKey([redacted])")
-    }
+    /// let (name, value) = Bearer::<Stayforge>::new("a-token")?.header();
+    /// assert_eq!((name.as_str(), value.expose_secret()), ("authorization", "Bearer a-token"));
+    /// # Ok::<(), steadfast::ApiError>(())
+    /// ```
+    Bearer in AUTHORIZATION, after "Bearer "
 }
 
 /// Returns `text` if it can be a key, or a part of one: at least one character, and only visible ASCII.

@@ -188,7 +188,7 @@ pub(super) fn content_type_of(body: &[u8]) -> HeaderValue {
     HeaderValue::from_static(if is_json { "application/json" } else { "text/plain; charset=utf-8" })
 }
 
-/// Returns the status of a code. The row of a code has exactly one.
+/// Returns the status of a code: the first one, if its row has several.
 pub(super) fn status_of(code: impl ErrorCode) -> StatusCode {
     code.info().status().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
 fn delete_on_abaco_does_not_compile_and_the_message_gives_the_reason() {
@@ -29,6 +30,55 @@ fn delete_on_abaco_does_not_compile_and_the_message_gives_the_reason() {
     }
 }
 
+#[test]
+fn a_row_of_codes_without_exactly_two_doc_lines_does_not_compile_and_the_message_names_it() {
+    let program = |code: &str, response: &str| {
+        format!(
+            "steadfast::error_codes! {{
+                /// The codes of a depot.
+                pub enum Code of \"depot\" {{
+                    {code}
+                    Jammed = \"jammed\" 500 Unavailable Backoff Possible
+                }}
+                answers {{
+                    {response}
+                    404..=404 NotFound Unstated Possible
+                }}
+            }}"
+        )
+    };
+    let (one, two, three) = ("/// One.\n", "/// One.\n/// Two.\n", "/// One.\n/// Two.\n/// Three.\n");
+    assert_eq!(compile(&program(two, two)), Ok(()));
+    for (code, response, row) in [
+        (one, two, "the row `Jammed`"),
+        (three, two, "the row `Jammed`"),
+        ("", two, "the row `Jammed`"),
+        (two, one, "the row `404..=404`"),
+    ] {
+        let message = compile(&program(code, response)).unwrap_err();
+        let expected =
+            format!("{row} of `error_codes!` needs two doc lines: the meaning of the error, then the advice");
+        assert!(message.contains(&expected), "{message}");
+    }
+}
+
+#[test]
+fn a_route_of_another_service_does_not_compile() {
+    let program = |service: &str| {
+        format!(
+            "pub fn read(client: &steadfast::Client<steadfast::{service}>) {{
+                let _ = client.call(steadfast::fsm_navigator::Route::Job(7));
+            }}"
+        )
+    };
+    assert_eq!(compile(&program("FsmNavigator")), Ok(()));
+    let message = compile(&program("Abaco")).unwrap_err();
+    assert!(message.contains("expected `Route<Abaco>`, found `Route<FsmNavigator>`"), "{message}");
+}
+
+/// The number of programs, each of which is a file. The tests run at the same time.
+static PROGRAMS: AtomicUsize = AtomicUsize::new(0);
+
 /// Compiles a library that uses this crate. The error is the output of the compiler.
 fn compile(program: &str) -> Result<(), String> {
     let test = std::env::current_exe().unwrap();
@@ -43,7 +93,7 @@ fn compile(program: &str) -> Result<(), String> {
         .max_by_key(|path: &PathBuf| path.metadata().and_then(|data| data.modified()).ok())
         .expect("the crate was built for this test");
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let source = folder.join("program.rs");
+    let source = folder.join(format!("program{}.rs", PROGRAMS.fetch_add(1, Ordering::Relaxed)));
     std::fs::write(&source, program).unwrap();
     let output = Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned()))
         .args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--cap-lints=allow"])

@@ -1,20 +1,20 @@
-//! `docs/errors/*.md` are generated from the tables of codes.
+//! `docs/errors/*.md` are generated from the tables of codes and routes.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use steadfast::{CodeInfo, ErrorCode, abaco, fsm_navigator, stayforge};
+use steadfast::{Abaco, CodeInfo, ErrorCode, FsmNavigator, Lane, Service, Stayforge};
 
 #[test]
 fn the_generated_documents_are_up_to_date() {
-    check::<abaco::Code>();
-    check::<fsm_navigator::Code>();
-    check::<stayforge::Code>();
+    check::<Abaco>();
+    check::<FsmNavigator>();
+    check::<Stayforge>();
 }
 
-fn check<C: ErrorCode>() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors").join(format!("{}.md", C::SERVICE));
-    let document = document::<C>();
+fn check<S: Service>() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors").join(format!("{}.md", S::NAME));
+    let document = document::<S::Code>() + &routes::<S>();
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&file, &document).unwrap();
     }
@@ -58,10 +58,34 @@ fn document<C: ErrorCode>() -> String {
     text
 }
 
+/// The section on the routes; empty for a service without documented routes.
+fn routes<S: Service>() -> String {
+    let mut text = String::new();
+    if S::ROUTES.is_empty() {
+        return text;
+    }
+    text.push_str(
+        "\n## Routes\n\n\
+         The documented routes. A lane or a member is only given where the documentation states it.\n\n\
+         | Route | Scope | Lane | Member of the list | Source |\n|---|---|---|---|---|\n",
+    );
+    for route in S::ROUTES {
+        let code = |text: &str| format!("`{text}`");
+        let scope = route.scope.map(|scope| code(scope.name)).unwrap_or_default();
+        let lane = route.lane.map(Lane::name).unwrap_or_default();
+        let list = route.list.map(code).unwrap_or_default();
+        let source = route.source.and_then(|source| Some((source, source.trim_end_matches('/').rsplit('/').next()?)));
+        let source = source.map(|(source, name)| format!("[{name}]({source})")).unwrap_or_default();
+        writeln!(text, "| `{} {}` | {scope} | {lane} | {list} | {source} |", route.method, route.template).unwrap();
+    }
+    text
+}
+
 fn row(text: &mut String, info: &CodeInfo) {
     let (first, last) = (info.statuses.start(), info.statuses.end());
+    let all = std::iter::once(first).chain(info.other_statuses).map(u16::to_string);
     let (response, status) = match info.code {
-        Some(code) => (format!("`{code}`"), first.to_string()),
+        Some(code) => (format!("`{code}`"), all.collect::<Vec<_>>().join(", ")),
         None if first > last => ("no response".to_owned(), "–".to_owned()),
         None if first == last => ("other".to_owned(), first.to_string()),
         None => ("other".to_owned(), format!("{first}–{last}")),

@@ -1,7 +1,8 @@
-//! Generated documents, the public API, code that must not compile, imports and prose.
+//! Generated documents, the public API, code that must not compile, paths, imports and prose.
 
 mod compile_fail;
 mod generated_docs;
 mod layers;
 mod prose;
 mod public_api;
+mod routes;

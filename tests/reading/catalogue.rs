@@ -221,3 +221,54 @@ fn a_listed_code_under_another_status_keeps_its_meaning_but_proves_nothing() {
     let post = RetryPolicy::new().decide(&error, &CallState::new(&Method::POST));
     assert_eq!(post, Decision::Stop(StopReason::MayHaveActed));
 }
+
+mod several_statuses {
+    steadfast::error_codes! {
+        /// The codes of a depot.
+        pub enum Code of "depot" {
+            /// Too many parcels are at the depot.
+            /// Retry later.
+            Full   =  "full"    403 | 429 | 503  RateLimited  Backoff  None
+
+            /// The sorting machine is jammed.
+            /// Check the parcel before you send the request again.
+            Jammed =  "jammed"  500              Unavailable  Backoff  Possible
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_can_be_documented_under_several_statuses() {
+    use several_statuses::Code;
+    use steadfast::testing::MockService;
+
+    #[derive(Debug)]
+    struct Depot;
+
+    impl Service for Depot {
+        type Code = Code;
+        type Key = steadfast::Bearer<Self>;
+        const BASE_URL: &'static str = "https://depot.example";
+        const ENV: &'static str = "DEPOT";
+
+        fn read_error(_: StatusCode, _: &HeaderMap, body: &[u8]) -> Option<steadfast::ErrorBody> {
+            steadfast::ErrorBody::from_json(body, "code")
+        }
+    }
+
+    let row = Code::Full.info();
+    assert_eq!((row.status(), row.other_statuses), (Some(StatusCode::FORBIDDEN), [429, 503].as_slice()));
+    let documented = (100..600).filter(|status| row.is_documented_under(StatusCode::from_u16(*status).unwrap()));
+    assert_eq!(documented.collect::<Vec<_>>(), [403, 429, 503]);
+    assert!(Code::Jammed.info().other_statuses.is_empty());
+
+    // The row proves that the request had no effect, so a POST is resent under each of the statuses.
+    let service = MockService::<Depot>::new();
+    let full = json!({"code": "full"});
+    service.post("/parcels").fail(Code::Full).json(&full).status(429).json(&7);
+    assert_eq!(service.client().post("/parcels").fetch::<u32>().await.unwrap(), 7);
+    service.post("/parcels").json(&full).status(500);
+    let error = service.client().post("/parcels").send().await.unwrap_err();
+    assert_eq!(error.effect(), Effect::Possible, "the row proves nothing under another status");
+    assert_eq!(service.received()[0].headers["authorization"], "Bearer mock-key:not-a-secret");
+}

@@ -8,6 +8,7 @@ mod interop;
 mod reading;
 mod requests;
 mod retry_after;
+mod routes;
 mod vendor_docs;
 
 #[path = "../support/mod.rs"]

@@ -1,9 +1,10 @@
-//! The catalogue against the facts of the vendors' documentation: codes, statuses, and whether an error is retryable.
+//! The catalogue against the facts of the vendors' documentation: codes, statuses, whether an error is retryable, and
+//! routes.
 //!
 //! `fixtures/` contains these facts. Where the documentation itself is present beside the repository, the fixtures are
 //! compared with it. An empty cell means that the documentation does not say whether the error is retryable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use http::StatusCode;
@@ -125,4 +126,48 @@ fn the_fixture_of_stayforge_matches_its_documentation() {
     documented.sort_unstable();
     expected.sort_unstable();
     assert_eq!(documented, expected);
+}
+
+#[test]
+fn the_tables_of_routes_match_the_documentation() {
+    let Some(text) = page("routes.md") else { return };
+    let (abaco, fsm_navigator) = text.split_once("## FSM Navigator").expect("a section of each service");
+    assert_eq!(in_table::<Abaco>(), documented_routes(abaco));
+    assert_eq!(in_table::<FsmNavigator>(), documented_routes(fsm_navigator));
+}
+
+/// A request with `:id` for an ID in the path and no value for one in the query, and its scope.
+type DocumentedRoute = (String, Option<String>);
+
+fn in_table<S: Service>() -> BTreeSet<DocumentedRoute> {
+    let routes = S::ROUTES.iter().map(|route| {
+        let (path, query) = route.template.split_once('?').unwrap_or((route.template, ""));
+        let query: Vec<_> = query.split('&').map(|pair| pair.split('{').next().unwrap()).collect();
+        let target = format!("{}?{}", path.replace("{id}", ":id"), query.join("&"));
+        (format!("{} {}", route.method, target.trim_end_matches('?')), route.scope.map(|scope| scope.name.to_owned()))
+    });
+    routes.collect()
+}
+
+/// Reads the requests in the first column of a table, and the scopes in the second. Several methods can precede a path.
+/// A query without a path belongs to the path and the methods before it.
+fn documented_routes(section: &str) -> BTreeSet<DocumentedRoute> {
+    let mut found = BTreeSet::new();
+    for line in section.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<_> = line.split('|').collect();
+        let scope = cells[2].split('`').nth(1).filter(|scope| scope.contains(':')).map(str::to_owned);
+        let (mut methods, mut path) = (Vec::new(), "");
+        for (at, part) in cells[1].split('`').enumerate() {
+            if at % 2 == 0 {
+                let words = part.split([' ', ',', ';']).filter(|word| ["GET", "POST", "PUT", "PATCH"].contains(word));
+                let named: Vec<_> = words.collect();
+                methods = if named.is_empty() { methods } else { named };
+            } else if part.starts_with(['/', '?']) {
+                path = if part.starts_with('/') { part } else { path };
+                let own = if part.starts_with('/') { "" } else { path.split('?').next().unwrap() };
+                found.extend(methods.iter().map(|method| (format!("{method} {own}{part}"), scope.clone())));
+            }
+        }
+    }
+    found
 }

@@ -188,6 +188,27 @@ async fn a_response_shows_neither_headers_nor_body_in_debug() {
 
 /// The environment belongs to the whole process, so a child reads it.
 #[test]
+fn a_builder_from_the_environment_can_be_configured_further() {
+    if std::env::var_os("STAYFORGE_API_KEY").is_some() {
+        let builder = || Client::<Stayforge>::builder_from_env().unwrap();
+        // The base URL is plain http to another host, which only the builder can allow.
+        let error = builder().build().unwrap_err().to_string();
+        assert!(error.contains("STAYFORGE_BASE_URL: http://depot.example would send the key unencrypted"), "{error}");
+        let client = builder().danger_allow_http().build().unwrap();
+        assert!(format!("{client:?}").contains("http://depot.example/v1"), "{client:?}");
+        let error = builder().base_url("nothing").build().unwrap_err().to_string();
+        assert!(!error.contains("STAYFORGE_BASE_URL"), "{error}");
+        let error = builder().danger_allow_http().max_in_flight(0).build().unwrap_err().to_string();
+        assert!(error.contains("max_in_flight") && !error.contains("STAYFORGE"), "{error}");
+        return;
+    }
+    let mut child = child::command(&child::test_name!());
+    child::passes(child.env("STAYFORGE_API_KEY", CANARY).env("STAYFORGE_BASE_URL", "http://depot.example/v1"));
+    assert!(Client::<Abaco>::builder_from_env().is_err(), "the key is not set");
+}
+
+/// The environment belongs to the whole process, so a child reads it.
+#[test]
 fn a_client_can_be_built_from_the_environment() {
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
     if let Ok(case) = std::env::var("STEADFAST_ENV_CASE") {
