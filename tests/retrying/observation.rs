@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use steadfast::testing::{MockService, Route};
-use steadfast::{Abaco, Attempt, Client, ClientBuilder, Event, RetryPolicy, StopReason, WaitSource, abaco};
+use steadfast::{
+    Abaco, Attempt, Client, ClientBuilder, Event, FsmNavigator, RetryPolicy, StopReason, WaitSource, abaco,
+    fsm_navigator,
+};
 
 use crate::support::mock::object;
 
@@ -201,6 +204,26 @@ async fn an_abandoned_call_ends_too_with_the_attempt_that_was_in_flight() {
         ]
     );
     assert_eq!(service.request_count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_name_the_documented_route_of_a_request_and_never_its_ids() {
+    let service = MockService::<FsmNavigator>::new();
+    service.any().json(&object()).times(2).fail(fsm_navigator::Code::RateLimitExceeded);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+    let observe = move |event: &Event| {
+        if let Event::AttemptEnded { route, .. } | Event::CallEnded { route, .. } | Event::Paused { route, .. } = event
+        {
+            sink.lock().unwrap().push(*route);
+        }
+    };
+    let client = service.builder().retry(RetryPolicy::disabled()).observer(observe).build().unwrap();
+    client.call(fsm_navigator::Route::Job(7)).send().await.unwrap();
+    client.get("/unlisted").send().await.unwrap();
+    client.get("/jobs").query(&[("id", 8)]).send().await.unwrap_err();
+    let job = Some("/jobs?id={id}");
+    assert_eq!(*seen.lock().unwrap(), [job, job, None, None, job, job, job]);
 }
 
 #[tokio::test(start_paused = true)]
