@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use secrecy::{ExposeSecret, SecretString};
 
 /// The replacement of a secret.
@@ -22,8 +23,20 @@ pub(crate) struct Secret(pub(crate) SecretString);
 impl Secret {
     /// Returns `body` with each occurrence of the secret redacted.
     ///
-    /// The secret is found in plain text and in Base64, with or without JSON escapes and percent-encoding.
+    /// The secret is found in plain text and in Base64, with or without JSON escapes and percent-encoding. In UTF-16,
+    /// ASCII characters have a zero byte beside them; if the secret is there, the zero bytes are removed from the body.
     pub(crate) fn redact(&self, body: Bytes) -> Bytes {
+        if body.contains(&0) {
+            let narrow: Bytes = body.iter().copied().filter(|byte| *byte != 0).collect();
+            let clean = self.redact_narrow(narrow.clone());
+            if clean != narrow {
+                return clean;
+            }
+        }
+        self.redact_narrow(body)
+    }
+
+    fn redact_narrow(&self, body: Bytes) -> Bytes {
         let secret = self.0.expose_secret().as_bytes();
         if secret.len() < MIN_SECRET {
             return body;
@@ -55,6 +68,32 @@ impl Secret {
         let clean = self.redact(Bytes::copy_from_slice(text.as_bytes()));
         String::from_utf8_lossy(&clean).into()
     }
+
+    fn redact_value(&self, value: &HeaderValue) -> Option<HeaderValue> {
+        let clean = self.redact(Bytes::copy_from_slice(value.as_bytes()));
+        if clean == value.as_bytes() { Some(value.clone()) } else { HeaderValue::from_maybe_shared(clean).ok() }
+    }
+
+    /// Returns the name of a header; `None` if it contains the secret, whose letters are lower case in a name.
+    fn redact_name(&self, name: &HeaderName) -> Option<HeaderName> {
+        let secret = self.0.expose_secret().to_ascii_lowercase();
+        let is_safe = secret.len() < MIN_SECRET || !name.as_str().contains(&secret);
+        is_safe.then(|| name.clone())
+    }
+}
+
+/// Returns the headers of a response as an error keeps them.
+///
+/// Cookies are dropped, and the secret is redacted, also in names. All values are marked as sensitive, so that `Debug`
+/// output does not show them.
+pub(crate) fn kept_headers(headers: &HeaderMap, secret: Option<&Secret>) -> HeaderMap {
+    let is_kept = |(name, _): &(&HeaderName, &HeaderValue)| *name != SET_COOKIE && name.as_str() != "set-cookie2";
+    let kept = headers.iter().filter(is_kept).filter_map(|(name, value)| {
+        let mut value = secret.map_or_else(|| Some(value.clone()), |secret| secret.redact_value(value))?;
+        value.set_sensitive(true);
+        Some((secret.map_or_else(|| Some(name.clone()), |secret| secret.redact_name(name))?, value))
+    });
+    kept.collect()
 }
 
 impl fmt::Debug for Secret {

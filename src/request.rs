@@ -103,8 +103,7 @@ impl Request {
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.change(|request| {
             let json = serde_json::to_vec(value).map_err(|error| {
-                BuildError::new(BuildErrorKind::Body, "the value cannot be serialized to JSON; see the error source")
-                    .with_source(error)
+                BuildError::new(BuildErrorKind::Body, "the value cannot be written as JSON").because(&error)
             })?;
             request.body = Some(json.into());
             let json = HeaderValue::from_static("application/json");

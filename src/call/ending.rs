@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Call;
+use crate::address;
 use crate::catalog::Effect;
 use crate::error::{ApiError, BuildError, Limit, Rejection, Report, StopReason, TimeoutError};
 use crate::event::Event;
@@ -55,19 +56,23 @@ impl Call<'_> {
         ApiError::from(problem).with_report(report)
     }
 
-    /// Ends the call with an error: returns it with the report of the call, and emits [`Event::CallEnded`].
+    /// Ends the call with an error: returns it with the report of the call, and emits [`Event::CallEnded`] unless the
+    /// request could not be built.
     #[cold]
     pub(super) fn end_with(&mut self, error: ApiError, reason: StopReason) -> ApiError {
         let error = error.with_earlier_rejection(self.take_last_rejection()).with_report(self.report(Some(reason)));
-        self.core.observer.notify(|| Event::CallEnded {
-            service: self.core.service,
-            lane: self.lane,
-            method: error.method().cloned().unwrap_or_default(),
-            path: error.path().unwrap_or_default().into(),
-            last: error.attempts().last().cloned(),
-            attempts: error.attempts().len(),
-            reason,
-        });
+        // The transport can find that a request cannot be built, such as one with a URL that is too long.
+        if !matches!(error, ApiError::Build(_)) {
+            self.core.observer.notify(|| Event::CallEnded {
+                service: self.core.service,
+                lane: self.lane,
+                method: error.method().cloned().unwrap_or_default(),
+                path: error.path().unwrap_or_default().into(),
+                last: error.attempts().last().cloned(),
+                attempts: error.attempts().len(),
+                reason,
+            });
+        }
         error
     }
 
@@ -81,12 +86,13 @@ impl Call<'_> {
         Report {
             service: self.core.service,
             path: Some(path),
+            host: Some(address::authority(&self.parts.url).into()),
             method: Some(self.parts.method.clone()),
             elapsed: self.began.elapsed(),
             attempts: std::mem::take(&mut self.attempts),
             stop_reason,
             paused_until: self.paused_until,
-            ..Report::default()
+            ..Report::new()
         }
     }
 }

@@ -16,10 +16,10 @@ impl ApiError {
         self
     }
 
-    /// Sets the report, but keeps the row of the present one.
+    /// Sets the report, but keeps the row and the time of the present one.
     pub(crate) fn with_report(mut self, report: Report) -> Self {
         let own = self.report_mut();
-        *own = Report { row: own.row, ..report };
+        *own = Report { row: own.row, occurred_at: own.occurred_at, ..report };
         self
     }
 
@@ -27,6 +27,14 @@ impl ApiError {
     pub(crate) fn without_response(mut self, row: Option<&'static CodeInfo>) -> Self {
         if matches!(self, Self::Transport(_) | Self::Timeout(_)) {
             self.report_mut().row = row;
+        }
+        self
+    }
+
+    /// Marks the body of the error response as incomplete, because the connection broke or a time limit expired.
+    pub(crate) fn with_broken_body(mut self) -> Self {
+        if let rejected!(rejection) = &mut self {
+            rejection.has_broken_body = true;
         }
         self
     }

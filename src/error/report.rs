@@ -11,12 +11,16 @@ use super::stop_reason::StopReason;
 use crate::catalog::{CodeInfo, Effect};
 
 /// The call that the error ended, and the row of the catalogue that applies to the error.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Report {
     /// The short name of the service; empty for an error that was created outside a client.
     pub(crate) service: &'static str,
     pub(crate) method: Option<Method>,
     pub(crate) path: Option<Box<str>>,
+    /// The host and the port that the request was sent to.
+    pub(crate) host: Option<Box<str>>,
+    /// The time of the error: of an error response, its arrival.
+    pub(crate) occurred_at: SystemTime,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) elapsed: Duration,
     pub(crate) stop_reason: Option<StopReason>,
@@ -27,6 +31,22 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// Creates the report of an error that occurs now.
+    pub(crate) fn new() -> Self {
+        Self {
+            service: "",
+            method: None,
+            path: None,
+            host: None,
+            occurred_at: SystemTime::now(),
+            attempts: Vec::new(),
+            elapsed: Duration::ZERO,
+            stop_reason: None,
+            paused_until: None,
+            row: None,
+        }
+    }
+
     /// Returns the worst effect of the call, of which `last` is that of the last attempt.
     pub(super) fn worst_effect(&self, last: Effect) -> Effect {
         self.attempts.iter().map(Attempt::effect).fold(last, Effect::max)
