@@ -154,8 +154,8 @@ impl ApiError {
         }
     }
 
-    /// Returns the headers of the response, even if its body was truncated or could not be decoded; `None` if no response
-    /// arrived.
+    /// Returns the headers of the response, even if its body was truncated or could not be decoded; `None` if no
+    /// response arrived.
     ///
     /// The key is redacted, and `Set-Cookie` is dropped. All values are marked as sensitive, so that `Debug` does not
     /// print them.

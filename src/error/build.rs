@@ -40,9 +40,10 @@ impl BuildError {
         self.problem = format!("{name}: {}", self.problem).into();
     }
 
-    /// Adds the reason that another crate states. It is not a source, because the line states it.
+    /// Adds the reason that another crate states, before the advice. It is not a source, because the line states it.
     pub(crate) fn because(mut self: Box<Self>, cause: &(dyn StdError + 'static)) -> Box<Self> {
-        self.problem = format!("{}: {}", self.problem, reason(cause)).into();
+        let (problem, advice) = self.problem.find("; ").map_or((&*self.problem, ""), |at| self.problem.split_at(at));
+        self.problem = format!("{problem}: {}{advice}", reason(cause)).into();
         self
     }
 

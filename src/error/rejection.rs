@@ -56,9 +56,10 @@ pub struct Rejection {
     pub details: Option<Value>,
     /// The messages about single fields of the request, at most 100. Only for invalid and conflicting requests.
     pub fields: Vec<FieldError>,
-    /// The first [`MAX_ERROR_BODY`] bytes of the body as sent, except that the key is redacted. The other fields are read
-    /// from it in the `charset` of its content type (windows-1252, Latin-1, UTF-16, otherwise UTF-8), or in that of its
-    /// byte order mark.
+    /// The first [`MAX_ERROR_BODY`] bytes of the body as sent, except that the key is redacted.
+    ///
+    /// The other fields are read from it in the encoding of its byte order mark, or in the `charset` of its content
+    /// type: windows-1252 with Latin-1, UTF-16, otherwise UTF-8.
     pub body: Bytes,
     /// The source of `retry_after`.
     pub(crate) wait_source: Option<WaitSource>,
@@ -184,7 +185,8 @@ impl fmt::Display for Rejection {
 
 impl StdError for Rejection {}
 
-/// Prints the names of the headers and the length of the body in place of their contents, and cuts what was read from it.
+/// Prints the names of the headers and the length of the body in place of their contents, and cuts what was read from
+/// the body.
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rejection")

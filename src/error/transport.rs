@@ -48,8 +48,8 @@ impl TransportError {
         Self { fault, effect, partial: None, report: Report::new(), earlier_rejection: None, source: None }
     }
 
-    /// Sets the cause of the error, which [`underlying`](Self::underlying) returns. The line of the error states its innermost
-    /// source, so it must not contain a secret.
+    /// Sets the cause of the error, which [`underlying`](Self::underlying) returns. The line of the error states the
+    /// innermost source of the cause, so that it must not contain a secret.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(Arc::from(source.into()));

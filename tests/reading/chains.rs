@@ -53,12 +53,28 @@ async fn no_error_repeats_its_source() {
     let variants = errors.iter().map(std::mem::discriminant).collect::<std::collections::HashSet<_>>();
     assert_eq!(variants.len(), 12, "a variant is missing");
     for error in &errors {
+        let mut lines = vec![error.to_string().to_lowercase()];
         let mut parent: &dyn Error = error;
         while let Some(source) = parent.source() {
-            let (line, cause) = (parent.to_string(), source.to_string());
-            assert!(!line.contains(&cause), "{line:?} contains its source {cause:?}");
+            let cause = source.to_string().to_lowercase();
+            assert!(lines.iter().all(|line| !line.contains(&cause)), "{lines:?} contain their source {cause:?}");
+            lines.push(cause);
             parent = source;
         }
+        assert!(
+            lines.iter().all(|line| !line.contains("source of this") && !line.contains("error source")),
+            "{lines:?}"
+        );
+    }
+    let all = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    for reason in [
+        "the value cannot be written as JSON: key must be a string",
+        "not a flat map or a list of pairs: key must be a string",
+        "127.0.0.1:1: Connection refused",
+        "the connection broke before the response was complete: broken pipe",
+        "the URL cannot be sent, most likely because it is too long",
+    ] {
+        assert!(all.contains(reason), "{reason:?} is missing:\n{all}");
     }
 }
 

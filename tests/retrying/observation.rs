@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use steadfast::testing::{MockService, Route};
-use steadfast::{Abaco, Attempt, Client, ClientBuilder, Event, RetryPolicy, StopReason, WaitSource, abaco};
+use steadfast::{Abaco, ApiError, Attempt, Client, ClientBuilder, Event, RetryPolicy, StopReason, WaitSource, abaco};
 
 use crate::support::mock::object;
 
@@ -44,6 +44,20 @@ async fn retries_pauses_and_failed_calls_are_reported() {
     let Event::CallEnded { reason, attempts, last, .. } = ended else { panic!("{ended:?}") };
     assert_eq!((*reason, *attempts), (StopReason::NotRetryable, 3));
     assert_eq!(last.as_ref().and_then(Attempt::status).map(|status| status.as_u16()), Some(404));
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_built_is_not_reported_even_if_the_transport_finds_it() {
+    let server = steadfast::testing::MockServer::<Abaco>::start().await;
+    let (client, seen) = observed(server.builder());
+    let too_long = client.get("/documents").query(&[("q", "x".repeat(100_000))]).send().await.unwrap_err();
+    let invalid = client.get("no-slash").send().await.unwrap_err();
+    for error in [too_long, invalid] {
+        assert!(matches!(error, ApiError::Build(_)), "{error}");
+        assert!(error.attempts().is_empty() && error.path().is_some());
+    }
+    assert!(seen.lock().unwrap().is_empty(), "{seen:?}");
+    assert_eq!(server.request_count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
