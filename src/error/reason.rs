@@ -3,14 +3,22 @@
 use std::error::Error as StdError;
 use std::io;
 
+/// The starts of hyper-util's messages about proxies. It does not export the types of these errors.
+const TUNNEL: &str = "tunnel error: ";
+const SOCKS: &str = "SOCKS error: ";
+
 /// Returns the text of the innermost cause, which is the only one that names a reason. The causes around it state that
 /// a request or a connection failed.
 pub(crate) fn reason(error: &(dyn StdError + 'static)) -> String {
     let mut innermost = error;
     let mut is_of_proxy = false;
     loop {
-        if let Some(of_proxy) = innermost.to_string().strip_prefix("tunnel error: ") {
-            match of_proxy {
+        let text = innermost.to_string();
+        if let Some(text) = text.strip_prefix(SOCKS) {
+            return format!("the SOCKS proxy failed, {text}");
+        }
+        if let Some(text) = text.strip_prefix(TUNNEL) {
+            match text {
                 "proxy authorization required" => return "the proxy requires authentication (407)".to_owned(),
                 "unsuccessful" => return "the proxy refused to connect to the service".to_owned(),
                 "unexpected end of file" => return "the proxy closed the connection".to_owned(),
@@ -32,7 +40,8 @@ pub(crate) fn reason(error: &(dyn StdError + 'static)) -> String {
 pub(crate) fn is_of_proxy(error: &(dyn StdError + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.to_string().starts_with("tunnel error: ") {
+        let text = error.to_string();
+        if text.starts_with(TUNNEL) || text.starts_with(SOCKS) {
             return true;
         }
         next = inner(error);

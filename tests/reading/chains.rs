@@ -78,6 +78,44 @@ async fn no_error_repeats_its_source() {
     }
 }
 
+/// An error with a cause, as HTTP libraries nest them.
+#[derive(Debug)]
+struct Nested(&'static str, Option<Box<Nested>>);
+
+impl std::fmt::Display for Nested {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for Nested {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.1.as_deref().map(|cause| cause as _)
+    }
+}
+
+#[test]
+fn the_line_of_a_custom_transports_error_states_the_innermost_cause_only() {
+    let nested = |texts: &[&'static str]| {
+        texts.iter().rev().fold(None, |cause, text| Some(Box::new(Nested(text, cause)))).unwrap()
+    };
+    for (texts, stated) in [
+        (&["sending failed", "client error", "host unreachable (os error 113)"][..], "made: host unreachable; "),
+        (&["client error", "SOCKS error: auth failed"], "made: the SOCKS proxy failed, auth failed; "),
+        (&["client error", "tunnel error: io error", "timed out"], "made: the proxy could not be reached, timed out; "),
+        (
+            &["error:0A000086:SSL routines:f:certificate verify failed:a.c:7: (self-signed certificate)"],
+            "made: certificate verify failed (self-signed certificate); ",
+        ),
+    ] {
+        let error = ApiError::from(TransportError::new(Fault::Connect, Effect::None).with_source(nested(texts)));
+        assert!(error.to_string().contains(stated), "{error}");
+        assert!(error.source().is_none());
+        let ApiError::Transport(error) = error else { panic!() };
+        assert_eq!((*error).underlying().unwrap().to_string(), texts[0]);
+    }
+}
+
 #[tokio::test]
 async fn the_debug_output_of_an_error_does_not_contain_a_long_body() {
     let long = "x".repeat(80_000);
