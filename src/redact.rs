@@ -69,31 +69,38 @@ impl Secret {
         String::from_utf8_lossy(&clean).into()
     }
 
-    fn redact_value(&self, value: &HeaderValue) -> Option<HeaderValue> {
+    fn redact_value(&self, value: &mut HeaderValue) {
         let clean = self.redact(Bytes::copy_from_slice(value.as_bytes()));
-        if clean == value.as_bytes() { Some(value.clone()) } else { HeaderValue::from_maybe_shared(clean).ok() }
+        if clean != value.as_bytes() {
+            *value = HeaderValue::from_maybe_shared(clean).unwrap_or(HeaderValue::from_static(""));
+        }
     }
 
-    /// Returns the name of a header; `None` if it contains the secret, whose letters are lower case in a name.
-    fn redact_name(&self, name: &HeaderName) -> Option<HeaderName> {
-        let secret = self.0.expose_secret().to_ascii_lowercase();
-        let is_safe = secret.len() < MIN_SECRET || !name.as_str().contains(&secret);
-        is_safe.then(|| name.clone())
+    /// Returns `true` if the name of a header contains the secret, whose letters are lower case in a name.
+    fn is_in_name(&self, name: &HeaderName) -> bool {
+        let secret = self.0.expose_secret();
+        let is_here = |part: &[u8]| part.eq_ignore_ascii_case(secret.as_bytes());
+        secret.len() >= MIN_SECRET && name.as_str().as_bytes().windows(secret.len()).any(is_here)
     }
 }
 
 /// Returns the headers of a response as an error keeps them.
 ///
-/// Cookies are dropped, and the secret is redacted, also in names. All values are marked as sensitive, so that `Debug`
-/// output does not show them.
+/// Cookies are dropped, and so is a header whose name contains the secret. In values the secret is redacted, and all of
+/// them are marked as sensitive, so that `Debug` output does not show them.
 pub(crate) fn kept_headers(headers: &HeaderMap, secret: Option<&Secret>) -> HeaderMap {
-    let is_kept = |(name, _): &(&HeaderName, &HeaderValue)| *name != SET_COOKIE && name.as_str() != "set-cookie2";
-    let kept = headers.iter().filter(is_kept).filter_map(|(name, value)| {
-        let mut value = secret.map_or_else(|| Some(value.clone()), |secret| secret.redact_value(value))?;
-        value.set_sensitive(true);
-        Some((secret.map_or_else(|| Some(name.clone()), |secret| secret.redact_name(name))?, value))
-    });
-    kept.collect()
+    let mut kept = headers.clone();
+    kept.remove(SET_COOKIE);
+    kept.remove("set-cookie2");
+    if let Some(secret) = secret {
+        let names: Vec<_> = kept.keys().filter(|name| secret.is_in_name(name)).cloned().collect();
+        for name in names {
+            kept.remove(name);
+        }
+        kept.values_mut().for_each(|value| secret.redact_value(value));
+    }
+    kept.values_mut().for_each(|value| value.set_sensitive(true));
+    kept
 }
 
 impl fmt::Debug for Secret {

@@ -55,14 +55,14 @@ impl Rejection {
         let text = to_utf8(headers, &body).map(redacted_bytes);
         let body = redacted_bytes(body);
         let text = text.as_ref().unwrap_or(&body);
-        let headers = kept_headers(headers, secret);
-        let id = request_id(&headers);
-        let parts = S::read_error(status, &headers, text).unwrap_or_else(|| ErrorBody::from_text(text));
+        let kept = kept_headers(headers, secret);
+        let id = request_id(&kept);
+        let parts = S::read_error(status, &kept, text).unwrap_or_else(|| ErrorBody::from_text(text));
         let listed = parts.code.as_deref().and_then(S::Code::from_wire).map(S::Code::info);
         let by_status = S::Code::ANSWERS.iter().find(|row| row.is_documented_under(status));
         let row = listed.or(by_status);
         let category = category_of(row, status);
-        let (hint, mut malformed_hints) = hint::hint(&headers, parts.retry_after, category, report.occurred_at);
+        let (hint, mut malformed_hints) = hint::hint(headers, parts.retry_after, category, report.occurred_at);
         malformed_hints.extend(parts.malformed_hint);
         let malformed_hints = malformed_hints.iter().map(|hint| redacted(hint, secret)).collect();
         let has_fields = matches!(category, Category::InvalidRequest | Category::Conflict);
@@ -70,7 +70,7 @@ impl Rejection {
             service: S::NAME,
             status,
             info: listed.or(by_status.filter(|_| parts.code.is_none())),
-            headers,
+            headers: kept,
             code: parts.code,
             message: parts.message,
             request_id: id.or(parts.request_id),
