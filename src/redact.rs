@@ -17,6 +17,8 @@ const MIN_SECRET: usize = 8;
 /// there.
 const MIN_PREFIX: usize = 4;
 
+static SET_COOKIE2: HeaderName = HeaderName::from_static("set-cookie2");
+
 /// The secret part of a client's key.
 pub(crate) struct Secret(pub(crate) SecretString);
 
@@ -91,7 +93,7 @@ impl Secret {
 pub(crate) fn kept_headers(headers: &HeaderMap, secret: Option<&Secret>) -> HeaderMap {
     let mut kept = headers.clone();
     kept.remove(SET_COOKIE);
-    kept.remove("set-cookie2");
+    kept.remove(&SET_COOKIE2);
     if let Some(secret) = secret {
         let names: Vec<_> = kept.keys().filter(|name| secret.is_in_name(name)).cloned().collect();
         for name in names {
