@@ -51,6 +51,12 @@ pub(crate) fn parse_base(text: &str, allow_http: bool) -> Result<Url, Box<BuildE
     Ok(url)
 }
 
+/// Returns the host and the port, such as `api.example.com:443` or `[::1]:8080`.
+pub(crate) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
 /// Appends a path, which may contain a query, to the base URL. The result is always below the base URL.
 pub(crate) fn add_path(url: &mut Url, path: &str) -> Result<(), Box<BuildError>> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_');

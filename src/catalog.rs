@@ -244,6 +244,36 @@ pub enum Effect {
     Certain,
 }
 
+impl Effect {
+    /// Returns the effect of a request that met an error status, which applies if no documented row does.
+    ///
+    /// | Status | Effect | Reason |
+    /// |---|---|---|
+    /// | 400, 411, 414, 417, 422, 431 | `None` | the request, or a part of it, is invalid and is not processed (RFC 9110 §15.5, RFC 6585 §5) |
+    /// | 401, 402, 403, 407, 451 | `None` | the request is not allowed, which is checked first (RFC 9110 §15.5, RFC 7725) |
+    /// | 404, 405, 410 | `None` | nothing at this address accepts the request (RFC 9110 §15.5) |
+    /// | 406, 413, 415, 416, 421, 426 | `None` | the service does not handle this type, size, range, host or protocol (RFC 9110 §15.5) |
+    /// | 412, 428 | `None` | a precondition is checked before the method is applied (RFC 9110 §13.2, RFC 6585 §3) |
+    /// | 429 | `None` | a rate limit is checked before the request is processed (RFC 6585 §4) |
+    /// | 304 | `None` | the service has nothing newer than the condition names (RFC 9110 §15.4.5) |
+    /// | all others | `Possible` | a conflict (409) can be with the request's own earlier attempt; a timeout (408), a gateway or a failure (5xx) can occur midway; a redirect can follow processing (303); a 425 can come from a gateway after the service; the rest has no settled meaning |
+    ///
+    /// ```
+    /// use http::StatusCode;
+    /// use steadfast::Effect;
+    ///
+    /// assert_eq!(Effect::of_status(StatusCode::UNPROCESSABLE_ENTITY), Effect::None);
+    /// assert_eq!(Effect::of_status(StatusCode::CONFLICT), Effect::Possible);
+    /// ```
+    #[must_use]
+    pub fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            304 | 400..=407 | 410..=417 | 421 | 422 | 426 | 428 | 429 | 431 | 451 => Self::None,
+            _ => Self::Possible,
+        }
+    }
+}
+
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

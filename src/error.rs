@@ -2,19 +2,22 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 use crate::catalog::{Category, CodeInfo, Effect, ErrorCode};
+use crate::hint::{self, RateLimitHeaders};
 
 mod attempt;
 mod body;
 mod build;
 mod cause;
 mod decode;
+mod decode_text;
 mod display;
 mod fault;
 mod interop;
 mod lookup;
+mod reason;
 mod rejection;
 mod report;
 mod stop_reason;
@@ -33,6 +36,7 @@ pub use timeout::TimeoutError;
 pub use transport::TransportError;
 
 pub(crate) use display::OneLine;
+pub(crate) use reason::{is_of_proxy, reason};
 pub(crate) use rejection::category_of;
 pub(crate) use report::Report;
 pub(crate) use transport::PartialResponse;
@@ -153,6 +157,45 @@ impl ApiError {
         }
     }
 
+    /// Returns the headers of the response, even if its body was truncated or could not be decoded; `None` if no
+    /// response arrived.
+    ///
+    /// The key is redacted, and `Set-Cookie` is dropped. All values are marked as sensitive, so that `Debug` does not
+    /// print them.
+    ///
+    /// ```
+    /// use http::{HeaderMap, HeaderValue, StatusCode};
+    /// use steadfast::{Abaco, ApiError};
+    ///
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert("location", HeaderValue::from_static("/documents/7"));
+    /// let error = ApiError::from_response::<Abaco>(StatusCode::FOUND, &headers, b"");
+    /// assert_eq!(error.headers().unwrap()["location"], "/documents/7");
+    /// ```
+    #[must_use]
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        match self.cause() {
+            Cause::Rejection(rejection) => Some(&rejection.headers),
+            Cause::Transport(error) => Some(&error.partial.as_ref()?.headers),
+            Cause::Timeout(error) => Some(&error.partial.as_ref()?.headers),
+            Cause::Decode(error) => Some(&error.headers),
+            Cause::Build(_) => None,
+        }
+    }
+
+    /// Returns the rate limit that the response reports in `X-RateLimit-*`; `None` if it reports none.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimitHeaders> {
+        hint::rate_limit(self.headers()?, self.occurred_at())
+    }
+
+    /// Returns the local time of the error: the arrival of the response or, if none arrived, the failure of the last
+    /// attempt. The service's support can find the request by it.
+    #[must_use]
+    pub fn occurred_at(&self) -> SystemTime {
+        self.report().occurred_at
+    }
+
     /// Returns the error code of the response as the service sent it, documented or not.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
@@ -216,8 +259,9 @@ impl ApiError {
     /// proves nothing about the attempt before it.
     ///
     /// For an error response, the documented row of its code or status applies if it lists the response's status.
-    /// Without a row, a 429 proves that the request had no effect (RFC 6585 §4); other responses prove nothing. A
-    /// successful response proves the effect only if its body is JSON; see [`DecodeError::effect`].
+    /// Without a row, the status decides, by the table of [`Effect::of_status`]: a 422 proves that the service refused
+    /// the request before it processed it, a 502 proves nothing. A successful response proves the effect only if its
+    /// body is JSON; see [`DecodeError::effect`].
     ///
     /// ```
     /// use http::{HeaderMap, StatusCode};
@@ -259,11 +303,20 @@ impl ApiError {
         self.rejection().and_then(Rejection::retry_at).max(self.report().paused_until)
     }
 
-    /// Returns advice on how to resolve the error, based on the vendor's documentation; `None` if it has no advice. If
-    /// the key lacks a scope, the advice names the [`scope`](Self::scope) that the route needs.
+    /// Returns advice on how to resolve the error; `None` if there is none.
+    ///
+    /// For an error response, it is based on the vendor's documentation. If the key lacks a scope, it names the
+    /// [`scope`](Self::scope) that the route needs. If no response arrived, it follows the fault: a host that cannot be
+    /// reached needs other advice than a bad certificate, a slow response or a full queue.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
-        self.report().scope.map(|scope| scope.fix).or_else(|| self.row().map(|row| row.fix))
+        match self.cause() {
+            Cause::Transport(error) => Some(error.advice()),
+            Cause::Timeout(error) => Some(error.advice()),
+            Cause::Rejection(_) | Cause::Decode(_) | Cause::Build(_) => {
+                self.report().scope.map(|scope| scope.fix).or_else(|| self.row().map(|row| row.fix))
+            }
+        }
     }
 
     /// Returns the scope that the key lacks for the route, such as `jobs:write`; `None` for an error that is not about
@@ -330,7 +383,9 @@ impl ApiError {
     pub(super) fn row(&self) -> Option<&'static CodeInfo> {
         match self.cause() {
             Cause::Rejection(rejection) => rejection.row(),
-            Cause::Transport(_) | Cause::Timeout(_) | Cause::Decode(_) | Cause::Build(_) => self.report().row,
+            Cause::Transport(error) => error.row(),
+            Cause::Timeout(error) => error.row(),
+            Cause::Decode(_) | Cause::Build(_) => self.report().row,
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use crate::error::{Attempt, LookupOutcome, StopReason};
-use crate::hint::WaitSource;
+use crate::hint::{RateLimitHeaders, WaitSource};
 use crate::limiter::Lane;
 
 mod log;
@@ -45,8 +45,10 @@ pub enum Event {
         /// The time between the end of the previous attempt, or the start of the call, and the start of this attempt:
         /// the wait for a permit and the backoff.
         waited: Duration,
-        /// The request ID of the response, with the API key redacted.
+        /// The request ID in the headers of the response or, for an error, also in its body, with the API key redacted.
         request_id: Option<Box<str>>,
+        /// The rate limit that the response reported.
+        rate_limit: Option<RateLimitHeaders>,
     },
     /// An attempt failed and another one will follow.
     #[non_exhaustive]
@@ -144,7 +146,7 @@ pub enum Event {
         elapsed: Duration,
         /// The part of that duration outside the attempts: waits for permits and backoff.
         waited: Duration,
-        /// The request ID of the last response, with the API key redacted.
+        /// The request ID of the last response, as in [`AttemptEnded`](Self::AttemptEnded).
         request_id: Option<Box<str>>,
     },
 }

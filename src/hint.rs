@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 use crate::catalog::Category;
 
 static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+static RATE_LIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 static RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 static RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
@@ -60,6 +61,37 @@ impl fmt::Display for WaitSource {
             Self::Lookup => "a look-up",
         })
     }
+}
+
+/// A rate limit as a response reports it, in `X-RateLimit-*`.
+///
+/// The client's own view of a limit is in [`Client::limits`](crate::Client::limits).
+///
+/// ```
+/// use http::{HeaderMap, HeaderValue, StatusCode};
+/// use std::time::Duration;
+/// use steadfast::{ApiError, FsmNavigator};
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("x-ratelimit-limit", HeaderValue::from_static("60"));
+/// headers.insert("x-ratelimit-remaining", HeaderValue::from_static("0"));
+/// headers.insert("x-ratelimit-reset", HeaderValue::from_static("30"));
+/// let error = ApiError::from_response::<FsmNavigator>(StatusCode::TOO_MANY_REQUESTS, &headers, b"");
+///
+/// let reported = error.rate_limit().unwrap();
+/// assert_eq!((reported.limit, reported.remaining), (Some(60), Some(0)));
+/// assert_eq!(reported.resets_in, Some(Duration::from_secs(30)));
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimitHeaders {
+    /// The number of requests that the service accepts in a window (`X-RateLimit-Limit`).
+    pub limit: Option<u64>,
+    /// The number of requests that it still accepts in the current window (`X-RateLimit-Remaining`).
+    pub remaining: Option<u64>,
+    /// The time from the arrival of the response until the window ends (`X-RateLimit-Reset`, in Unix time or in seconds
+    /// from now).
+    pub resets_in: Option<Duration>,
 }
 
 /// A retry hint: a requested wait, counted from the arrival of the response.
@@ -115,6 +147,18 @@ pub(crate) fn quota(status: StatusCode, headers: &HeaderMap) -> Option<(u64, Dur
     }
     let remaining = digits(trimmed(headers.get(&RATE_LIMIT_REMAINING)?)?)?;
     Some((remaining, reset(trimmed(headers.get(&RATE_LIMIT_RESET)?)?, headers, SystemTime::now())?))
+}
+
+/// Returns the rate limit that a response reports, whatever its status; `None` if no header can be parsed.
+pub(crate) fn rate_limit(headers: &HeaderMap, received: SystemTime) -> Option<RateLimitHeaders> {
+    let number = |name: &HeaderName| digits(trimmed(headers.get(name)?)?);
+    let reported = RateLimitHeaders {
+        limit: number(&RATE_LIMIT_LIMIT),
+        remaining: number(&RATE_LIMIT_REMAINING),
+        resets_in: headers.get(&RATE_LIMIT_RESET).and_then(trimmed).and_then(|text| reset(text, headers, received)),
+    };
+    let is_empty = reported.limit.is_none() && reported.remaining.is_none() && reported.resets_in.is_none();
+    (!is_empty).then_some(reported)
 }
 
 /// Returns the time until the window's reset.

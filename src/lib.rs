@@ -88,6 +88,7 @@
 mod address;
 mod call;
 mod catalog;
+mod charset;
 mod client;
 mod core;
 mod error;
@@ -115,7 +116,7 @@ pub use error::{
     LookupOutcome, MAX_ERROR_BODY, Outcome, Rejection, StopReason, TimeoutError, TransportError,
 };
 pub use event::Event;
-pub use hint::WaitSource;
+pub use hint::{RateLimitHeaders, WaitSource};
 pub use limiter::{Lane, LaneLimits, Priority, RateLimit, ReportedQuota};
 pub use pages::{Items, Page, Pages};
 pub use request::Request;

@@ -252,7 +252,7 @@ impl<T: DeserializeOwned> Pages<T> {
             items,
             total: list.total,
             total_pages: list.total_pages,
-            request_id: response.request_id().or_else(|| list.request_id.map(redacted)),
+            request_id: response.request_id_of_headers().or_else(|| list.request_id.map(redacted)),
             attempts: response.attempts().to_vec(),
             headers: response.headers().clone(),
         }))

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use secrecy::{ExposeSecret, SecretString};
 
 /// The replacement of a secret.
@@ -16,14 +17,28 @@ const MIN_SECRET: usize = 8;
 /// there.
 const MIN_PREFIX: usize = 4;
 
+static SET_COOKIE2: HeaderName = HeaderName::from_static("set-cookie2");
+
 /// The secret part of a client's key.
 pub(crate) struct Secret(pub(crate) SecretString);
 
 impl Secret {
     /// Returns `body` with each occurrence of the secret redacted.
     ///
-    /// The secret is found in plain text and in Base64, with or without JSON escapes and percent-encoding.
+    /// The secret is found in plain text and in Base64, with or without JSON escapes and percent-encoding. In UTF-16,
+    /// ASCII characters have a zero byte beside them; if the secret is there, the zero bytes are removed from the body.
     pub(crate) fn redact(&self, body: Bytes) -> Bytes {
+        if body.contains(&0) {
+            let narrow: Bytes = body.iter().copied().filter(|byte| *byte != 0).collect();
+            let clean = self.redact_narrow(narrow.clone());
+            if clean != narrow {
+                return clean;
+            }
+        }
+        self.redact_narrow(body)
+    }
+
+    fn redact_narrow(&self, body: Bytes) -> Bytes {
         let secret = self.0.expose_secret().as_bytes();
         if secret.len() < MIN_SECRET {
             return body;
@@ -55,6 +70,39 @@ impl Secret {
         let clean = self.redact(Bytes::copy_from_slice(text.as_bytes()));
         String::from_utf8_lossy(&clean).into()
     }
+
+    fn redact_value(&self, value: &mut HeaderValue) {
+        let clean = self.redact(Bytes::copy_from_slice(value.as_bytes()));
+        if clean != value.as_bytes() {
+            *value = HeaderValue::from_maybe_shared(clean).unwrap_or(HeaderValue::from_static(""));
+        }
+    }
+
+    /// Returns `true` if the name of a header contains the secret, whose letters are lower case in a name.
+    fn is_in_name(&self, name: &HeaderName) -> bool {
+        let secret = self.0.expose_secret();
+        let is_here = |part: &[u8]| part.eq_ignore_ascii_case(secret.as_bytes());
+        secret.len() >= MIN_SECRET && name.as_str().as_bytes().windows(secret.len()).any(is_here)
+    }
+}
+
+/// Returns the headers of a response as an error keeps them.
+///
+/// Cookies are dropped, and so is a header whose name contains the secret. In values the secret is redacted, and all of
+/// them are marked as sensitive, so that `Debug` output does not show them.
+pub(crate) fn kept_headers(headers: &HeaderMap, secret: Option<&Secret>) -> HeaderMap {
+    let mut kept = headers.clone();
+    kept.remove(SET_COOKIE);
+    kept.remove(&SET_COOKIE2);
+    if let Some(secret) = secret {
+        let names: Vec<_> = kept.keys().filter(|name| secret.is_in_name(name)).cloned().collect();
+        for name in names {
+            kept.remove(name);
+        }
+        kept.values_mut().for_each(|value| secret.redact_value(value));
+    }
+    kept.values_mut().for_each(|value| value.set_sensitive(true));
+    kept
 }
 
 impl fmt::Debug for Secret {

@@ -361,10 +361,8 @@ fn method_problem(method: &Method) -> Option<Box<BuildError>> {
 }
 
 fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Box<BuildError>> {
-    serde_json::to_vec(value).map_err(|error| {
-        BuildError::new(BuildErrorKind::Body, "the value cannot be serialized to JSON; see the error source")
-            .with_source(error)
-    })
+    serde_json::to_vec(value)
+        .map_err(|error| BuildError::new(BuildErrorKind::Body, "the value cannot be written as JSON").because(&error))
 }
 
 fn not_zero(name: &str, limit: Duration) -> Result<(), Box<BuildError>> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -12,7 +12,9 @@ use tokio::time::Instant;
 
 use crate::catalog::Effect;
 use crate::core::Core;
-use crate::error::{ApiError, Attempt, DecodeError, Lookup, Outcome, Report, StopReason};
+use crate::error::{ApiError, Attempt, DecodeError, ErrorBody, Lookup, Outcome, Report, StopReason};
+use crate::hint::{self, RateLimitHeaders};
+use crate::redact::kept_headers;
 use crate::request::parts::RequestParts;
 use crate::service::request_id;
 use incoming::Incoming;
@@ -109,10 +111,47 @@ impl Response {
         DecodeError::decode(self.status(), self.body(), &self.core.secret).map_err(|error| self.decode_error(error))
     }
 
-    /// Returns the request ID from the response headers, if present, with the API key redacted.
+    /// Returns the request ID from the response headers or, without one, from the member `request_id` of the body, with
+    /// the API key redacted. The body is read for it at each call.
     #[must_use]
     pub fn request_id(&self) -> Option<Box<str>> {
+        self.request_id_of_headers().or_else(|| {
+            let id = ErrorBody::request_id_of(self.body())?;
+            Some(self.core.secret.redact_text(&id))
+        })
+    }
+
+    /// Returns the request ID from the response headers, with the API key redacted.
+    pub(crate) fn request_id_of_headers(&self) -> Option<Box<str>> {
         request_id(self.headers()).map(|id| self.core.secret.redact_text(&id))
+    }
+
+    /// Returns the rate limit that the response reports in `X-RateLimit-*`; `None` if it reports none.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimitHeaders> {
+        hint::rate_limit(self.headers(), self.occurred_at())
+    }
+
+    /// Returns the local time at which the head of the response arrived. The service's support can find the request by
+    /// it.
+    ///
+    /// ```
+    /// use steadfast::Abaco;
+    /// use steadfast::testing::MockService;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let service = MockService::<Abaco>::new();
+    /// service.post("/documents").json(&serde_json::json!({"id": 7, "request_id": "a1b2"}));
+    ///
+    /// let response = service.client().post("/documents").send().await.unwrap();
+    /// let note = format!("POST /documents at {:?}, request {:?}", response.occurred_at(), response.request_id());
+    /// assert!(note.contains("a1b2"));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn occurred_at(&self) -> SystemTime {
+        self.incoming.received
     }
 
     /// Returns the look-up that settled the call, if the write's own response was lost and the record was found; see
@@ -167,6 +206,8 @@ impl Response {
     /// Returns the error with the report of the call.
     fn decode_error(&self, mut error: Box<DecodeError>) -> ApiError {
         error.request_id = self.request_id();
+        error.headers = kept_headers(self.headers(), Some(&self.core.secret));
+        error.report.occurred_at = self.occurred_at();
         let mut attempts = self.attempts().to_vec();
         if let Some(last) = attempts.last_mut().filter(|_| self.lookup.is_none()) {
             (last.effect, last.is_failed) = (error.effect, true);
@@ -178,7 +219,7 @@ impl Response {
             attempts,
             elapsed: self.elapsed(),
             stop_reason: Some(StopReason::NotRetryable),
-            ..Report::default()
+            ..Report::new()
         })
     }
 }

@@ -39,7 +39,8 @@ pub(crate) mod settlement;
 /// The wait before a retry is the longest of three: the retry hint of the response, the documented range of seconds,
 /// and an exponential backoff with jitter. The retry hints are the headers `Retry-After` (RFC 9110 §10.2.3) and
 /// `retry-after-ms`, the member `retry_after` of the body and, after a rate limit, `X-RateLimit-Reset`. Jitter makes
-/// the wait longer than a retry hint, never shorter.
+/// the wait longer than a retry hint, never shorter. After a throttling response, a call of a [`Client`](crate::Client)
+/// waits for the end of the rate limiter's pause instead, which honors the same hints and may be longer.
 ///
 /// The call ends if the policy's attempts are used up, or if the next wait would be longer than `max_wait` or end after
 /// the call's deadline. [`RetryBudget`](crate::RetryBudget) additionally limits the retries of all calls of a client.
@@ -103,6 +104,9 @@ impl RetryPolicy {
     }
 
     /// Sets the initial delay after a rate limit, which replaces the usual one. Defaults to 1 s.
+    ///
+    /// A delay longer than the max delay counts as the max delay: the default must not contradict a shorter
+    /// [`with_max_delay`](Self::with_max_delay).
     #[must_use]
     pub const fn with_rate_limit_delay(mut self, delay: Duration) -> Self {
         self.rate_limit_delay = delay;
@@ -155,7 +159,7 @@ impl RetryPolicy {
     /// Returns the least pause of all calls after a rate limit without a hint: a tenth of the initial delay, at most
     /// `max_wait`.
     pub(crate) fn least_rate_limit_pause(&self) -> Duration {
-        scaled(self.rate_limit_delay, 0.1).min(self.max_wait)
+        scaled(self.rate_limit_delay.min(self.max_delay), 0.1).min(self.max_wait)
     }
 
     /// Returns the backoff after attempt number `attempt`, with `random` from 0 to 1.
@@ -231,7 +235,7 @@ impl RetryPolicy {
     fn wait(&self, error: &ApiError, state: &CallState) -> Decision {
         let mut random = fastrand::Rng::with_seed(state.seed);
         let is_rate_limit = error.category() == Some(Category::RateLimited);
-        let initial_delay = if is_rate_limit { self.rate_limit_delay } else { self.initial_delay };
+        let initial_delay = if is_rate_limit { self.rate_limit_delay.min(self.max_delay) } else { self.initial_delay };
         let backoff = backoff(initial_delay, self.max_delay, state.attempt, random.f64()).min(self.max_wait);
         let mut wait = (backoff, WaitSource::Backoff);
 

@@ -21,9 +21,10 @@ use tracing::Span;
 use super::{Call, span};
 use crate::catalog::Effect;
 use crate::core::Core;
-use crate::error::{ApiError, DecodeError, Limit, MAX_ERROR_BODY, PartialResponse, Rejection, TimeoutError};
+use crate::error::{ApiError, DecodeError, ErrorBody, Limit, MAX_ERROR_BODY, PartialResponse, Rejection, TimeoutError};
 use crate::hint;
 use crate::limiter::{Permit, Quota};
+use crate::redact::kept_headers;
 use crate::request::parts::RequestParts;
 use crate::response::incoming::{Incoming, Incomplete};
 use crate::service::request_id;
@@ -185,11 +186,16 @@ impl Call<'_> {
         // A complete response is here only if it is an error, even if its status is not.
         if end.is_ok() || !head.status.is_success() {
             let body = body.slice(..body.len().min(MAX_ERROR_BODY));
-            return (core.read)(head.status, &head.headers, body, Some(&core.secret));
+            let error = (core.read)(head.status, &head.headers, body, Some(&core.secret));
+            return match end {
+                Err(Interruption::TimedOut | Interruption::Body(Incomplete::Broken(_))) => error.with_broken_body(),
+                Ok(()) | Err(Interruption::Body(Incomplete::TooLong) | Interruption::NoResponse(_)) => error,
+            };
         }
-        let request_id = request_id(&head.headers).map(|id| core.secret.redact_text(&id));
         let body = core.secret.redact(body.slice(..body.len().min(MAX_ERROR_BODY)));
-        let partial = PartialResponse { status: head.status, request_id, body };
+        let headers = kept_headers(&head.headers, Some(&core.secret));
+        let request_id = request_id(&headers).or_else(|| ErrorBody::request_id_of(&body));
+        let partial = PartialResponse { status: head.status, headers, request_id, body };
         match end {
             Err(Interruption::Body(Incomplete::Broken(mut error))) => {
                 error.partial = Some(Box::new(partial));
@@ -235,7 +241,8 @@ impl Call<'_> {
         if let Some(span) = span {
             span::record(span, Err(&attempt));
         }
-        self.notify_attempt(&self.attempts, &attempt, error.request_id().map(Into::into));
+        let request_id = error.request_id().map(Into::into);
+        self.notify_attempt(&self.attempts, &attempt, request_id, error.rate_limit());
         self.attempts.push(attempt);
     }
 }

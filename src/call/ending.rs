@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::notice::{End, exchanging};
 use super::{Call, Stop};
+use crate::address;
 use crate::catalog::Effect;
 use crate::error::{ApiError, BuildError, Limit, Rejection, Report, StopReason, TimeoutError};
 use crate::hint;
@@ -55,7 +56,8 @@ impl Call<'_> {
         error
     }
 
-    /// Ends the call with an error: returns it with the report of the call, and emits [`Event::CallEnded`].
+    /// Ends the call with an error: returns it with the report of the call, and emits [`Event::CallEnded`] unless the
+    /// request could not be built.
     #[cold]
     pub(super) fn end_with(&mut self, Stop { error, reason }: Stop) -> ApiError {
         let scope = (self.core.missing_scope)(&error, &self.core.base_url, &self.parts.method, &self.parts.url);
@@ -98,9 +100,10 @@ impl Call<'_> {
             service: self.core.service,
             path: Some(self.path()),
             route: self.route(),
+            host: Some(address::authority(&self.parts.url).into()),
             method: Some(self.parts.method.clone()),
             elapsed: self.began.elapsed(),
-            ..Report::default()
+            ..Report::new()
         }
     }
 }

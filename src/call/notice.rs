@@ -10,7 +10,7 @@ use super::{Call, span};
 use crate::catalog::Effect;
 use crate::error::{Attempt, Outcome, Rejection, StopReason};
 use crate::event::Event;
-use crate::hint::WaitSource;
+use crate::hint::{self, RateLimitHeaders, WaitSource};
 use crate::limiter::{Lane, Transition};
 use crate::response::incoming::Incoming;
 use crate::service::request_id;
@@ -53,7 +53,13 @@ impl Call<'_> {
     }
 
     /// Emits [`Event::AttemptEnded`] for an attempt that follows the ones listed in `attempts`.
-    pub(super) fn notify_attempt(&self, earlier: &[Attempt], attempt: &Attempt, request_id: Option<Box<str>>) {
+    pub(super) fn notify_attempt(
+        &self,
+        earlier: &[Attempt],
+        attempt: &Attempt,
+        request_id: Option<Box<str>>,
+        rate_limit: Option<RateLimitHeaders>,
+    ) {
         self.notify(LevelFilter::OFF, || {
             let previous = earlier.last().map_or(Duration::ZERO, |last| last.began.saturating_add(last.took));
             Event::AttemptEnded {
@@ -65,6 +71,7 @@ impl Call<'_> {
                 attempt: attempt.clone(),
                 waited: attempt.began.saturating_sub(previous),
                 request_id,
+                rate_limit,
             }
         });
     }
@@ -105,7 +112,8 @@ impl Call<'_> {
         let request_id = request_id(&incoming.head.headers).map(|id| self.core.secret.redact_text(&id));
         let outcome = Outcome::Response { status: incoming.head.status, code: None };
         let attempt = self.ended_attempt(sent, ended, outcome, Effect::Certain);
-        self.notify_last(&attempt, None, request_id);
+        let rate_limit = hint::rate_limit(&incoming.head.headers, incoming.received);
+        self.notify_last(&attempt, None, request_id, rate_limit);
     }
 
     /// Emits [`Event::CallEnded`] for a call that a look-up settled.
@@ -125,7 +133,7 @@ impl Call<'_> {
         let reason = Some(StopReason::Abandoned);
         if let Some(sent) = self.in_progress.take() {
             let attempt = self.ended_attempt(sent, Instant::now(), Outcome::Abandoned, Effect::Possible);
-            self.notify_last(&attempt, reason, None);
+            self.notify_last(&attempt, reason, None, None);
         } else {
             let attempts = std::mem::take(&mut self.attempts);
             self.notify_listed(&attempts, reason);
@@ -151,9 +159,15 @@ impl Call<'_> {
     }
 
     /// Emits the events of the last attempt and of the call that ends with it.
-    fn notify_last(&mut self, attempt: &Attempt, reason: Option<StopReason>, request_id: Option<Box<str>>) {
+    fn notify_last(
+        &mut self,
+        attempt: &Attempt,
+        reason: Option<StopReason>,
+        request_id: Option<Box<str>>,
+        rate_limit: Option<RateLimitHeaders>,
+    ) {
         let attempts = std::mem::take(&mut self.attempts);
-        self.notify_attempt(&attempts, attempt, request_id.clone());
+        self.notify_attempt(&attempts, attempt, request_id.clone(), rate_limit);
         self.notify_end(End {
             last: Some(attempt),
             attempts: attempts.len().saturating_add(1),

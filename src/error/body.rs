@@ -13,7 +13,9 @@ mod raw;
 
 pub use fields::FieldError;
 use fields::{FIELD_MEMBERS, collect_fields};
-use raw::{boxed, container, is_scalar, joined, non_blank, non_null, scalar, seconds, starts_with_any, value};
+use raw::{
+    boxed, container, is_number, is_scalar, joined, non_blank, non_null, scalar, seconds, starts_with_any, text, value,
+};
 
 /// The contents of an error response's body, before the status and the headers are added.
 ///
@@ -44,8 +46,9 @@ impl ErrorBody {
     /// The other fields are read from members that services and gateways commonly use. Among them are those of problem
     /// details (RFC 9457): `type` replaces a missing code, and `detail` or `title` a missing message.
     ///
-    /// Members of an unexpected type are ignored. If the object is truncated, all complete members are still read. A
-    /// byte order mark and invalid UTF-8 are tolerated. If a member is repeated, the last readable value wins.
+    /// Members of an unexpected type are ignored; a code and a message can be numbers, the members of problem details
+    /// cannot (RFC 9457 §3.1). If the object is truncated, all complete members are still read. A byte order mark and
+    /// invalid UTF-8 are tolerated. If a member is repeated, the last readable value wins.
     ///
     /// ```
     /// let body = steadfast::ErrorBody::from_json(br#"{"error": "not_found", "message": null}"#, "error").unwrap();
@@ -69,6 +72,14 @@ impl ErrorBody {
         }
     }
 
+    /// Reads the request ID of a JSON object, as [`from_json`](Self::from_json) does.
+    pub(crate) fn request_id_of(body: &[u8]) -> Option<Box<str>> {
+        let text = decoded(body);
+        let text = without_byte_order_mark(&text);
+        let has_id = text.starts_with('{') && REQUEST_ID_MEMBERS.iter().any(|name| text.contains(name));
+        has_id.then(|| request_id(&Members::of(text), &Members::default())).flatten()
+    }
+
     /// Reads a body that is not in the service's format. A short plain text is the message; markup is ignored.
     pub(crate) fn from_text(body: &[u8]) -> Self {
         const LONGEST_MESSAGE: usize = 500;
@@ -77,6 +88,16 @@ impl ErrorBody {
         let is_message = text.len() <= LONGEST_MESSAGE && !text.starts_with(['<', '{', '[']);
         Self { message: is_message.then(|| non_blank(text)).flatten(), ..Self::default() }
     }
+}
+
+const REQUEST_ID_MEMBERS: [&str; 2] = ["request_id", "requestId"];
+
+/// Returns the first request ID of an object or of the object in it.
+fn request_id(members: &Members<'_>, nested: &Members<'_>) -> Option<Box<str>> {
+    let in_object = |members: &Members<'_>| {
+        REQUEST_ID_MEMBERS.iter().find_map(|name| members.last(name, |raw| scalar(raw).map(boxed)))
+    };
+    in_object(members).or_else(|| in_object(nested))
 }
 
 /// Reads the fields of an error from the members of its JSON object.
@@ -91,8 +112,9 @@ fn read(members: &Members<'_>, code_member: &str) -> ErrorBody {
     let code = members
         .last(code_member, scalar)
         .or_else(|| nested.last("code", scalar))
-        .or_else(|| members.last("type", scalar).filter(|uri| uri != "about:blank"));
-    let message = any(&["message", "detail", "title", "error_description"], joined)
+        .or_else(|| members.last("type", text).filter(|uri| uri != "about:blank"));
+    let message = any(&["message"], joined)
+        .or_else(|| any(&["detail", "title", "error_description"], |raw| joined(raw).filter(|_| !is_number(raw))))
         .or_else(|| members.last("error", joined).filter(|_| code_member != "error").map(boxed));
     let wait = members.last("retry_after", non_null).or_else(|| nested.last("retry_after", non_null));
     let retry_after = wait.and_then(seconds);
@@ -113,7 +135,7 @@ fn read(members: &Members<'_>, code_member: &str) -> ErrorBody {
         details: details.or_else(|| remaining(members, code_member)),
         code: code.map(boxed),
         message,
-        request_id: any(&["request_id", "requestId"], scalar),
+        request_id: request_id(members, &nested),
         retry_after,
         malformed_hint,
         fields,

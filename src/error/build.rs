@@ -2,10 +2,10 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
 
 use super::Report;
 use super::display::OneLine;
+use super::reason::reason;
 
 /// Invalid input from which no request or client can be built. Nothing was sent.
 ///
@@ -22,12 +22,11 @@ pub struct BuildError {
     pub(crate) report: Report,
     kind: BuildErrorKind,
     problem: Box<str>,
-    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl BuildError {
     pub(crate) fn new(kind: BuildErrorKind, problem: impl Into<Box<str>>) -> Box<Self> {
-        Box::new(Self { report: Report::default(), kind, problem: problem.into(), source: None })
+        Box::new(Self { report: Report::new(), kind, problem: problem.into() })
     }
 
     /// Sets the short name of the service.
@@ -41,8 +40,10 @@ impl BuildError {
         self.problem = format!("{name}: {}", self.problem).into();
     }
 
-    pub(crate) fn with_source(mut self: Box<Self>, source: impl StdError + Send + Sync + 'static) -> Box<Self> {
-        self.source = Some(Arc::new(source));
+    /// Adds the reason that another crate states, before the advice. It is not a source, because the line states it.
+    pub(crate) fn because(mut self: Box<Self>, cause: &(dyn StdError + 'static)) -> Box<Self> {
+        let (problem, advice) = self.problem.find("; ").map_or((&*self.problem, ""), |at| self.problem.split_at(at));
+        self.problem = format!("{problem}: {}{advice}", reason(cause)).into();
         self
     }
 
@@ -60,11 +61,8 @@ impl fmt::Display for BuildError {
     }
 }
 
-impl StdError for BuildError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
-}
+/// Has no [`source`](StdError::source): the line contains the reason.
+impl StdError for BuildError {}
 
 /// A kind of input that was invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

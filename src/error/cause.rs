@@ -17,7 +17,7 @@ impl ApiError {
         self
     }
 
-    /// Sets the report, but keeps the row of the present one.
+    /// Sets the report, but keeps the row and the time of the present one.
     pub(crate) fn with_report(mut self, report: Report) -> Self {
         self.set_report(report);
         self
@@ -26,7 +26,7 @@ impl ApiError {
     /// Sets the report, as [`with_report`](Self::with_report) does.
     pub(crate) fn set_report(&mut self, report: Report) {
         let own = self.report_mut();
-        *own = Report { row: own.row, ..report };
+        *own = Report { row: own.row, occurred_at: own.occurred_at, ..report };
     }
 
     /// Sets the row for the case that no response arrives, on connection faults and timeouts.
@@ -37,12 +37,21 @@ impl ApiError {
         self
     }
 
-    /// Sets the error response of an earlier attempt, unless this error is an error response itself.
+    /// Marks the body of the error response as incomplete, because the connection broke or a time limit expired.
+    pub(crate) fn with_broken_body(mut self) -> Self {
+        if let rejected!(rejection) = &mut self {
+            rejection.has_broken_body = true;
+        }
+        self
+    }
+
+    /// Sets the look-up that was made because of this error.
     pub(crate) fn with_lookup(mut self, lookup: Lookup) -> Self {
         self.report_mut().lookup = Some(Box::new(lookup));
         self
     }
 
+    /// Sets the error response of an earlier attempt, unless this error is an error response itself.
     pub(crate) fn with_earlier_rejection(mut self, rejection: Option<Box<Rejection>>) -> Self {
         match &mut self {
             Self::Transport(error) => error.earlier_rejection = rejection,

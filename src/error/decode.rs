@@ -4,11 +4,13 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::display::{OneLine, Shortened};
+use super::decode_text::{with_plain_names, without_value};
+use super::display::{HeaderNames, OneLine, Shortened};
 use super::{MAX_ERROR_BODY, PartialResponse, Rejection, Report};
 use crate::catalog::Effect;
 use crate::redact::Secret;
@@ -42,6 +44,7 @@ use crate::redact::Secret;
 #[derive(Clone)]
 pub struct DecodeError {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) report: Report,
     pub(crate) effect: Effect,
@@ -50,6 +53,8 @@ pub struct DecodeError {
     expected: &'static str,
     path: Box<str>,
     reason: Box<str>,
+    /// The reason without values of the body.
+    shown_reason: Box<str>,
     snippet: Box<str>,
 }
 
@@ -84,7 +89,15 @@ impl DecodeError {
         &self.body
     }
 
-    /// Returns up to 80 characters of the body around the unexpected value.
+    /// Returns the reason in full, with the key redacted. It may contain the unexpected value, such as `invalid type:
+    /// string "twelve", expected u32`, so it is neither in the line of the error nor in its record.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Returns up to 80 characters of the body around the unexpected value, with the key redacted. It is neither in the
+    /// line of the error nor in its record.
     #[must_use]
     pub fn snippet(&self) -> &str {
         &self.snippet
@@ -94,7 +107,7 @@ impl DecodeError {
     pub(crate) fn too_long(seen: PartialResponse, limit: usize) -> Box<Self> {
         let reason = format!("it is longer than {limit} bytes; raise max_body for responses of this size");
         let error = Self::new(seen.status, "within max_body", reason, &seen.body, 0);
-        Box::new(Self { request_id: seen.request_id, effect: Effect::Possible, ..*error })
+        Box::new(Self { headers: seen.headers, request_id: seen.request_id, effect: Effect::Possible, ..*error })
     }
 
     /// Creates the error for a body with invalid UTF-8 at byte `at`.
@@ -125,7 +138,11 @@ impl DecodeError {
         let error = located.into_inner();
         let reason = if body.trim_ascii().is_empty() { "it is empty".to_owned() } else { error.to_string() };
         let at = offset(json, error.line(), error.column());
+        let is_about_value = error.is_data() && !body.trim_ascii().is_empty();
         let mut error = Self::new(status, expected, reason, body, at);
+        if is_about_value {
+            error.shown_reason = without_value(&error.reason).into();
+        }
         error.path = path.into();
         error
     }
@@ -155,16 +172,19 @@ impl DecodeError {
         body: &Bytes,
         at: usize,
     ) -> Box<Self> {
+        let reason = reason.into();
         let is_json = serde_json::from_slice::<IgnoredAny>(without_byte_order_mark(body)).is_ok();
         Box::new(Self {
             status,
+            headers: HeaderMap::new(),
             request_id: None,
-            report: Report::default(),
+            report: Report::new(),
             effect: if is_json { Effect::Certain } else { Effect::Possible },
             earlier_rejection: None,
             expected,
             path: ".".into(),
-            reason: reason.into(),
+            shown_reason: reason.clone(),
+            reason,
             snippet: snippet(without_byte_order_mark(body), at),
             body: body.slice(..body.len().min(MAX_ERROR_BODY)),
         })
@@ -173,14 +193,15 @@ impl DecodeError {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, report, expected, path, reason, snippet, .. } = self;
+        let Self { status, headers, report, expected, path, shown_reason, .. } = self;
         let (service, status) = (report.prefix(), status.as_u16());
-        write!(f, "{service}{status}, but the body is not {expected}: {}", OneLine(reason))?;
-        if &**path != "." {
-            write!(f, " at {}", OneLine(path))?;
+        write!(f, "{service}{status}, but the body is not {expected}")?;
+        if let Some(content_type) = headers.get(CONTENT_TYPE) {
+            write!(f, " (content type {})", OneLine(&String::from_utf8_lossy(content_type.as_bytes())))?;
         }
-        if !snippet.is_empty() {
-            write!(f, " near {:?}", &**snippet)?;
+        write!(f, ": {}", OneLine(shown_reason))?;
+        if &**path != "." {
+            write!(f, " at {}", OneLine(&with_plain_names(path)))?;
         }
         let effect = match self.report.worst_effect(self.effect) {
             Effect::Certain => "took effect",
@@ -193,16 +214,16 @@ impl fmt::Display for DecodeError {
 /// Has no [`source`](StdError::source): the line contains the reason, which a printer of the whole chain would repeat.
 impl StdError for DecodeError {}
 
-/// Prints the length of the body in place of the body.
+/// Prints the length of the body in place of the body, and no values of it.
 impl fmt::Debug for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DecodeError")
             .field("status", &self.status)
             .field("effect", &self.effect)
             .field("expected", &self.expected)
-            .field("json_path", &Shortened(&self.path))
-            .field("reason", &Shortened(&self.reason))
-            .field("snippet", &self.snippet)
+            .field("json_path", &Shortened(with_plain_names(&self.path)))
+            .field("reason", &Shortened(&self.shown_reason))
+            .field("headers", &Shortened(HeaderNames(&self.headers)))
             .field("request_id", &Shortened(&self.request_id))
             .field("body_length", &self.body.len())
             .field("report", &self.report)

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName};
+
 /// Untrusted text on one line: control characters and line separators become spaces, and the text is cut after 200
 /// characters.
 pub(crate) struct OneLine<'a>(pub(crate) &'a str);
@@ -29,6 +31,15 @@ impl fmt::Display for HumanDuration {
         } else {
             write!(f, "{:.2} s", self.0.as_secs_f64())
         }
+    }
+}
+
+/// The names of headers, whose values do not belong in a log.
+pub(super) struct HeaderNames<'a>(pub(super) &'a HeaderMap);
+
+impl fmt::Debug for HeaderNames<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.keys().map(HeaderName::as_str)).finish()
     }
 }
 

@@ -5,10 +5,10 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use super::display::{OneLine, Shortened};
+use super::display::{HeaderNames, OneLine, Shortened};
 use super::{FieldError, Report, StopReason};
 use crate::catalog::{Category, CodeInfo, Effect, Retry};
 use crate::hint::{self, Hint, WaitSource};
@@ -38,6 +38,9 @@ pub struct Rejection {
     pub service: &'static str,
     /// The HTTP status.
     pub status: StatusCode,
+    /// The headers, with the key redacted and without `Set-Cookie`. Their values are marked as sensitive, so that
+    /// `Debug` does not print them.
+    pub headers: HeaderMap,
     /// The error code as sent, documented or not.
     pub code: Option<Box<str>>,
     /// The row of the catalogue for the code or, if no code was sent, for the status. `None` for an undocumented code.
@@ -54,13 +57,17 @@ pub struct Rejection {
     /// The messages about single fields of the request, at most 100. Only for invalid and conflicting requests.
     pub fields: Vec<FieldError>,
     /// The first [`MAX_ERROR_BODY`] bytes of the body as sent, except that the key is redacted.
+    ///
+    /// The other fields are read from it in the encoding of its byte order mark, or in the `charset` of its content
+    /// type: windows-1252 with Latin-1, UTF-16, otherwise UTF-8.
     pub body: Bytes,
     /// The source of `retry_after`.
     pub(crate) wait_source: Option<WaitSource>,
     pub(crate) malformed_hints: Vec<Box<str>>,
-    pub(crate) received: SystemTime,
     /// True if the client made it for a request that it did not send, because the service was paused.
     pub(crate) is_unsent: bool,
+    /// True if the connection broke or a time limit expired before the body was complete.
+    pub(crate) has_broken_body: bool,
     pub(crate) report: Report,
 }
 
@@ -73,6 +80,7 @@ impl Rejection {
         Self {
             service,
             status: cause.map_or(StatusCode::TOO_MANY_REQUESTS, |cause| cause.status),
+            headers: HeaderMap::new(),
             code: cause.and_then(|cause| cause.code.clone()),
             info: cause.and_then(|cause| cause.info),
             message: None,
@@ -83,9 +91,9 @@ impl Rejection {
             body: Bytes::new(),
             wait_source: Some(WaitSource::Limiter),
             malformed_hints: Vec::new(),
-            received: SystemTime::now(),
             is_unsent: true,
-            report: Report { row: cause.and_then(Self::row), ..Report::default() },
+            has_broken_body: false,
+            report: Report { row: cause.and_then(Self::row), ..Report::new() },
         }
     }
 
@@ -106,14 +114,15 @@ impl Rejection {
 
     /// Returns the effect of the request.
     ///
-    /// A row proves nothing if the response has another status than the row. Without a row, a 429 proves that the
-    /// request had no effect, because a service checks its limit before it processes a request (RFC 6585 §4).
+    /// The row decides if it lists the status of the response. A row that does not proves nothing, but neither does the
+    /// status disprove its possible effect.
     pub(super) fn effect(&self) -> Effect {
+        let by_status = Effect::of_status(self.status);
         match self.row() {
             _ if self.is_unsent => Effect::None,
             Some(row) if row.is_documented_under(self.status) => row.effect,
-            None if self.status == StatusCode::TOO_MANY_REQUESTS => Effect::None,
-            Some(_) | None => Effect::Possible,
+            Some(row) => row.effect.max(by_status),
+            None => by_status,
         }
     }
 
@@ -144,7 +153,7 @@ impl Rejection {
 
     /// Returns the earliest time at which the request may be retried.
     pub(crate) fn retry_at(&self) -> Option<SystemTime> {
-        Some(hint::add(self.received, self.requested_wait()?))
+        Some(hint::add(self.report.occurred_at, self.requested_wait()?))
     }
 }
 
@@ -168,6 +177,9 @@ impl fmt::Display for Rejection {
         if let Some(request_id) = &self.request_id {
             write!(f, " [request ID {}]", OneLine(request_id))?;
         }
+        if self.has_broken_body {
+            write!(f, ", and the body broke off after {} bytes", self.body.len())?;
+        }
         if let Some(StopReason::WaitTooLong | StopReason::DeadlineWouldPass) = self.report.stop_reason
             && let Some(time) = self.retry_at().max(self.report.paused_until)
         {
@@ -182,12 +194,14 @@ impl fmt::Display for Rejection {
 
 impl StdError for Rejection {}
 
-/// Prints the length of the body in place of the body, and cuts what was read from it.
+/// Prints the names of the headers and the length of the body in place of their contents, and cuts what was read from
+/// the body.
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rejection")
             .field("service", &self.service)
             .field("status", &self.status)
+            .field("headers", &Shortened(HeaderNames(&self.headers)))
             .field("code", &Shortened(&self.code))
             .field("message", &Shortened(&self.message))
             .field("request_id", &Shortened(&self.request_id))

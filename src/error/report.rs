@@ -12,7 +12,7 @@ use super::stop_reason::StopReason;
 use crate::catalog::{CodeInfo, Effect, Scope};
 
 /// The call that the error ended, and the row of the catalogue that applies to the error.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Report {
     /// The short name of the service; empty for an error that was created outside a client.
     pub(crate) service: &'static str,
@@ -20,6 +20,10 @@ pub(crate) struct Report {
     pub(crate) path: Option<Box<str>>,
     /// The template of the documented route, if a table lists it.
     pub(crate) route: Option<&'static str>,
+    /// The host and the port that the request was sent to.
+    pub(crate) host: Option<Box<str>>,
+    /// The time of the error: of an error response, its arrival.
+    pub(crate) occurred_at: SystemTime,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) elapsed: Duration,
     pub(crate) stop_reason: Option<StopReason>,
@@ -34,6 +38,25 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// Creates the report of an error that occurs now.
+    pub(crate) fn new() -> Self {
+        Self {
+            lookup: None,
+            route: None,
+            scope: None,
+            service: "",
+            method: None,
+            path: None,
+            host: None,
+            occurred_at: SystemTime::now(),
+            attempts: Vec::new(),
+            elapsed: Duration::ZERO,
+            stop_reason: None,
+            paused_until: None,
+            row: None,
+        }
+    }
+
     /// Returns the worst effect of the call, of which `last` is that of the last attempt.
     pub(super) fn worst_effect(&self, last: Effect) -> Effect {
         self.attempts.iter().map(Attempt::effect).fold(last, Effect::max)

@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::display::HumanDuration;
+use super::display::{HumanDuration, OneLine};
 use super::fault::{Delivery, Limit};
 use super::{PartialResponse, Rejection, Report};
-use crate::catalog::Effect;
+use crate::catalog::{CodeInfo, Effect};
 
 /// A time limit that expired before the response was complete.
 ///
@@ -49,7 +49,7 @@ impl TimeoutError {
     /// [`Effect::Possible`].
     #[must_use]
     pub fn new(limit: Limit, after: Duration, effect: Effect) -> Self {
-        Self { limit, after, effect, partial: None, report: Report::default(), earlier_rejection: None }
+        Self { limit, after, effect, partial: None, report: Report::new(), earlier_rejection: None }
     }
 
     /// Returns the time limit that expired.
@@ -76,6 +76,31 @@ impl TimeoutError {
     pub fn body(&self) -> Option<&Bytes> {
         Some(&self.partial.as_ref()?.body)
     }
+
+    /// Returns the row for the case of no response, if no connection could be made in time.
+    pub(super) fn row(&self) -> Option<&'static CodeInfo> {
+        self.report.row.filter(|_| self.limit == Limit::Connect)
+    }
+
+    pub(super) fn advice(&self) -> &'static str {
+        match (self.limit, self.row()) {
+            (_, Some(row)) => row.fix,
+            (Limit::Connect, None) => {
+                "Check the host of the base URL, and that a firewall or proxy allows the connection; raise \
+                 connect_timeout for a slow network."
+            }
+            (Limit::Attempt, None) => {
+                "Raise attempt_timeout if the service needs longer for this request, or request less at a time; look up \
+                 whether the request took effect before you send it again."
+            }
+            (Limit::Queue, None) => {
+                "Start fewer calls at a time, or raise queue_timeout or max_in_flight; the service was not asked."
+            }
+            (Limit::Deadline, None) => {
+                "Raise the deadline if the call may take longer; the list of its attempts shows where the time went."
+            }
+        }
+    }
 }
 
 impl fmt::Display for TimeoutError {
@@ -87,7 +112,11 @@ impl fmt::Display for TimeoutError {
             let status = status.as_u16();
             write!(f, "{service}{status}, but {limit} of {after} expired before the response was complete")?;
         } else {
-            write!(f, "{service}{limit} of {after} expired; {delivery}")?;
+            write!(f, "{service}{limit} of {after} expired")?;
+            if let (Limit::Connect, Some(host)) = (limit, &report.host) {
+                write!(f, ": {}", OneLine(host))?;
+            }
+            write!(f, "; {delivery}")?;
         }
         if let Some(time) = report.paused_until {
             write!(f, "; retry not before {}", httpdate::HttpDate::from(time))?;

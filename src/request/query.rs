@@ -19,7 +19,7 @@ pub(super) fn encode<Q: Serialize + ?Sized>(query: &Q) -> Result<String, Box<Bui
             "not a flat map or a list of pairs; use strings, numbers and booleans as values",
         )
     };
-    let json = serde_json::to_string(query).map_err(|error| problem().with_source(error))?;
+    let json = serde_json::to_string(query).map_err(|error| problem().because(&error))?;
     let pairs = pairs(&json).ok_or_else(problem)?;
     let mut encoded = form_urlencoded::Serializer::new(String::new());
     for (name, value) in pairs.iter().filter(|(_, value)| value.get() != "null") {

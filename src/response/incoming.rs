@@ -12,6 +12,7 @@
 //! Together with `call/attempt.rs`, this reduced the future of a call from 816 to 648 bytes.
 
 use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
@@ -25,6 +26,8 @@ use crate::transport::Body;
 #[derive(Clone)]
 pub(crate) struct Incoming {
     pub(crate) head: Parts,
+    /// The local time at which the head arrived.
+    pub(crate) received: SystemTime,
     /// The body. A single chunk is kept without copying; multiple chunks are joined once the last has arrived.
     pub(crate) body: Bytes,
     chunks: Vec<u8>,
@@ -49,7 +52,17 @@ impl Incoming {
         let (head, body) = response.into_parts();
         let expected = body.length().or_else(|| content_length(&head)).unwrap_or(0);
         let room = if head.status.is_success() { max_body } else { MAX_ERROR_BODY };
-        (Box::new(Self { head, body: Bytes::new(), chunks: Vec::new(), expected, room }), body)
+        (
+            Box::new(Self {
+                head,
+                received: SystemTime::now(),
+                body: Bytes::new(),
+                chunks: Vec::new(),
+                expected,
+                room,
+            }),
+            body,
+        )
     }
 
     /// Creates a complete response with the status 200 and a JSON body.
@@ -57,7 +70,7 @@ impl Incoming {
         let mut response = Response::new(());
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let (head, ()) = response.into_parts();
-        Self { head, body: json, chunks: Vec::new(), expected: 0, room: 0 }
+        Self { head, body: json, received: SystemTime::now(), chunks: Vec::new(), expected: 0, room: 0 }
     }
 
     /// Returns whether a success announces a longer body than allowed.

@@ -1,15 +1,14 @@
 //! Reading of error responses: [`ApiError::from_response`].
 
-use std::time::SystemTime;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::Service;
 use crate::catalog::{Category, ErrorCode};
+use crate::charset::to_utf8;
 use crate::error::{ApiError, ErrorBody, MAX_ERROR_BODY, Rejection, Report, category_of};
 use crate::hint;
-use crate::redact::Secret;
+use crate::redact::{Secret, kept_headers};
 
 /// The headers that commonly contain the request ID, by precedence.
 static REQUEST_ID_HEADERS: [HeaderName; 3] = [
@@ -51,18 +50,19 @@ impl Rejection {
         body: Bytes,
         secret: Option<&Secret>,
     ) -> Self {
-        let received = SystemTime::now();
-        let body = match secret {
-            Some(secret) => secret.redact(body),
-            None => body,
-        };
-        let id = request_id(headers).map(|id| redacted(&id, secret));
-        let parts = S::read_error(status, headers, &body).unwrap_or_else(|| ErrorBody::from_text(&body));
+        let report = Report { service: S::NAME, ..Report::new() };
+        let redacted_bytes = |bytes: Bytes| secret.map_or(bytes.clone(), |secret| secret.redact(bytes));
+        let text = to_utf8(headers, &body).map(redacted_bytes);
+        let body = redacted_bytes(body);
+        let text = text.as_ref().unwrap_or(&body);
+        let kept = kept_headers(headers, secret);
+        let id = request_id(&kept);
+        let parts = S::read_error(status, &kept, text).unwrap_or_else(|| ErrorBody::from_text(text));
         let listed = parts.code.as_deref().and_then(S::Code::from_wire).map(S::Code::info);
         let by_status = S::Code::ANSWERS.iter().find(|row| row.is_documented_under(status));
         let row = listed.or(by_status);
         let category = category_of(row, status);
-        let (hint, mut malformed_hints) = hint::hint(headers, parts.retry_after, category, received);
+        let (hint, mut malformed_hints) = hint::hint(headers, parts.retry_after, category, report.occurred_at);
         malformed_hints.extend(parts.malformed_hint);
         let malformed_hints = malformed_hints.iter().map(|hint| redacted(hint, secret)).collect();
         let has_fields = matches!(category, Category::InvalidRequest | Category::Conflict);
@@ -70,6 +70,7 @@ impl Rejection {
             service: S::NAME,
             status,
             info: listed.or(by_status.filter(|_| parts.code.is_none())),
+            headers: kept,
             code: parts.code,
             message: parts.message,
             request_id: id.or(parts.request_id),
@@ -79,9 +80,9 @@ impl Rejection {
             body,
             wait_source: hint.map(|hint| hint.source),
             malformed_hints,
-            received,
             is_unsent: false,
-            report: Report { service: S::NAME, row: by_status, ..Report::default() },
+            has_broken_body: false,
+            report: Report { row: by_status, ..report },
         }
     }
 }

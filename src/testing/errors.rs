@@ -111,7 +111,7 @@ fn without_response<S: Service>(error: impl Into<ApiError>) -> ApiError {
 }
 
 fn of_service<S: Service>(error: impl Into<ApiError>) -> ApiError {
-    error.into().with_report(Report { service: S::NAME, ..Report::default() })
+    error.into().with_report(Report { service: S::NAME, ..Report::new() })
 }
 
 /// A service with these codes, whose errors have the form that [`DocumentedErrors`] writes.

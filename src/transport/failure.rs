@@ -4,11 +4,12 @@ use std::error::Error as StdError;
 use std::io;
 
 use crate::catalog::Effect;
-use crate::error::{Fault, TransportError};
+use crate::error::{Fault, TransportError, is_of_proxy};
 
 /// Converts a connection error of reqwest.
 pub(super) fn broken(error: reqwest::Error) -> TransportError {
-    let (fault, effect) = if error.is_dns() {
+    // The host name of a proxy is not that of the service.
+    let (fault, effect) = if error.is_dns() && !is_of_proxy(&error) {
         (Fault::Dns, Effect::None)
     } else if error.is_connect() {
         (connect_fault(&error), Effect::None)

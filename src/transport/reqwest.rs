@@ -45,11 +45,7 @@ impl Reqwest {
             .connect_timeout(connect_timeout);
         let builder = if direct { builder.no_proxy() } else { builder };
         let client = builder.build().map_err(|error| {
-            BuildError::new(
-                BuildErrorKind::Configuration,
-                "the HTTP client could not be built; see the source of this error",
-            )
-            .with_source(error)
+            BuildError::new(BuildErrorKind::Configuration, "the HTTP client could not be built").because(&error)
         })?;
         Ok(Self { client, connect_timeout })
     }
@@ -79,7 +75,7 @@ impl Reqwest {
         let error = error.without_url();
         if error.is_builder() {
             let problem = "the URL cannot be sent, most likely because it is too long; move parameters into the body";
-            return BuildError::new(BuildErrorKind::Query, problem).with_source(error).into();
+            return BuildError::new(BuildErrorKind::Query, problem).because(&error).into();
         }
         if error.is_connect() && error.is_timeout() {
             return TimeoutError::new(Limit::Connect, self.connect_timeout, Effect::None).into();

@@ -28,7 +28,7 @@ const LAYERS: &[&[&str]] = &[
     &["transport"],
     &["error"],
     &["hint"],
-    &["limiter", "catalog", "json", "redact"],
+    &["limiter", "catalog", "charset", "json", "redact"],
 ];
 
 /// The test kit stands beside the layers: no layer imports it, and it does not import the loop that it tests.

@@ -1,6 +1,7 @@
 //! Malformed, truncated and endless responses over real sockets.
 
 mod bodies;
+mod faults;
 mod http2;
 mod responses;
 

@@ -53,12 +53,66 @@ async fn no_error_repeats_its_source() {
     let variants = errors.iter().map(std::mem::discriminant).collect::<std::collections::HashSet<_>>();
     assert_eq!(variants.len(), 12, "a variant is missing");
     for error in &errors {
+        let mut lines = vec![error.to_string().to_lowercase()];
         let mut parent: &dyn Error = error;
         while let Some(source) = parent.source() {
-            let (line, cause) = (parent.to_string(), source.to_string());
-            assert!(!line.contains(&cause), "{line:?} contains its source {cause:?}");
+            let cause = source.to_string().to_lowercase();
+            assert!(lines.iter().all(|line| !line.contains(&cause)), "{lines:?} contain their source {cause:?}");
+            lines.push(cause);
             parent = source;
         }
+        assert!(
+            lines.iter().all(|line| !line.contains("source of this") && !line.contains("error source")),
+            "{lines:?}"
+        );
+    }
+    let all = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    for reason in [
+        "the value cannot be written as JSON: key must be a string",
+        "not a flat map or a list of pairs: key must be a string",
+        "127.0.0.1:1: Connection refused",
+        "the connection broke before the response was complete: broken pipe",
+        "the URL cannot be sent, most likely because it is too long",
+    ] {
+        assert!(all.contains(reason), "{reason:?} is missing:\n{all}");
+    }
+}
+
+/// An error with a cause, as HTTP libraries nest them.
+#[derive(Debug)]
+struct Nested(&'static str, Option<Box<Nested>>);
+
+impl std::fmt::Display for Nested {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for Nested {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.1.as_deref().map(|cause| cause as _)
+    }
+}
+
+#[test]
+fn the_line_of_a_custom_transports_error_states_the_innermost_cause_only() {
+    let nested = |texts: &[&'static str]| {
+        texts.iter().rev().fold(None, |cause, text| Some(Box::new(Nested(text, cause)))).unwrap()
+    };
+    for (texts, stated) in [
+        (&["sending failed", "client error", "host unreachable (os error 113)"][..], "made: host unreachable; "),
+        (&["client error", "SOCKS error: auth failed"], "made: the SOCKS proxy failed, auth failed; "),
+        (&["client error", "tunnel error: io error", "timed out"], "made: the proxy could not be reached, timed out; "),
+        (
+            &["error:0A000086:SSL routines:f:certificate verify failed:a.c:7: (self-signed certificate)"],
+            "made: certificate verify failed (self-signed certificate); ",
+        ),
+    ] {
+        let error = ApiError::from(TransportError::new(Fault::Connect, Effect::None).with_source(nested(texts)));
+        assert!(error.to_string().contains(stated), "{error}");
+        assert!(error.source().is_none());
+        let ApiError::Transport(error) = error else { panic!() };
+        assert_eq!((*error).underlying().unwrap().to_string(), texts[0]);
     }
 }
 

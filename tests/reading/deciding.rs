@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use steadfast::{
-    Abaco, ApiError, CallState, Decision, Effect, Fault, RetryPolicy, Stayforge, StopReason, TimeoutError,
-    TransportError, WaitSource, stayforge,
+    Abaco, ApiError, CallState, Client, Decision, Effect, Fault, RetryPolicy, Stayforge, StopReason, TimeoutError,
+    TransportError, WaitSource, abaco, stayforge,
 };
 
 fn error_of(status: u16) -> ApiError {
@@ -173,6 +173,29 @@ fn backoff_grows_to_its_maximum_and_is_never_immediate() {
         let policy = policy.with_initial_delay(initial).with_max_delay(max).with_max_wait(Duration::from_secs(5));
         assert!(wait(policy, 503, 50, 1) <= Duration::from_secs(5));
     }
+}
+
+#[test]
+fn a_delay_after_a_rate_limit_that_is_longer_than_the_max_delay_counts_as_the_max_delay() {
+    let max = Duration::from_millis(600);
+    let wait = |policy: RetryPolicy, seed| {
+        let mut state = CallState::new(&Method::GET);
+        state.seed = seed;
+        let Decision::Wait { delay, .. } = policy.with_max_delay(max).decide(&error_of(429), &state) else { panic!() };
+        delay
+    };
+    for seed in 0..100 {
+        let [given, default, equal] = [
+            RetryPolicy::new().with_rate_limit_delay(Duration::from_secs(3600)),
+            RetryPolicy::new(),
+            RetryPolicy::new().with_rate_limit_delay(max),
+        ]
+        .map(|policy| wait(policy, seed));
+        assert!((max / 10..=max).contains(&given), "{given:?}");
+        assert_eq!((given, default), (equal, equal));
+    }
+    let client = Client::<Abaco>::builder(abaco::ApiKey::new("abk_x", "not-a-real-secret").unwrap());
+    client.retry(RetryPolicy::new().with_max_delay(max)).build().expect("the default yields to the explicit setting");
 }
 
 #[test]

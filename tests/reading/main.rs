@@ -5,6 +5,7 @@ mod chains;
 mod deciding;
 mod fuzzing;
 mod interop;
+mod kept;
 mod reading;
 mod requests;
 mod retry_after;

@@ -421,7 +421,7 @@ async fn a_success_of_another_type_reports_the_place_of_the_mismatch() {
     assert_eq!(service.request_count(), 1, "it took effect and is not resent");
 
     let error = client.get("/documents").fetch::<Page>().await.unwrap_err();
-    assert!(error.to_string().contains("maintenance"), "{error}");
+    assert!(error.to_string().contains("(content type text/html)"), "{error}");
     let error = client.get("/documents").fetch::<Page>().await.unwrap_err();
     assert!(error.to_string().contains("more than one JSON value"), "{error}");
 

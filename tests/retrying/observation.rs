@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use steadfast::testing::{MockService, Route};
 use steadfast::{
-    Abaco, Attempt, Client, ClientBuilder, Event, FsmNavigator, RetryPolicy, StopReason, WaitSource, abaco,
+    Abaco, ApiError, Attempt, Client, ClientBuilder, Event, FsmNavigator, RetryPolicy, StopReason, WaitSource, abaco,
     fsm_navigator,
 };
 
@@ -79,6 +79,22 @@ async fn retries_pauses_and_failed_calls_are_reported() {
     let Event::CallEnded { reason, attempts, last, .. } = ended else { panic!("{ended:?}") };
     assert_eq!((*reason, *attempts), (Some(StopReason::NotRetryable), 3));
     assert_eq!(last.as_ref().and_then(Attempt::status).map(|status| status.as_u16()), Some(404));
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_built_is_a_failed_call_without_attempts_even_if_the_transport_finds_it() {
+    let server = steadfast::testing::MockServer::<Abaco>::start().await;
+    let (client, seen) = observed(server.builder());
+    let too_long = client.get("/documents").query(&[("q", "x".repeat(100_000))]).send().await.unwrap_err();
+    let invalid = client.get("no-slash").send().await.unwrap_err();
+    for error in [too_long, invalid] {
+        assert!(matches!(error, ApiError::Build(_)), "{error}");
+        assert!(error.attempts().is_empty() && error.path().is_some());
+    }
+    for end in ends(&seen) {
+        assert!(end.contains("not_retryable, 0 in "), "{end}");
+    }
+    assert_eq!((seen.lock().unwrap().len(), server.request_count()), (2, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,14 +240,6 @@ async fn events_name_the_documented_route_of_a_request_and_never_its_ids() {
     client.get("/jobs").query(&[("id", 8)]).send().await.unwrap_err();
     let job = Some("/jobs?id={id}");
     assert_eq!(*seen.lock().unwrap(), [job, job, None, None, job, job, job]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_request_that_cannot_be_built_is_a_failed_call_without_attempts() {
-    let service = MockService::<Abaco>::new();
-    let (client, seen) = observed(service.builder());
-    client.get("documents").send().await.unwrap_err();
-    assert_eq!(ends(&seen), ["GET documents: not_retryable, 0 in 0 ms with 0 ms of waits, -"]);
 }
 
 #[tokio::test(start_paused = true)]

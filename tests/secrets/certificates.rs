@@ -25,35 +25,37 @@ async fn call(host: &str, server: &RawServer) -> Result<steadfast::Response, Api
 }
 
 /// Checks that the only connection ends because of the certificate, before a request.
-async fn is_rejected_for_its_certificate(host: &str, acceptor: TlsAcceptor) {
+async fn is_rejected_for_its_certificate(host: &str, acceptor: TlsAcceptor, reasons: &[&str]) {
     let server = server(acceptor, OK).await;
     let error = call(host, &server).await.unwrap_err();
     let ApiError::Transport(transport) = &error else { panic!("{error}") };
     assert_eq!((transport.fault(), transport.effect()), (Fault::Tls, Effect::None), "{error:?}");
     assert_eq!(error.stop_reason(), Some(StopReason::NotRetryable));
-    let mut shown = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        shown = format!("{shown}: {cause}");
-        source = cause.source();
-    }
-    assert!(shown.to_lowercase().contains("certificate"), "{shown}");
+    let shown = error.to_string().to_lowercase();
+    let address = format!("{host}:{}", server.address().port());
+    assert!(shown.contains("certificate") && shown.contains(&address), "{shown}");
+    assert!(reasons.iter().any(|reason| shown.contains(reason)), "{shown}");
+    assert!(error.source().is_none() && transport.underlying().is_some(), "the line states the reason");
+    let help = error.help().unwrap();
+    assert!(help.contains("certificate") && !help.contains("base URL") && !help.contains("port 443"), "{help}");
     assert_eq!((server.connections(), server.requests()), (1, 0));
 }
 
 #[tokio::test]
 async fn a_certificate_of_an_unknown_issuer_ends_the_call_before_the_key_is_sent() {
-    is_rejected_for_its_certificate("127.0.0.1", tls::self_signed("127.0.0.1")).await;
+    let reasons = ["unknownissuer", "self signed", "self-signed", "unable to get local issuer"];
+    is_rejected_for_its_certificate("127.0.0.1", tls::self_signed("127.0.0.1"), &reasons).await;
     let stranger = Authority::untrusted();
-    is_rejected_for_its_certificate("localhost", stranger.acceptor("localhost", 2000..2100, &[])).await;
+    is_rejected_for_its_certificate("localhost", stranger.acceptor("localhost", 2000..2100, &[]), &reasons).await;
 }
 
 #[tokio::test]
 async fn a_certificate_for_another_name_ends_the_call_before_the_key_is_sent() {
     let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
+    let reasons = ["not valid for name", "mismatch"];
     let others = [("127.0.0.1", "localhost"), ("localhost", "127.0.0.1"), ("localhost", "*.localhost")];
     for (host, name) in others {
-        is_rejected_for_its_certificate(host, authority.acceptor(name, 2000..2100, &[])).await;
+        is_rejected_for_its_certificate(host, authority.acceptor(name, 2000..2100, &[]), &reasons).await;
     }
     let server = server(authority.acceptor("localhost", 2000..2100, &[]), OK).await;
     call("localhost", &server).await.expect("the right name is accepted, so the name was the reason");
@@ -63,8 +65,9 @@ async fn a_certificate_for_another_name_ends_the_call_before_the_key_is_sent() {
 #[tokio::test]
 async fn a_certificate_outside_its_validity_ends_the_call_before_the_key_is_sent() {
     let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
-    for years in [2000..2001, 2090..2100] {
-        is_rejected_for_its_certificate("127.0.0.1", authority.acceptor("127.0.0.1", years, &[])).await;
+    for (years, reason) in [(2000..2001, "expired"), (2090..2100, "not yet valid")] {
+        let acceptor = authority.acceptor("127.0.0.1", years, &[]);
+        is_rejected_for_its_certificate("127.0.0.1", acceptor, &[reason, "not valid yet"]).await;
     }
     let server = server(authority.acceptor("127.0.0.1", 2000..2100, &[]), OK).await;
     call("127.0.0.1", &server).await.expect("a valid period is accepted, so the period was the reason");

@@ -170,3 +170,28 @@ async fn the_request_id_of_a_success_is_returned_without_the_key() {
     assert!(!format!("{response:?} {response:#?}").contains("cAnary"));
     assert_eq!(server.requests(), 1);
 }
+
+#[tokio::test]
+async fn a_key_that_a_body_in_utf_16_echoes_is_redacted_in_texts_and_body() {
+    let text = r#"{"code": "KEY", "message": "no es válida: KEY", "errors": {"KEY": "KEY"}, "request_id": "KEY"}"#;
+    let text = text.replace("KEY", serde_json::to_string(KEY).unwrap().trim_matches('"'));
+    for (status, mark, to_bytes) in [
+        (400, &b"\xff\xfe"[..], u16::to_le_bytes as fn(u16) -> [u8; 2]),
+        (409, b"\xfe\xff", u16::to_be_bytes),
+        (400, b"", u16::to_le_bytes),
+        (200, b"\xff\xfe", u16::to_le_bytes),
+        (200, b"", u16::to_be_bytes),
+    ] {
+        let body = [mark, &text.encode_utf16().flat_map(to_bytes).collect::<Vec<_>>()].concat();
+        let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\n\r\n");
+        let server = RawServer::responding([head.as_bytes(), &body].concat()).await;
+        let key = stayforge::ApiKey::new(KEY).unwrap();
+        let error = client::<Stayforge>(&key, &server).get("/v1/x").fetch::<Vec<u32>>().await.unwrap_err();
+        if status != 200 {
+            assert_eq!(error.code(), Some("[redacted]"), "{error}");
+            assert_eq!(error.rejection().unwrap().message.as_deref(), Some("no es válida: [redacted]"));
+        }
+        assert_redacted(&("UTF-16", KEY.to_owned()), &error);
+        assert_eq!(server.requests(), 1);
+    }
+}

@@ -66,11 +66,28 @@ async fn call<S: Service>(builder: ClientBuilder<S>, kept: &Shown) -> Result<Vec
         Ok(response) => response,
         Err(error) => {
             kept.lock().unwrap().push(error_text_in_every_form(&error));
+            check_headers(&error);
             return Err(error);
         }
     };
     note(kept, &response);
-    response.json().inspect_err(|error| kept.lock().unwrap().push(error_text_in_every_form(error)))
+    response.json().inspect_err(|error| {
+        kept.lock().unwrap().push(error_text_in_every_form(error));
+        check_headers(error);
+    })
+}
+
+/// Checks that the headers of an error contain neither the key nor a cookie, and that `Debug` hides the rest.
+fn check_headers(error: &ApiError) {
+    let Some(headers) = error.headers() else { return };
+    for (name, value) in headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        assert!(!name.as_str().contains(KEY) && !value.contains(KEY) && !value.contains("cookie"), "{name}: {value}");
+    }
+    if let Some(echo) = headers.get("x-echo") {
+        assert!(echo.to_str().unwrap().ends_with("abk_x:[redacted]") && headers.contains_key("location"));
+        assert_eq!(format!("{echo:?}"), "Sensitive");
+    }
 }
 
 /// Causes every kind of outcome over real sockets, and returns the names of the error variants.
@@ -80,7 +97,11 @@ async fn every_outcome<S: Service>(key: S::Key, kept: &Shown) -> Vec<String> {
         let debug = format!("{:?}", result.expect_err("an error"));
         variants.push(debug.split('(').next().unwrap_or_default().to_owned());
     };
-    let head = "connection: close\r\nx-request-id: req-1\r\nretry-after: 9999\r\n";
+    // The service echoes what it got in headers, and in the name of one.
+    let head = format!(
+        "connection: close\r\nx-request-id: req-1\r\nretry-after: 9999\r\nset-cookie: canary-cookie\r\n\
+         location: /?q={QUERY}\r\nx-echo: {HEADER} {IDEMPOTENCY} Bearer abk_x:{KEY}\r\nx-{KEY}: 1\r\n"
+    );
     for status in [302, 400, 401, 403, 404, 409, 429, 500, 503] {
         let response = format!("HTTP/1.1 {status} X\r\n{head}content-length: 14\r\n\r\n{{\"code\": \"no\"}}");
         let server = RawServer::responding(response).await;

@@ -10,15 +10,17 @@ use super::raw::non_blank;
 pub struct FieldError {
     /// The field as the service names it: a name, a path such as `address.zip`, or a JSON pointer.
     pub field: Box<str>,
-    /// The message about the field.
+    /// The message about the field; empty if the service sent only a code.
     pub message: Box<str>,
+    /// The machine-readable code of the error in this field, such as `duplicate`, if the service sent one.
+    pub code: Option<Box<str>>,
 }
 
 impl FieldError {
-    /// Creates an error with a message about one field.
+    /// Creates an error with a message about one field, and without a code.
     #[must_use]
     pub fn new(field: impl Into<Box<str>>, message: impl Into<Box<str>>) -> Self {
-        Self { field: field.into(), message: message.into() }
+        Self { field: field.into(), message: message.into(), code: None }
     }
 }
 
@@ -40,17 +42,29 @@ pub(super) fn collect_fields(value: &Value, path: &str, fields: &mut Vec<FieldEr
                 match entry {
                     Value::Object(entry) => {
                         let field = entry_field(entry).or_else(|| non_blank(path));
-                        add_field(field, entry_message(entry), fields);
+                        add_field(
+                            field,
+                            entry_message(entry).or_else(|| entry_title(entry)),
+                            entry_code(entry),
+                            fields,
+                        );
                     }
                     _ => collect_fields(entry, path, fields),
                 }
             }
         }
         Value::Object(entry) => {
-            let field = entry_field(entry).or_else(|| non_blank(path));
-            let message = entry_message(entry);
-            if field.is_some() && message.is_some() {
-                return add_field(field, message, fields);
+            if let Some(field) = entry_field(entry) {
+                let message = entry_message(entry).or_else(|| entry_title(entry));
+                if message.is_some() || entry_code(entry).is_some() {
+                    return add_field(Some(field), message, entry_code(entry), fields);
+                }
+            }
+            // An object of fields can have fields of these names. With an array in it, it is taken for one.
+            let has_code = || entry.contains_key("code") && !entry.values().any(Value::is_array);
+            let code = entry_code(entry).filter(|_| entry_message(entry).is_some() || has_code());
+            if !path.is_empty() && (entry_message(entry).is_some() || code.is_some()) {
+                return add_field(non_blank(path), entry_message(entry), code, fields);
             }
             for (name, inner) in entry {
                 let separator = if path.is_empty() { "" } else { "." };
@@ -60,16 +74,18 @@ pub(super) fn collect_fields(value: &Value, path: &str, fields: &mut Vec<FieldEr
                 }
             }
         }
-        Value::String(message) => add_field(non_blank(path), non_blank(message), fields),
+        Value::String(message) => add_field(non_blank(path), non_blank(message), None, fields),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-fn add_field(field: Option<Box<str>>, message: Option<Box<str>>, fields: &mut Vec<FieldError>) {
-    if let (Some(field), Some(message)) = (field, message)
+/// Adds an error that names its field, and has a message, a code or both.
+fn add_field(field: Option<Box<str>>, message: Option<Box<str>>, code: Option<Box<str>>, fields: &mut Vec<FieldError>) {
+    if let Some(field) = field
+        && (message.is_some() || code.is_some())
         && fields.len() < MAX_FIELDS
     {
-        fields.push(FieldError { field, message });
+        fields.push(FieldError { field, message: message.unwrap_or_default(), code });
     }
 }
 
@@ -82,15 +98,35 @@ fn entry_field(entry: &Map<String, Value>) -> Option<Box<str>> {
         }
         other => scalar_text(other),
     };
+    let has_content = || entry_message(entry).is_some() || entry_code(entry).is_some();
     ["field", "path", "pointer", "loc"]
         .into_iter()
         .find_map(path)
         .or_else(|| scalar_text(entry.get("source")?.get("pointer")?))
-        .or_else(|| scalar_text(entry.get("name")?).filter(|_| entry_message(entry).is_some()))
+        .or_else(|| scalar_text(entry.get("source")?.get("parameter")?))
+        .or_else(|| scalar_text(entry.get("name")?).filter(|_| has_content()))
 }
 
 fn entry_message(entry: &Map<String, Value>) -> Option<Box<str>> {
     ["message", "msg", "detail", "reason"].into_iter().find_map(|name| scalar_text(entry.get(name)?))
+}
+
+/// Returns the text that replaces a missing message in an object that names its field.
+fn entry_title(entry: &Map<String, Value>) -> Option<Box<str>> {
+    let text = |name: &str| scalar_text(entry.get(name)?);
+    text("title").or_else(|| text("description")).or_else(|| text("error").filter(|text| !is_code(text)))
+}
+
+/// Returns the code of an entry. A text with spaces is not a code: an object with a field named `code` has its message
+/// there.
+fn entry_code(entry: &Map<String, Value>) -> Option<Box<str>> {
+    ["code", "error_code", "errorCode", "type", "error"]
+        .into_iter()
+        .find_map(|name| scalar_text(entry.get(name)?).filter(|text| is_code(text)))
+}
+
+fn is_code(text: &str) -> bool {
+    !text.contains(char::is_whitespace)
 }
 
 /// Returns a string or a number as text.

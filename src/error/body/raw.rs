@@ -33,14 +33,20 @@ pub(super) fn container(raw: &RawValue) -> Option<Value> {
 /// Returns `true` for a number and for a string that is not blank.
 pub(super) fn is_scalar(raw: &RawValue) -> bool {
     let quoted = raw.get().strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    quoted.map_or_else(|| starts_with_any(raw, b"-0123456789"), |text| text.contains(|c: char| !c.is_whitespace()))
+    quoted.map_or_else(|| is_number(raw), |text| text.contains(|c: char| !c.is_whitespace()))
+}
+
+pub(super) fn is_number(raw: &RawValue) -> bool {
+    starts_with_any(raw, b"-0123456789")
 }
 
 /// Returns a string or a number as text, without surrounding whitespace.
 pub(super) fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
-    if starts_with_any(raw, b"-0123456789") {
-        return Some(Cow::Borrowed(raw.get()));
-    }
+    if is_number(raw) { Some(Cow::Borrowed(raw.get())) } else { text(raw) }
+}
+
+/// Returns a string without surrounding whitespace; `None` if it is blank.
+pub(super) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     let text = match Text::of(raw)?.0 {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
         Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),

@@ -5,16 +5,20 @@ use std::time::{Duration, SystemTime};
 use ::serde::{Serialize, Serializer};
 
 use crate::error::{ApiError, Attempt, FieldError, Outcome, StopReason};
-use crate::hint::WaitSource;
+use crate::hint::{self, WaitSource};
 
 /// Serializes the error as a record for structured logs.
 ///
 /// The record has the members `error` (the `Display` text), `kind` (the variant in snake case), `service`, `status`,
-/// `code`, `message`, `request_id`, `fields`, `help`, `method`, `path`, `is_retryable`, `retry_after_seconds`,
-/// `retry_at_unix_seconds`, `stop_reason`, `elapsed_seconds` and `attempts`. Members without a value are omitted.
+/// `code`, `message`, `request_id`, `fields`, `help`, `occurred_at` (RFC 3339), `method`, `path`, `is_retryable`,
+/// `retry_after_seconds`, `retry_at_unix_seconds`, `stop_reason`, `scope`, `lookup` and `looked_up_at`, `elapsed_seconds` and
+/// `attempts`. Members without a value are omitted.
 ///
-/// The body of the response and `details` are omitted, because they may contain data that does not belong in a log. The
-/// key is redacted everywhere.
+/// Of the body of an error response, the record holds the code, the message, the request ID, and of each field error
+/// the field, the code and the message, as the service wrote them. A service can repeat its input there, such as an
+/// e-mail address that is taken. Of the body of a success that could not be decoded, it holds the path of the value, in
+/// which `*` stands for each name that is not an identifier, and the request ID; no values. `details`, the body and the
+/// headers are omitted, except for the content type in `error`. The key is redacted everywhere.
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};
@@ -43,12 +47,16 @@ impl Serialize for ApiError {
                 .map(|rejection| rejection.fields.iter().map(FieldRecord::of).collect())
                 .unwrap_or_default(),
             help: self.help(),
+            occurred_at: rfc_3339(self.occurred_at()),
             method: self.method().map(http::Method::as_str),
             path: self.path(),
             is_retryable: self.is_retryable(),
             retry_after_seconds: self.retry_after().map(seconds),
             retry_at_unix_seconds: self.retry_at().map(unix_seconds),
             stop_reason: self.stop_reason().map(StopReason::as_str),
+            scope: self.scope(),
+            lookup: self.lookup().map(|lookup| lookup.outcome.as_str()),
+            looked_up_at: self.lookup().map(|lookup| rfc_3339(lookup.at)),
             elapsed_seconds: seconds(self.elapsed()),
             attempts: self.attempts().iter().map(AttemptRecord::of).collect(),
         };
@@ -73,6 +81,7 @@ struct Record<'a> {
     fields: Vec<FieldRecord<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<&'a str>,
+    occurred_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     method: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,6 +93,12 @@ struct Record<'a> {
     retry_at_unix_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lookup: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looked_up_at: Option<String>,
     elapsed_seconds: f64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     attempts: Vec<AttemptRecord<'a>>,
@@ -92,12 +107,15 @@ struct Record<'a> {
 #[derive(Serialize)]
 struct FieldRecord<'a> {
     field: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
 }
 
 impl<'a> FieldRecord<'a> {
     fn of(error: &'a FieldError) -> Self {
-        Self { field: &error.field, message: &error.message }
+        Self { field: &error.field, message: &error.message, code: error.code.as_deref() }
     }
 }
 
@@ -140,6 +158,19 @@ impl<'a> AttemptRecord<'a> {
             wait_source: attempt.wait_source.map(WaitSource::as_str),
         }
     }
+}
+
+/// Returns the time in UTC with milliseconds, such as `2026-11-26T09:30:00.250Z` (RFC 3339).
+fn rfc_3339(time: SystemTime) -> String {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    // An HTTP date has the same fields: `Thu, 26 Nov 2026 09:30:00 GMT`.
+    let time = hint::add(time, Duration::ZERO);
+    let date = httpdate::fmt_http_date(time);
+    let fields: Vec<&str> = date.split(' ').collect();
+    let [_, day, month, year, clock, _] = fields[..] else { return date };
+    let month = MONTHS.iter().zip(1..).find_map(|(name, number)| (*name == month).then_some(number)).unwrap_or(0);
+    let millis = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_millis();
+    format!("{year}-{month:02}-{day}T{clock}.{millis:03}Z")
 }
 
 /// Returns the Unix time in whole seconds, rounded up.
