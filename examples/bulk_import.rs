@@ -1,74 +1,88 @@
-//! An import of 2,000 customers under a rate limit: a progress bar shows the pauses, a journal lets the second run send
-//! only the rest, and failures are counted by code. Run in a terminal with `cargo run --example bulk_import`.
+//! An import of 1,000 customers under a rate limit that is interrupted and resumed. A journal names each record before
+//! it is sent, so the second run looks up those that may have arrived instead of sending them twice.
+//!
+//! Run with `cargo run --example bulk_import`. Needs no key and no network; the clock is paused.
 
-use std::collections::{BTreeMap, HashSet};
-use std::error::Error;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
 use steadfast::fsm_navigator::{Code, Route};
-use steadfast::testing::MockService;
-use steadfast::{Client, Event, FsmNavigator, RetryPolicy};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
+use steadfast::testing::{MockService, Throttle};
+use steadfast::{ApiError, Client, Event, FsmNavigator};
 
-async fn import(client: &Client<FsmNavigator>, journal: &str, bar: &ProgressBar) -> Result<(), Box<dyn Error>> {
-    let done: HashSet<u64> = fs::read_to_string(journal)?.lines().map(str::parse).collect::<Result<_, _>>()?;
-    let mut journal = File::options().append(true).open(journal)?;
-    let mut calls = JoinSet::new();
-    for id in (0..2000).filter(|id| !done.contains(id)) {
-        let request = client.call(Route::CreateCustomer).json(&json!({"customer_name": format!("customer {id}")}));
-        calls.spawn(async move { (id, request.send().await) });
+/// Creates one customer. A customer who may exist already, or whose response is lost, is looked up.
+async fn create(client: &Client<FsmNavigator>, id: u32, is_in_doubt: bool) -> Result<(), ApiError> {
+    let (lookup, email) = (client.clone(), format!("{id}@example.com"));
+    let customer = json!({"customer_email": email});
+    let look_up = move || {
+        let customers = lookup.call(Route::Customers).query(&[("search", &email)]);
+        async move { Ok(customers.fetch::<Value>().await?["data"].get(0).cloned()) }
+    };
+    if is_in_doubt && look_up().await?.is_some() {
+        return Ok(());
     }
-    bar.suspend(|| println!("{} customers imported, {} remaining", done.len(), calls.len()));
-    bar.set_position(done.len().try_into()?);
-    let mut failures = BTreeMap::<String, usize>::new();
-    while let Some(call) = calls.join_next().await {
-        match call? {
-            (id, Ok(_)) => writeln!(journal, "{id}")?,
-            (_, Err(error)) => *failures.entry(error.code().unwrap_or("no response").to_owned()).or_default() += 1,
-        }
-        bar.inc(1);
-    }
-    bar.finish_with_message("all sent");
-    for (code, count) in failures {
-        println!("{count} failed, {code}: {}", Code::from_wire(&code).map_or("", |code| code.info().meaning));
-    }
-    Ok(())
+    client.call(Route::CreateCustomer).json(&customer).settled_by(look_up).send().await.map(drop)
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let service = MockService::<FsmNavigator>::new();
-    let (latency, mut script) = (Duration::from_millis(2), service.any());
-    for _ in 0..2 {
-        script = script.json(&()).delay(latency).times(700);
-        script = script.fail(Code::RateLimitExceeded).header("retry-after-ms", "400");
-    }
-    script = script.fail(Code::ValidationFailed).times(20).fail(Code::DuplicateCustomer).times(20);
-    script.json(&()).delay(latency).always();
-    let bar = ProgressBar::new(2000).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
-    bar.enable_steady_tick(Duration::from_millis(50)); // otherwise a pause would show only with the next response
-    let shown = bar.clone();
-    let observe = move |event: &Event| {
-        match event {
-            Event::Paused { wait, .. } => shown.set_message(format!("rate limited, paused for {wait:?}")),
-            Event::Resumed { .. } => shown.set_message("sending"),
-            _ => return,
+/// Sends the customers that the journal does not list as done, 16 at a time.
+async fn import(client: &Client<FsmNavigator>, path: &Path) -> std::io::Result<()> {
+    let (text, journal) = (fs::read_to_string(path)?, &File::options().append(true).open(path)?);
+    let listed = |word| text.lines().filter_map(|line| line.strip_prefix(word)).collect::<BTreeSet<&str>>();
+    let (sent, done) = (&listed("sent "), listed("done "));
+    println!("{} of 1000 done, {} in doubt", done.len(), sent.difference(&done).count());
+    let remaining = (0..1000).filter(|id: &u32| !done.contains(&*id.to_string()));
+    let calls = stream::iter(remaining).map(|id| async move {
+        let is_in_doubt = sent.contains(&*id.to_string());
+        writeln!(&*journal, "sent {id}")?; // before the request is sent
+        match create(client, id, is_in_doubt).await {
+            Ok(()) => writeln!(&*journal, "done {id}"),
+            Err(error) => Ok(println!("  customer {id}: {error}")),
         }
-        if shown.is_hidden() {
-            eprintln!("{} of 2000: {}", shown.position(), shown.message());
+    });
+    calls.buffer_unordered(16).fold(Ok(()), |all, result| async { all.and(result) }).await
+}
+
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // A service that keeps its customers and accepts 300 requests a minute.
+    let (service, customers) = (MockService::<FsmNavigator>::new(), Arc::<Mutex<Vec<Value>>>::default());
+    service.throttle(Throttle::fixed_window(300, Duration::from_secs(60)));
+    let email = |body: Value| body["customer_email"].clone();
+    let invalid = service.post("/customers").when(move |request| email(request.json()) == "13@example.com");
+    invalid.fail(Code::ValidationFailed).always();
+    let (table, list) = (Arc::clone(&customers), Arc::clone(&customers));
+    let created = service.post("/customers").respond(move |request| {
+        table.lock().expect("no panic").push(email(request.json()));
+        http::Response::new("{}".into())
+    });
+    created.delay(Duration::from_millis(40)).always();
+    let found = service.get("/customers").respond(move |request| {
+        let is_match = |customer: &&Value| customer.as_str() == request.parameter("search");
+        let matches: Vec<_> = list.lock().expect("no panic").iter().filter(is_match).cloned().collect();
+        http::Response::new(json!({"data": matches}).to_string().into())
+    });
+    found.always();
+
+    let observe = |event: &Event| {
+        if let Event::Paused { wait, .. } = event {
+            println!("  paused for {} s", wait.as_secs());
         }
     };
-    let policy = RetryPolicy::new().with_rate_limit_delay(Duration::from_millis(100));
-    let client = service.builder().max_in_flight(16).retry(policy).observer(observe).build()?;
-    let journal = std::env::temp_dir().join(format!("bulk_import_{}", std::process::id())).display().to_string();
+    let client = service.builder().observer(observe).build()?;
+    let journal = std::env::temp_dir().join(format!("bulk_import_{}", std::process::id()));
     File::create(&journal)?;
-    timeout(Duration::from_millis(200), import(&client, &journal, &bar)).await.ok();
-    bar.suspend(|| println!("Interrupted. Requests in flight may have arrived; the next run resends them."));
-    import(&client, &journal, &bar).await?;
+    if tokio::time::timeout(Duration::from_millis(60_400), import(&client, &journal)).await.is_err() {
+        println!("interrupted");
+    }
+    import(&client, &journal).await?;
+    let customers = customers.lock().expect("no panic");
+    let distinct: BTreeSet<_> = customers.iter().map(Value::to_string).collect();
+    println!("{} customers created, {} of them twice", distinct.len(), customers.len() - distinct.len());
     Ok(fs::remove_file(journal)?)
 }
