@@ -1,14 +1,16 @@
 //! The loop of a call: acquire a permit, send, read, classify, decide, wait, and start over.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
 use crate::catalog::{Category, Effect};
 use crate::core::Core;
+use crate::core::key::Key;
 use crate::error::{ApiError, Attempt, BuildError, Rejection, StopReason};
 use crate::event::Event;
 use crate::hint::WaitSource;
@@ -20,6 +22,7 @@ use crate::retry::{CallState, Decision};
 
 mod attempt;
 mod ending;
+mod renewal;
 mod span;
 
 /// Sends the request until an attempt succeeds or the retry policy ends the call. A request with a `problem` is not
@@ -39,11 +42,16 @@ pub(crate) async fn run(
             Some(permit) => permit,
             // In a box, so that the future of a call that need not wait stays small.
             None => match Box::pin(call.acquire(ask)).await {
-                Ok(permit) => permit,
-                Err(reason) => return Err(call.not_admitted(reason)),
+                Some(Ok(permit)) => permit,
+                Some(Err(reason)) => return Err(call.not_admitted(reason)),
+                None => return Err(call.closed()),
             },
         };
         let sent = permit.granted_at();
+        if core.closing.is_closed() {
+            permit.finish(sent, Outcome::NotSent);
+            return Err(call.closed());
+        }
         if !call.admit(sent, permit.waited()) {
             permit.finish(sent, Outcome::NotSent);
             return Err(call.out_of_budget());
@@ -53,24 +61,39 @@ pub(crate) async fn run(
         match attempted.result {
             Ok(incoming) => {
                 permit.finish(ended, Outcome::Accepted(quota));
-                let (parts, began, failed) = call.finish();
-                return Ok(Response { incoming, parts, core, began, sent, ended, failed, attempts: OnceLock::new() });
+                let (parts, key, began, failed) = call.finish();
+                return Ok(Response {
+                    incoming,
+                    parts,
+                    core,
+                    key,
+                    began,
+                    sent,
+                    ended,
+                    failed,
+                    attempts: OnceLock::new(),
+                });
             }
             Err(error) => {
                 let pause = call.report_failure(permit, ended, quota, &error);
-                if let Some(delay) = call.plan_retry(error, pause)? {
-                    sleep(delay).await;
+                if call.may_renew_key(&error) {
+                    Box::pin(call.renew_key(error)).await?;
+                } else if let Some(delay) = call.plan_retry(error, pause)?
+                    && Box::pin(timeout(delay, core.closing.closed())).await.is_ok()
+                {
+                    return Err(call.closed());
                 }
             }
         }
     }
 }
 
-/// A guard that reports the limiter's transitions when it is dropped.
+/// A guard that reports the end of a call and the limiter's transitions when it is dropped.
 struct Reporter<'a>(&'a Core);
 
 impl Drop for Reporter<'_> {
     fn drop(&mut self) {
+        self.0.closing.call_ended();
         report_transitions(self.0);
     }
 }
@@ -90,8 +113,10 @@ fn report_transitions(core: &Core) {
 
 /// A call in progress.
 struct Call<'a> {
-    core: &'a Core,
+    core: &'a Arc<Core>,
     parts: Box<RequestParts>,
+    /// The key of the last attempt.
+    key: Arc<Key>,
     began: Instant,
     /// The end of the call. Its time runs from the first permit on.
     deadline: Option<Instant>,
@@ -111,15 +136,28 @@ struct Call<'a> {
     last_error: Option<ApiError>,
     /// The last error response before the one in `last_error`.
     last_rejection: Option<Box<Rejection>>,
+    renewal: Renewal,
     /// The last field, so that it is dropped after the permit and the place in the queue have been freed, even if the
     /// call is abandoned.
     _reporter: Reporter<'a>,
 }
 
+/// The part of a call's state that concerns the renewal of its key.
+#[derive(Default)]
+struct Renewal {
+    /// The number of times that the request was sent again with another key, or that this was tried.
+    count: u8,
+    /// True if the call has waited for the key source, which it does once.
+    has_asked: bool,
+    /// The number of runs of the key source that had ended before the last attempt.
+    runs: u32,
+}
+
 impl<'a> Call<'a> {
-    fn new(core: &'a Core, parts: Box<RequestParts>) -> Self {
+    fn new(core: &'a Arc<Core>, parts: Box<RequestParts>) -> Self {
         let began = Instant::now();
         Self {
+            key: core.key(),
             deadline: None,
             lane: (core.lane)(&parts.method, &parts.url),
             random: None,
@@ -133,6 +171,7 @@ impl<'a> Call<'a> {
             withdrawal: None,
             last_error: None,
             last_rejection: None,
+            renewal: Renewal::default(),
             _reporter: Reporter(core),
         }
     }
@@ -164,13 +203,17 @@ impl<'a> Call<'a> {
         if self.attempts.is_empty() { self.core.limiter.try_acquire(ask, self.began) } else { None }
     }
 
-    /// Waits for a permit.
-    async fn acquire(&self, ask: Ask) -> Result<Permit<'a, Arc<Rejection>>, NotAdmitted<Arc<Rejection>>> {
+    /// Waits for a permit. `None` if the client is closed.
+    async fn acquire(&self, ask: Ask) -> Option<Result<Permit<'a, Arc<Rejection>>, NotAdmitted<Arc<Rejection>>>> {
         let mut acquire = self.core.limiter.acquire(ask);
+        let mut closed = pin!(self.core.closing.closed());
         poll_fn(|context| {
+            if closed.as_mut().poll(context).is_ready() {
+                return Poll::Ready(None);
+            }
             let permit = Pin::new(&mut acquire).poll(context);
             report_transitions(self.core);
-            permit
+            permit.map(Some)
         })
         .await
     }
@@ -181,7 +224,8 @@ impl<'a> Call<'a> {
         if self.deadline.is_none() {
             self.deadline = now.checked_add(self.parts.deadline);
         }
-        if let Some(error) = &self.last_error {
+        // A request that is sent again with another key is no retry of a failure.
+        if let Some(error) = self.last_error.as_ref().filter(|error| error.is_retryable()) {
             self.withdrawal = self.core.budget.try_withdraw(error.is_rate_limit(), now);
             if self.withdrawal.is_none() {
                 return false;
@@ -200,7 +244,13 @@ impl<'a> Call<'a> {
         quota: Option<Quota>,
         error: &ApiError,
     ) -> Option<Duration> {
-        let pause = if let Some(rejection) = error.throttling() {
+        if let Some(withdrawal) = self.withdrawal.take()
+            && !error.is_retryable()
+        {
+            withdrawal.give_back();
+        }
+        // A limit of a key that has been replaced does not concern the present one.
+        let pause = if let Some(rejection) = error.throttling().filter(|_| self.core.is_current(&self.key)) {
             self.times_throttled = self.times_throttled.saturating_add(1);
             Some(self.report_throttling(&mut permit, ended, quota, rejection))
         } else {
@@ -243,11 +293,6 @@ impl<'a> Call<'a> {
     /// call waits at the limiter, which has paused all calls for `pause`.
     #[cold]
     fn plan_retry(&mut self, error: ApiError, pause: Option<Duration>) -> Result<Option<Duration>, ApiError> {
-        if let Some(withdrawal) = self.withdrawal.take()
-            && !error.is_retryable()
-        {
-            withdrawal.give_back();
-        }
         let state = self.retry_state();
         let (delay, source) = match self.parts.retry.decide(&error, &state) {
             Decision::Wait { delay, source } => (delay, source),
@@ -255,6 +300,9 @@ impl<'a> Call<'a> {
         };
         if !self.core.budget.has_tokens(error.is_rate_limit(), Instant::now()) {
             return Err(self.end_with(error, StopReason::BudgetEmpty));
+        }
+        if self.core.closing.is_closed() {
+            return Err(self.end_with(error, StopReason::Closed));
         }
         // After a throttling response, the call waits in the limiter's queue like all others.
         let delay = if let Some(wait) = pause {
@@ -271,9 +319,14 @@ impl<'a> Call<'a> {
             self.slept = Some(delay);
             Some(delay)
         };
+        self.keep(error);
+        Ok(delay)
+    }
+
+    /// Keeps the error of an attempt, after which another one is planned.
+    fn keep(&mut self, error: ApiError) {
         self.last_rejection = self.take_last_rejection();
         self.last_error = Some(error);
-        Ok(delay)
     }
 
     fn random(&mut self) -> &mut fastrand::Rng {
@@ -320,11 +373,11 @@ impl<'a> Call<'a> {
     }
 
     /// Ends a successful call. Returns its parts that belong to the response.
-    fn finish(self) -> (Box<RequestParts>, Instant, Vec<Attempt>) {
-        let Self { core, mut parts, began, attempts, withdrawal, .. } = self;
+    fn finish(self) -> (Box<RequestParts>, Arc<Key>, Instant, Vec<Attempt>) {
+        let Self { core, mut parts, key, began, attempts, withdrawal, .. } = self;
         withdrawal.map_or_else(|| core.budget.deposit(1), Withdrawal::give_back);
         parts.body = None; // it may be large and is no longer needed
-        (parts, began, attempts)
+        (parts, key, began, attempts)
     }
 }
 

@@ -28,6 +28,8 @@ pub enum WaitSource {
     Backoff,
     /// The rate limiter that all clones of a client share.
     Limiter,
+    /// The [key source](crate::ClientBuilder::key_source), which returned another key after a 401.
+    KeySource,
 }
 
 impl WaitSource {
@@ -41,6 +43,7 @@ impl WaitSource {
             Self::Documented => "documented",
             Self::Backoff => "backoff",
             Self::Limiter => "limiter",
+            Self::KeySource => "key_source",
         }
     }
 }
@@ -54,6 +57,7 @@ impl fmt::Display for WaitSource {
             Self::Documented => "the code's documentation",
             Self::Backoff => "backoff",
             Self::Limiter => "the limiter",
+            Self::KeySource => "the key source",
         })
     }
 }

@@ -12,7 +12,9 @@ use tokio::time::Instant;
 
 use crate::catalog::Effect;
 use crate::core::Core;
+use crate::core::key::Key;
 use crate::error::{ApiError, Attempt, DecodeError, Outcome, Report, StopReason};
+use crate::redact::Secrets;
 use crate::request::parts::RequestParts;
 use crate::service::request_id;
 use incoming::Incoming;
@@ -43,6 +45,8 @@ pub struct Response {
     pub(crate) incoming: Box<Incoming>,
     pub(crate) parts: Box<RequestParts>,
     pub(crate) core: Arc<Core>,
+    /// The key of the request.
+    pub(crate) key: Arc<Key>,
     /// The start of the call.
     pub(crate) began: Instant,
     /// The start of the successful attempt.
@@ -91,7 +95,7 @@ impl Response {
                 self.status(),
                 self.body().clone(),
                 error.valid_up_to(),
-                &self.core.secret,
+                &self.secrets(),
             ))
         })
     }
@@ -104,13 +108,13 @@ impl Response {
     /// Returns [`ApiError::Decode`] if the body is not valid JSON for a `T`. [`DecodeError::json_path`] returns the
     /// position, and [`DecodeError::effect`] whether the request took effect or only may have.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        DecodeError::decode(self.status(), self.body(), &self.core.secret).map_err(|error| self.decode_error(error))
+        DecodeError::decode(self.status(), self.body(), &self.secrets()).map_err(|error| self.decode_error(error))
     }
 
     /// Returns the request ID from the response headers, if present, with the API key redacted.
     #[must_use]
     pub fn request_id(&self) -> Option<Box<str>> {
-        request_id(self.headers()).map(|id| self.core.secret.redact_text(&id))
+        request_id(self.headers()).map(|id| self.secrets().redact_text(&id))
     }
 
     /// Returns the attempts of the call, in order. The last one succeeded.
@@ -131,17 +135,22 @@ impl Response {
         self.ended.saturating_duration_since(self.began)
     }
 
+    /// Returns the secrets to redact in the response.
+    pub(crate) fn secrets(&self) -> Arc<Secrets> {
+        self.core.secrets(&self.key)
+    }
+
     /// Returns the JSON of the body, not yet decoded.
     pub(crate) fn borrow_json(&self) -> Result<&RawValue, ApiError> {
-        DecodeError::borrow(self.status(), self.body(), &self.core.secret).map_err(|error| self.decode_error(error))
+        DecodeError::borrow(self.status(), self.body(), &self.secrets()).map_err(|error| self.decode_error(error))
     }
 
     /// Decodes the JSON of a part of the body: of a member, or of the whole body if `member` is `None`.
     pub(crate) fn decode_part<T: DeserializeOwned>(&self, member: Option<&str>, json: &str) -> Result<T, ApiError> {
         serde_json::from_str(json).or_else(|_| {
             let part = Bytes::copy_from_slice(json.as_bytes());
-            DecodeError::decode(self.status(), &part, &self.core.secret).map_err(|mut error| {
-                error.place_in(member, &self.core.secret.redact(self.body().clone()));
+            DecodeError::decode(self.status(), &part, &self.secrets()).map_err(|mut error| {
+                error.place_in(member, &self.secrets().redact(self.body().clone()));
                 self.decode_error(error)
             })
         })
@@ -149,7 +158,7 @@ impl Response {
 
     /// Returns the error of a body that is valid JSON, but not the expected kind.
     pub(crate) fn unexpected_body(&self, expected: &'static str, problem: impl Into<Box<str>>) -> ApiError {
-        let body = self.core.secret.redact(self.body().clone());
+        let body = self.secrets().redact(self.body().clone());
         self.decode_error(DecodeError::new(self.status(), expected, problem, &body, 0))
     }
 

@@ -20,10 +20,11 @@ use tracing::Span;
 
 use super::{Call, report_transitions, span};
 use crate::catalog::Effect;
-use crate::core::Core;
+use crate::core::key::Key;
 use crate::error::{ApiError, Attempt, DecodeError, Limit, MAX_ERROR_BODY, PartialResponse, Rejection, TimeoutError};
 use crate::hint;
 use crate::limiter::{Permit, Quota};
+use crate::redact::Secrets;
 use crate::request::parts::RequestParts;
 use crate::response::incoming::{Incoming, Incomplete};
 use crate::service::request_id;
@@ -79,6 +80,8 @@ impl<F: Future<Output = Result<Response<Body>, ApiError>> + Unpin> Exchange<F> {
 impl Call<'_> {
     /// Sends the request once, at the time `sent`, reads its response, and records the attempt if it failed.
     pub(super) async fn attempt(&mut self, sent: Instant, permit: &mut Permit<'_, Arc<Rejection>>) -> Attempted {
+        self.key = self.core.key();
+        self.renewal.runs = self.core.source.as_ref().map_or(0, |source| source.ended());
         match &self.core.transport {
             Carrier::Reqwest(reqwest) => self.exchange(sent, permit, |request| reqwest.send(request)).await,
             Carrier::Given(transport) => self.exchange(sent, permit, |request| transport.send(request)).await,
@@ -95,7 +98,7 @@ impl Call<'_> {
         F: Future<Output = Result<Response<Body>, ApiError>> + Unpin,
     {
         let span = span::for_attempt(self.core.service, &self.parts, self.attempts.len());
-        let sending = || Exchange::Sending(transport(outgoing(self.core, &self.parts)));
+        let sending = || Exchange::Sending(transport(outgoing(&self.key, &self.parts)));
         let mut exchange = match &span {
             None => sending(),
             Some(span) => span.in_scope(sending),
@@ -124,8 +127,8 @@ impl Call<'_> {
     /// Reports a throttling response to the limiter as soon as its head has arrived, since the body may take long.
     fn notice_head(&mut self, permit: &mut Permit<'_, Arc<Rejection>>, head: &Parts) {
         if matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            let error = (self.core.read)(head.status, &head.headers, Bytes::new(), Some(&self.core.secret));
-            if let Some(rejection) = error.throttling() {
+            let error = (self.core.read)(head.status, &head.headers, Bytes::new(), Some(&self.secrets()));
+            if let Some(rejection) = error.throttling().filter(|_| self.core.is_current(&self.key)) {
                 self.report_throttling(permit, Instant::now(), quota(head), rejection);
                 report_transitions(self.core);
             }
@@ -149,6 +152,7 @@ impl Call<'_> {
         span: Option<Span>,
     ) -> Attempted {
         let quota = incoming.as_ref().and_then(|incoming| quota(&incoming.head));
+        let quota = quota.filter(|_| self.core.is_current(&self.key));
         let result = match (incoming, end) {
             (Some(incoming), Ok(())) if self.is_success(&incoming) => Ok(incoming),
             (Some(incoming), end) => Err(self.response_error(sent, incoming, end)),
@@ -174,16 +178,16 @@ impl Call<'_> {
     #[cold]
     #[expect(clippy::boxed_local, reason = "unboxed, the response would be copied onto the stack of the common path")]
     fn response_error(&self, sent: Instant, mut incoming: Box<Incoming>, end: Result<(), Interruption>) -> ApiError {
-        let core = self.core;
+        let (core, secrets) = (self.core, self.secrets());
         incoming.join();
         let Incoming { head, body, .. } = *incoming;
         // A complete response is here only if it is an error, even if its status is not.
         if end.is_ok() || !head.status.is_success() {
             let body = body.slice(..body.len().min(MAX_ERROR_BODY));
-            return (core.read)(head.status, &head.headers, body, Some(&core.secret));
+            return (core.read)(head.status, &head.headers, body, Some(&secrets));
         }
-        let request_id = request_id(&head.headers).map(|id| core.secret.redact_text(&id));
-        let body = core.secret.redact(body.slice(..body.len().min(MAX_ERROR_BODY)));
+        let request_id = request_id(&head.headers).map(|id| secrets.redact_text(&id));
+        let body = secrets.redact(body.slice(..body.len().min(MAX_ERROR_BODY)));
         let partial = PartialResponse { status: head.status, request_id, body };
         match end {
             Err(Interruption::Body(Incomplete::Broken(mut error))) => {
@@ -210,6 +214,11 @@ impl Call<'_> {
         error.without_response(self.core.no_response)
     }
 
+    /// Returns the secrets to redact in the response.
+    pub(super) fn secrets(&self) -> Arc<Secrets> {
+        self.core.secrets(&self.key)
+    }
+
     fn timed_out(&self, sent: Instant) -> TimeoutError {
         let (limit, within) = match self.deadline {
             Some(deadline) if deadline <= self.attempt_ends(sent) => (Limit::Deadline, self.parts.deadline),
@@ -232,10 +241,11 @@ impl Call<'_> {
 }
 
 /// Returns the HTTP request, with the client's headers added.
-fn outgoing(core: &Core, request: &RequestParts) -> HttpRequest {
+fn outgoing(key: &Key, request: &RequestParts) -> HttpRequest {
     let RequestParts { method, url, headers, body, .. } = request;
-    let mut all_headers = core.headers.clone();
-    for (name, value) in headers {
+    let mut all_headers = key.headers.clone();
+    // A key that replaced another one may be sent in a header that was free when the request was built.
+    for (name, value) in headers.iter().filter(|(name, _)| **name != key.header) {
         all_headers.insert(name, value.clone());
     }
     let body = body.clone().unwrap_or_default();

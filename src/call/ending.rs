@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::Call;
 use crate::catalog::Effect;
-use crate::error::{ApiError, BuildError, Limit, Rejection, Report, StopReason, TimeoutError};
+use crate::error::{ApiError, BuildError, BuildErrorKind, Limit, Rejection, Report, StopReason, TimeoutError};
 use crate::event::Event;
 use crate::hint;
 use crate::limiter::NotAdmitted;
@@ -30,6 +30,19 @@ impl Call<'_> {
         };
         let error = self.last_error.take().unwrap_or(error);
         self.end_with(error, stop)
+    }
+
+    /// Returns the error of a call that waited, or was about to be sent, when the client was closed: its last error, or
+    /// one that states that nothing was sent.
+    #[cold]
+    pub(super) fn closed(&mut self) -> ApiError {
+        self.forget_planned_wait();
+        let nothing_sent = || {
+            let problem = "`close` was called, so nothing was sent; create a new client";
+            BuildError::new(BuildErrorKind::Closed, problem).into()
+        };
+        let error = self.last_error.take().unwrap_or_else(nothing_sent);
+        self.end_with(error, StopReason::Closed)
     }
 
     /// Returns the error of a call whose retry the retry quota does not cover.

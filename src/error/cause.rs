@@ -23,6 +23,12 @@ impl ApiError {
         self
     }
 
+    /// Sets the reason why the key source gave no other key.
+    pub(crate) fn with_key_problem(mut self, problem: Box<str>) -> Self {
+        self.report_mut().key_problem = Some(problem);
+        self
+    }
+
     /// Sets the row for the case that no response arrives, on connection faults and timeouts.
     pub(crate) fn without_response(mut self, row: Option<&'static CodeInfo>) -> Self {
         if matches!(self, Self::Transport(_) | Self::Timeout(_)) {

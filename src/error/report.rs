@@ -20,6 +20,8 @@ pub(crate) struct Report {
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) elapsed: Duration,
     pub(crate) stop_reason: Option<StopReason>,
+    /// The reason why the key source gave no other key, without secrets.
+    pub(crate) key_problem: Option<Box<str>>,
     /// The end of the limiter's pause, if the call could not wait for it.
     pub(crate) paused_until: Option<SystemTime>,
     /// The row of the status, or of the case that no response arrives.
@@ -62,6 +64,9 @@ impl fmt::Display for Report {
         }
         if let Some(reason) = self.stop_reason {
             write!(f, "; {reason}")?;
+        }
+        if let Some(problem) = &self.key_problem {
+            write!(f, ": {}", OneLine(problem))?;
         }
         f.write_str(")")
     }

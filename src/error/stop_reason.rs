@@ -27,6 +27,10 @@ pub enum StopReason {
     BodyNotReplayable,
     /// The policy allows only one attempt.
     Disabled,
+    /// The service rejected the key, and the [key source](crate::ClientBuilder::key_source) gave no other one.
+    KeyNotReplaced,
+    /// The client was closed with [`Client::close`](crate::Client::close).
+    Closed,
 }
 
 impl StopReason {
@@ -43,6 +47,8 @@ impl StopReason {
             Self::BudgetEmpty => "budget_empty",
             Self::BodyNotReplayable => "body_not_replayable",
             Self::Disabled => "disabled",
+            Self::KeyNotReplaced => "key_not_replaced",
+            Self::Closed => "closed",
         }
     }
 }
@@ -59,6 +65,8 @@ impl fmt::Display for StopReason {
             Self::BudgetEmpty => "the retry quota is used up",
             Self::BodyNotReplayable => "the body cannot be resent",
             Self::Disabled => "retries are disabled",
+            Self::KeyNotReplaced => "the key was not replaced",
+            Self::Closed => "the client was closed",
         })
     }
 }

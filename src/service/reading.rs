@@ -9,7 +9,7 @@ use super::Service;
 use crate::catalog::{Category, ErrorCode};
 use crate::error::{ApiError, ErrorBody, MAX_ERROR_BODY, Rejection, Report, category_of};
 use crate::hint;
-use crate::redact::Secret;
+use crate::redact::Secrets;
 
 /// The headers that commonly contain the request ID, by precedence.
 static REQUEST_ID_HEADERS: [HeaderName; 3] = [
@@ -37,26 +37,26 @@ impl ApiError {
         status: StatusCode,
         headers: &HeaderMap,
         body: Bytes,
-        secret: Option<&Secret>,
+        secrets: Option<&Secrets>,
     ) -> Self {
-        Self::from(Rejection::read::<S>(status, headers, body, secret))
+        Self::from(Rejection::read::<S>(status, headers, body, secrets))
     }
 }
 
 impl Rejection {
-    /// Reads an error response and redacts the secret. `body` must not be longer than [`MAX_ERROR_BODY`].
+    /// Reads an error response and redacts the secrets. `body` must not be longer than [`MAX_ERROR_BODY`].
     pub(crate) fn read<S: Service>(
         status: StatusCode,
         headers: &HeaderMap,
         body: Bytes,
-        secret: Option<&Secret>,
+        secrets: Option<&Secrets>,
     ) -> Self {
         let received = SystemTime::now();
-        let body = match secret {
-            Some(secret) => secret.redact(body),
+        let body = match secrets {
+            Some(secrets) => secrets.redact(body),
             None => body,
         };
-        let id = request_id(headers).map(|id| redacted(&id, secret));
+        let id = request_id(headers).map(|id| redacted(&id, secrets));
         let parts = S::read_error(status, headers, &body).unwrap_or_else(|| ErrorBody::from_text(&body));
         let listed = parts.code.as_deref().and_then(S::Code::from_wire).map(S::Code::info);
         let by_status = S::Code::ANSWERS.iter().find(|row| row.is_documented_under(status));
@@ -64,7 +64,7 @@ impl Rejection {
         let category = category_of(row, status);
         let (hint, mut malformed_hints) = hint::hint(headers, parts.retry_after, category, received);
         malformed_hints.extend(parts.malformed_hint);
-        let malformed_hints = malformed_hints.iter().map(|hint| redacted(hint, secret)).collect();
+        let malformed_hints = malformed_hints.iter().map(|hint| redacted(hint, secrets)).collect();
         let has_fields = matches!(category, Category::InvalidRequest | Category::Conflict);
         Self {
             service: S::NAME,
@@ -86,9 +86,9 @@ impl Rejection {
     }
 }
 
-/// Returns `text` with the secret redacted.
-fn redacted(text: &str, secret: Option<&Secret>) -> Box<str> {
-    secret.map_or_else(|| text.into(), |secret| secret.redact_text(text))
+/// Returns `text` with the secrets redacted.
+fn redacted(text: &str, secrets: Option<&Secrets>) -> Box<str> {
+    secrets.map_or_else(|| text.into(), |secrets| secrets.redact_text(text))
 }
 
 /// Returns the request ID from the headers, not redacted.

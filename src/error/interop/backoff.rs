@@ -34,7 +34,13 @@ impl ApiError {
     #[must_use]
     pub fn into_backoff(self) -> backoff::Error<Self> {
         let may_be_resent = match self.stop_reason() {
-            Some(StopReason::NotRetryable | StopReason::MayHaveActed | StopReason::BodyNotReplayable) => false,
+            Some(
+                StopReason::NotRetryable
+                | StopReason::MayHaveActed
+                | StopReason::BodyNotReplayable
+                | StopReason::KeyNotReplaced
+                | StopReason::Closed,
+            ) => false,
             Some(
                 StopReason::AttemptsExhausted
                 | StopReason::WaitTooLong
