@@ -115,7 +115,7 @@ fn report_transitions(core: &Core) {
 struct Call<'a> {
     core: &'a Arc<Core>,
     parts: Box<RequestParts>,
-    /// The key of the last attempt.
+    /// The key of the last attempt, or of the client before the first one.
     key: Arc<Key>,
     began: Instant,
     /// The end of the call. Its time runs from the first permit on.

@@ -80,7 +80,9 @@ impl<F: Future<Output = Result<Response<Body>, ApiError>> + Unpin> Exchange<F> {
 impl Call<'_> {
     /// Sends the request once, at the time `sent`, reads its response, and records the attempt if it failed.
     pub(super) async fn attempt(&mut self, sent: Instant, permit: &mut Permit<'_, Arc<Rejection>>) -> Attempted {
-        self.key = self.core.key();
+        if !self.core.is_current(&self.key) {
+            self.key = self.core.key();
+        }
         self.renewal.runs = self.core.source.as_ref().map_or(0, |source| source.ended());
         match &self.core.transport {
             Carrier::Reqwest(reqwest) => self.exchange(sent, permit, |request| reqwest.send(request)).await,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use steadfast::testing::{MockService, Received};
 use steadfast::transport::Body;
 use steadfast::{
-    Abaco, ApiError, Client, ClientBuilder, Event, Response, RetryBudget, RetryPolicy, StopReason, WaitSource, abaco,
+    Abaco, ApiError, Client, ClientBuilder, Credential, Event, FsmNavigator, Response, RetryBudget, RetryPolicy,
+    Service, Stayforge, StopReason, WaitSource, abaco, fsm_navigator, stayforge,
 };
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -231,6 +232,24 @@ async fn a_401_that_may_have_had_an_effect_and_other_errors_do_not_ask() {
         assert_eq!(error.stop_reason(), Some(StopReason::NotRetryable));
     }
     assert_eq!((count(&runs), service.request_count()), (0, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_documented_401_of_each_service_asks_also_for_a_post() {
+    async fn asks<S: Service>(code: S::Code, text: &str) {
+        let text = text.to_owned();
+        let service = MockService::<S>::new();
+        service.post("/things").fail(code).json(&object());
+        let source = move || std::future::ready(S::Key::parse(text.clone().into()));
+        let client = service.builder().key_source(source).build().unwrap();
+        let response = client.post("/things").send().await.unwrap();
+        assert_eq!((response.attempts().len(), service.request_count()), (2, 2));
+        let [old, new] = &service.received()[..] else { unreachable!("two requests were sent") };
+        assert_ne!(old.headers, new.headers);
+    }
+    asks::<Abaco>(abaco::Code::InvalidApiKey, "abk_2:another-secret").await;
+    asks::<FsmNavigator>(fsm_navigator::Code::Unauthorized, "another-secret").await;
+    asks::<Stayforge>(stayforge::Code::InvalidApiKey, "another-secret").await;
 }
 
 #[tokio::test(start_paused = true)]

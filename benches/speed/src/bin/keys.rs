@@ -22,14 +22,18 @@ fn main() {
     ];
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     for (way, (built, each, memory)) in ways {
-        let before = connections.load(Ordering::SeqCst);
+        let (before, before_the_calls) = (connections.load(Ordering::SeqCst), resident_bytes());
         runtime.block_on(async {
             for client in &built {
                 client.get("/documents").send().await.expect("a success");
             }
         });
         let opened = connections.load(Ordering::SeqCst) - before;
-        println!("{way}: {each:?} and {memory} bytes for each of {clients} clients; {opened} connections");
+        let used = resident_bytes().saturating_sub(before_the_calls) / clients;
+        println!(
+            "{way}: {each:?} and {memory} bytes for each of {clients} clients, {used} bytes more for one call with each; \
+             {opened} connections"
+        );
     }
 }
 
