@@ -1,17 +1,19 @@
 //! The loop of a call: acquire a permit, send, read, classify, decide, wait, and start over.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 use tracing::Span;
 use tracing::level_filters::LevelFilter;
 
 use crate::catalog::{Category, Effect};
 use crate::core::Core;
+use crate::core::key::Key;
 use crate::error::{ApiError, Attempt, BuildError, Lookup, Rejection, StopReason};
 use crate::event::Event;
 use crate::hint::WaitSource;
@@ -25,6 +27,7 @@ use crate::retry::{CallState, Decision};
 mod attempt;
 mod ending;
 mod notice;
+mod renewal;
 mod settle;
 mod span;
 
@@ -37,7 +40,8 @@ pub(crate) async fn run(
     mut parts: Box<RequestParts>,
     problem: Option<Box<BuildError>>,
 ) -> Result<Response, ApiError> {
-    let mut call = Call::new(&core, &mut parts);
+    let mut key = core.key();
+    let mut call = Call::new(&core, &mut parts, &mut key);
     if let Some(problem) = problem {
         return Err(call.not_built(problem));
     }
@@ -48,14 +52,15 @@ pub(crate) async fn run(
                 Some(permit) => permit,
                 // In a box, so that the future of a call that need not wait stays small.
                 None => match Box::pin(call.acquire(ask)).await {
-                    Ok(permit) => permit,
-                    Err(reason) => break 'attempt call.not_admitted(reason),
+                    Some(Ok(permit)) => permit,
+                    Some(Err(reason)) => break 'attempt call.not_admitted(reason),
+                    None => break 'attempt call.closed(),
                 },
             };
             let sent = permit.granted_at();
-            if !call.admit(sent, permit.waited()) {
+            if let Err(stop) = call.admit(sent, permit.waited()) {
                 permit.finish(sent, Outcome::NotSent);
-                break 'attempt call.out_of_budget();
+                break 'attempt stop;
             }
             let attempted = call.attempt(sent, &mut permit).await;
             let (ended, quota) = (attempted.ended, attempted.quota);
@@ -65,18 +70,24 @@ pub(crate) async fn run(
                     let (began, failed) = call.finish(&incoming, sent, ended);
                     (parts.body, parts.settlement) = (None, None); // no longer needed, and the body may be large
                     let attempts = OnceLock::new();
-                    return Ok(Response { incoming, parts, core, began, sent, ended, failed, attempts, lookup: None });
+                    let lookup = None;
+                    return Ok(Response { incoming, parts, core, key, began, sent, ended, failed, attempts, lookup });
                 }
                 Err(error) => error,
             };
             let pause = call.report_failure(permit, ended, quota, &error);
-            match call.plan_retry(error, pause) {
-                Ok(None) => continue 'call,
-                Ok(Some(delay)) => {
-                    sleep(delay).await;
-                    continue 'call;
+            if call.may_renew_key(&error) {
+                match Box::pin(call.renew_key(error)).await {
+                    Ok(()) => continue 'call,
+                    Err(stop) => stop,
                 }
-                Err(stop) => stop,
+            } else {
+                match call.plan_retry(error, pause) {
+                    Ok(None) => continue 'call,
+                    Ok(Some(delay)) if Box::pin(call.sleep(delay)).await => continue 'call,
+                    Ok(Some(_)) => call.closed(),
+                    Err(stop) => stop,
+                }
             }
         };
         if !call.is_unsettled(&stop) {
@@ -88,7 +99,7 @@ pub(crate) async fn run(
             Settled::Found(record) => {
                 let settled = call.settled(record);
                 drop(call);
-                return Ok(settled.into_response(core, parts));
+                return Ok(settled.into_response(core, parts, key));
             }
         }
     }
@@ -108,12 +119,24 @@ enum Settled {
 struct Stop {
     error: ApiError,
     reason: StopReason,
+    /// The end of the pause that the call could not wait for.
+    paused_until: Option<SystemTime>,
+    /// The reason why the key source gave no other key.
+    key_problem: Option<Box<str>>,
+}
+
+impl Stop {
+    fn new(error: ApiError, reason: StopReason) -> Self {
+        Self { error, reason, paused_until: None, key_problem: None }
+    }
 }
 
 /// A call in progress.
 struct Call<'a> {
-    core: &'a Core,
+    core: &'a Arc<Core>,
     parts: &'a mut RequestParts,
+    /// The key of the last attempt, or of the client before the first one.
+    key: &'a mut Arc<Key>,
     /// The span of the call, if a subscriber is interested.
     span: Option<Box<Span>>,
     began: Instant,
@@ -128,10 +151,8 @@ struct Call<'a> {
     attempts: Vec<Attempt>,
     /// The number of attempts that the service throttled.
     times_throttled: u32,
-    /// The end of the pause that the call could not wait for.
-    paused_until: Option<SystemTime>,
-    /// The delay before the attempt, if the call itself waits for it and not the limiter.
-    slept: Option<Duration>,
+    /// True if the call itself waits before the next attempt, and not at the limiter.
+    sleeps: bool,
     /// The tokens that the current retry took from the retry quota.
     withdrawal: Option<Withdrawal<'a>>,
     last_error: Option<ApiError>,
@@ -139,15 +160,30 @@ struct Call<'a> {
     last_rejection: Option<Box<Rejection>>,
     /// The look-up since the last attempt.
     lookup: Option<Box<Lookup>>,
+    renewal: Renewal,
     /// True once the call has ended with a response or an error.
     is_over: bool,
 }
 
+/// The part of a call's state that concerns the renewal of its key.
+#[derive(Default)]
+struct Renewal {
+    /// The number of times that the request was sent again with another key, or that this was tried.
+    count: u8,
+    /// True if the call has waited for the key source, which it does once.
+    has_asked: bool,
+    /// True if the next attempt is sent because the key was replaced.
+    is_planned: bool,
+    /// The number of runs of the key source that had ended before the last attempt.
+    runs: u32,
+}
+
 impl<'a> Call<'a> {
-    fn new(core: &'a Core, parts: &'a mut RequestParts) -> Self {
+    fn new(core: &'a Arc<Core>, parts: &'a mut RequestParts, key: &'a mut Arc<Key>) -> Self {
         let began = Instant::now();
         let lane = (core.lane)(&parts.method, &parts.url);
         Self {
+            key,
             deadline: None,
             lane,
             span: span::for_call(core, lane, parts),
@@ -158,12 +194,12 @@ impl<'a> Call<'a> {
             began,
             attempts: Vec::new(),
             times_throttled: 0,
-            paused_until: None,
-            slept: None,
+            sleeps: false,
             withdrawal: None,
             last_error: None,
             last_rejection: None,
             lookup: None,
+            renewal: Renewal::default(),
             is_over: false,
         }
     }
@@ -195,31 +231,45 @@ impl<'a> Call<'a> {
         if self.attempts.is_empty() { self.core.limiter.try_acquire(ask, self.began) } else { None }
     }
 
-    /// Waits for a permit.
-    async fn acquire(&self, ask: Ask) -> Result<Permit<'a, Arc<Rejection>>, NotAdmitted<Arc<Rejection>>> {
+    /// Waits for a permit. `None` if the client is closed.
+    async fn acquire(&self, ask: Ask) -> Option<Result<Permit<'a, Arc<Rejection>>, NotAdmitted<Arc<Rejection>>>> {
         let mut acquire = self.core.limiter.acquire(ask);
+        let mut closed = pin!(self.core.closing.closed());
         poll_fn(|context| {
+            if closed.as_mut().poll(context).is_ready() {
+                return Poll::Ready(None);
+            }
             let permit = Pin::new(&mut acquire).poll(context);
             self.report_transitions();
-            permit
+            permit.map(Some)
         })
         .await
     }
 
-    /// Records that the call got a permit at `now`, for which it waited for `waited`. Returns whether the retry quota
-    /// has the tokens for a retry.
-    fn admit(&mut self, now: Instant, waited: Duration) -> bool {
+    /// Waits for `delay`. Returns `false` at once if the client is closed.
+    async fn sleep(&self, delay: Duration) -> bool {
+        timeout(delay, self.core.closing.closed()).await.is_err()
+    }
+
+    /// Records that the call got a permit at `now`, for which it waited for `waited`. Ends the call if the client is
+    /// closed, or if the retry quota does not cover a retry.
+    fn admit(&mut self, now: Instant, waited: Duration) -> Result<(), Stop> {
+        if self.core.closing.is_closed() {
+            return Err(self.closed());
+        }
         if self.deadline.is_none() {
             self.deadline = now.checked_add(self.parts.deadline);
         }
-        if let Some(error) = &self.last_error {
+        // A request that is sent again with another key is no retry of a failure.
+        let is_renewed = std::mem::take(&mut self.renewal.is_planned);
+        if let Some(error) = self.last_error.as_ref().filter(|_| !is_renewed) {
             self.withdrawal = self.core.budget.try_withdraw(error.is_rate_limit(), now);
             if self.withdrawal.is_none() {
-                return false;
+                return Err(self.out_of_budget());
             }
         }
         self.note_wait(now, waited);
-        true
+        Ok(())
     }
 
     /// Reports a failed request to the limiter. Returns the pause that a throttling response causes.
@@ -231,7 +281,8 @@ impl<'a> Call<'a> {
         quota: Option<Quota>,
         error: &ApiError,
     ) -> Option<Duration> {
-        let pause = if let Some(rejection) = error.throttling() {
+        // A limit of a key that has been replaced does not concern the present one.
+        let pause = if let Some(rejection) = error.throttling().filter(|_| self.core.is_current(self.key)) {
             self.times_throttled = self.times_throttled.saturating_add(1);
             Some(self.report_throttling(&mut permit, ended, quota, rejection))
         } else {
@@ -286,10 +337,13 @@ impl<'a> Call<'a> {
         }
         let (delay, source) = match self.parts.retry.decide(&error, &state) {
             Decision::Wait { delay, source } => (delay, source),
-            Decision::Stop(reason) => return Err(Stop { error, reason }),
+            Decision::Stop(reason) => return Err(Stop::new(error, reason)),
         };
         if !self.core.budget.has_tokens(error.is_rate_limit(), Instant::now()) {
-            return Err(Stop { error, reason: StopReason::BudgetEmpty });
+            return Err(Stop::new(error, StopReason::BudgetEmpty));
+        }
+        if self.core.closing.is_closed() {
+            return Err(Stop::new(error, StopReason::Closed));
         }
         // After a throttling response, the call waits in the limiter's queue like all others.
         let delay = if let Some(wait) = pause {
@@ -303,12 +357,17 @@ impl<'a> Call<'a> {
             None
         } else {
             self.plan_wait(delay, source);
-            self.slept = Some(delay);
+            self.sleeps = true;
             Some(delay)
         };
+        self.keep(error);
+        Ok(delay)
+    }
+
+    /// Keeps the error of an attempt, after which another one is planned.
+    fn keep(&mut self, error: ApiError) {
         self.last_rejection = self.take_last_rejection();
         self.last_error = Some(error);
-        Ok(delay)
     }
 
     fn random(&mut self) -> &mut fastrand::Rng {
@@ -363,7 +422,7 @@ impl<'a> Call<'a> {
         let Some(attempt) = self.attempts.last_mut() else { return };
         let since = now.saturating_duration_since(self.began);
         let planned = attempt.wait.replace(since.saturating_sub(attempt.began.saturating_add(attempt.took)));
-        let slept = self.slept.take().unwrap_or_default();
+        let slept = planned.filter(|_| std::mem::take(&mut self.sleeps)).unwrap_or_default();
         if planned.is_some_and(|planned| slept.saturating_add(waited) > planned.saturating_add(PRECISION)) {
             attempt.wait_source = Some(WaitSource::Limiter);
         }
@@ -385,6 +444,7 @@ impl Drop for Call<'_> {
         if !self.is_over {
             self.abandon();
         }
+        self.core.closing.call_ended();
         self.report_transitions();
     }
 }

@@ -8,6 +8,7 @@ use http::Method;
 use tokio::time::Instant;
 
 use crate::core::Core;
+use crate::core::key::Credentials;
 use crate::error::ApiError;
 use crate::limiter::LaneLimits;
 use crate::request::Request;
@@ -20,8 +21,10 @@ pub use builder::ClientBuilder;
 
 /// A client for the service `S` with one key.
 ///
-/// Cloning a client is cheap. Its clones share the connections, the rate limiter, the retry quota and the limit on the
-/// requests in flight. Clients that are built separately share nothing, even if they use the same key.
+/// Cloning a client is cheap. Its clones share everything: the key, the connections, the rate limiter, the retry quota
+/// and the limit on the requests in flight. Clients for several keys share their connections if one of them creates the
+/// others ([`with_key`](Self::with_key)). Clients that are built separately share nothing, even if they use the same
+/// key.
 ///
 /// ```no_run
 /// use steadfast::{Abaco, Client};
@@ -160,6 +163,97 @@ impl<S: Service> Client<S> {
     /// limits again.
     pub fn reset_limits(&self) {
         self.core.limiter.reset(Instant::now());
+    }
+
+    /// Creates a client for another key of the service, such as that of another company.
+    ///
+    /// It shares the connections, the settings and the observer of this client. It has its own rate limiter, retry
+    /// quota and limit on the requests in flight, because the service counts each key separately: a key that is
+    /// throttled, or whose requests are slow, does not delay the others. It has no [key
+    /// source](ClientBuilder::key_source), because the source would give the key of another company.
+    ///
+    /// A further client takes microseconds and 12 KiB. [`new`](Self::new) takes milliseconds and 118 KiB to set up a
+    /// pool of connections and TLS.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ApiError::Build`] if the key cannot be sent as a header, or if its header is also one of the client's
+    /// other headers. The keys of the three services never cause it.
+    ///
+    /// ```no_run
+    /// use steadfast::{Abaco, Client, abaco};
+    ///
+    /// # async fn example(keys: Vec<abaco::ApiKey>) -> Result<(), steadfast::ApiError> {
+    /// let first = Client::<Abaco>::from_env()?;
+    /// for key in keys {
+    ///     let documents: serde_json::Value = first.with_key(key)?.get("/documents").fetch().await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "the client owns its key, so no copy is left with the caller")]
+    pub fn with_key(&self, key: S::Key) -> Result<Self, ApiError> {
+        let core = Credentials::of(&key).and_then(|key| self.core.with_key(key));
+        Ok(Self::of(core.map_err(|problem| problem.of(S::NAME))?))
+    }
+
+    /// Replaces the key of this client and of all its clones, and clears the limits that were learned with the former
+    /// key, as [`reset_limits`](Self::reset_limits) does. Clients that [`with_key`](Self::with_key) has returned keep
+    /// their keys.
+    ///
+    /// Requests in flight end with the former key. Every later attempt is sent with the new key, also in a call that
+    /// waits or retries. If the service rejects the former key with a 401 in the meantime, a request that is safe to
+    /// resend is sent again with the new key, up to eight times in a call.
+    ///
+    /// The former key is redacted like the new one. A client redacts its last eight replaced keys, and a response or an
+    /// error also the key with which it was requested. Replaced keys stay in memory for that.
+    /// [`ClientBuilder::key_source`] replaces a key when the service rejects it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`with_key`](Self::with_key). The client then keeps its key.
+    ///
+    /// ```no_run
+    /// # async fn example(client: steadfast::Client<steadfast::Abaco>) -> Result<(), steadfast::ApiError> {
+    /// // The new key is valid already; the former one is revoked later.
+    /// client.replace_key(steadfast::abaco::ApiKey::new("abk_def456", "the-new-secret")?)?;
+    /// # Ok(()) }
+    /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "the client owns its key, so no copy is left with the caller")]
+    pub fn replace_key(&self, key: S::Key) -> Result<(), ApiError> {
+        let replaced = Credentials::of(&key).and_then(|key| self.core.replace_key(key, None));
+        Ok(replaced.map_err(|problem| problem.of(S::NAME))?)
+    }
+
+    /// Closes this client and all its clones, and waits until no request is in flight.
+    ///
+    /// Requests in flight are completed, and their calls return the response. All waits end at once: a call that waits
+    /// for a permit, for a retry or for a key returns its last error, with [`StopReason::Closed`]. A call that has sent
+    /// nothing, and every later call, returns [`ApiError::Build`] with [`BuildErrorKind::Closed`]. Clients that
+    /// [`with_key`](Self::with_key) has returned stay open.
+    ///
+    /// A request whose future is not polled counts as in flight until its attempt timeout has passed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not open the client again. `close` can be called several times.
+    ///
+    /// [`StopReason::Closed`]: crate::StopReason::Closed
+    ///
+    /// ```
+    /// use steadfast::testing::MockService;
+    /// use steadfast::{Abaco, StopReason};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let client = MockService::<Abaco>::new().client();
+    /// client.close().await;
+    ///
+    /// let error = client.get("/documents").send().await.unwrap_err();
+    /// assert_eq!(error.stop_reason(), Some(StopReason::Closed));
+    /// # }
+    /// ```
+    pub async fn close(&self) {
+        self.core.close().await;
     }
 
     fn of(core: Core) -> Self {

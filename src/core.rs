@@ -1,32 +1,55 @@
 //! The state that all clones of a client share: [`Core`].
 
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HeaderName;
 use http::{HeaderMap, Method, StatusCode};
+use tokio::time::Instant;
 use url::Url;
 
 use crate::catalog::{CodeInfo, Scope};
-use crate::error::{ApiError, Rejection};
+use crate::error::{ApiError, BuildError, Rejection};
 use crate::event::Observer;
-use crate::limiter::{Lane, Limiter};
-use crate::redact::Secret;
+use crate::limiter::{Lane, Limiter, RateLimit};
+use crate::redact::Secrets;
 use crate::retry::RetryPolicy;
-use crate::retry::budget::Bucket;
+use crate::retry::budget::{Bucket, RetryBudget};
 use crate::retry::rule::RetryRule;
 use crate::service::RouteInfo;
 use crate::transport::carrier::Carrier;
+use closing::Closing;
+use key::{Credentials, Key};
+use key_source::{Answer, KeySource, Run};
 
-/// The state that all clones of a client share.
+pub(crate) mod closing;
+pub(crate) mod key;
+pub(crate) mod key_source;
+
+/// The state that all clones of a client share. Dereferences to its [`Settings`].
 pub(crate) struct Core {
+    settings: Arc<Settings>,
+    /// The key for the next attempt. A call reads the lock once, for the time of one reference count.
+    key: RwLock<Arc<Key>>,
+    /// The address of the key, which is compared without the lock. A call holds its key, so that no other key can have
+    /// the same address.
+    address: AtomicUsize,
+    pub(crate) source: Option<Arc<KeySource>>,
+    pub(crate) limiter: Limiter<Arc<Rejection>>,
+    pub(crate) budget: Bucket,
+    pub(crate) closing: Closing,
+}
+
+/// The settings and the connections of a client, which the clients for other keys share.
+pub(crate) struct Settings {
     pub(crate) service: &'static str,
     /// The documented row for the case that no response arrives.
     pub(crate) no_response: Option<&'static CodeInfo>,
     /// Reads an error response in the format of the service.
-    pub(crate) read: fn(StatusCode, &HeaderMap, Bytes, Option<&Secret>) -> ApiError,
+    pub(crate) read: fn(StatusCode, &HeaderMap, Bytes, Option<&Secrets>) -> ApiError,
     /// Returns whether a response with a success status is an error nevertheless.
     pub(crate) is_error: fn(StatusCode, &HeaderMap, &[u8]) -> bool,
     /// Returns the documented route of a request below the base URL, if a table lists it.
@@ -35,17 +58,16 @@ pub(crate) struct Core {
     pub(crate) missing_scope: fn(&ApiError, &Url, &Method, &Url) -> Option<&'static Scope>,
     /// The query parameter for the cursor of a list, if the service pages by cursor.
     pub(crate) cursor: Option<&'static str>,
-    pub(crate) secret: Arc<Secret>,
     pub(crate) base_url: Url,
-    /// The headers of every request, including the key.
+    /// The headers of every request, without the key.
     pub(crate) headers: HeaderMap,
-    pub(crate) key_header: HeaderName,
     pub(crate) transport: Carrier,
     pub(crate) retry: RetryPolicy,
     /// Decides if an error is retryable where the documentation is silent.
     pub(crate) retryable: Option<RetryRule>,
-    pub(crate) budget: Bucket,
-    pub(crate) limiter: Limiter<Arc<Rejection>>,
+    pub(crate) retry_budget: RetryBudget,
+    pub(crate) max_in_flight: usize,
+    pub(crate) documented_limits: &'static [RateLimit],
     pub(crate) observer: Observer,
     pub(crate) lane: fn(&Method, &Url) -> Lane,
     pub(crate) queue_timeout: Option<Duration>,
@@ -55,9 +77,100 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// Creates the state of a client with a key, a limiter and a retry quota of its own.
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        key: Credentials,
+        source: Option<KeySource>,
+    ) -> Result<Self, Box<BuildError>> {
+        let key = Arc::new(Key::new(key, &settings.headers, None)?);
+        Ok(Self {
+            address: AtomicUsize::new(address(&key)),
+            key: RwLock::new(key),
+            source: source.map(Arc::new),
+            limiter: Limiter::new(settings.max_in_flight, settings.documented_limits),
+            budget: Bucket::new(settings.retry_budget),
+            closing: Closing::default(),
+            settings,
+        })
+    }
+
+    /// Creates the state of a client with the same settings and connections, and another key.
+    pub(crate) fn with_key(&self, key: Credentials) -> Result<Self, Box<BuildError>> {
+        Self::new(Arc::clone(&self.settings), key, None)
+    }
+
+    /// Returns the key for the next attempt.
+    pub(crate) fn key(&self) -> Arc<Key> {
+        Arc::clone(&self.key.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns whether the key has not been replaced. Costs one atomic load.
+    pub(crate) fn is_current(&self, key: &Arc<Key>) -> bool {
+        self.address.load(Ordering::Acquire) == address(key)
+    }
+
+    /// Returns the secrets to redact in a response to a request with this key.
+    pub(crate) fn secrets(&self, key: &Arc<Key>) -> Arc<Secrets> {
+        if self.is_current(key) { Arc::clone(&key.secrets) } else { Arc::new(self.key().secrets.and(&key.secrets)) }
+    }
+
+    /// Replaces the key, and forgets the limits that were learned with the former one. If `only` is another key than
+    /// the current one, nothing happens.
+    pub(crate) fn replace_key(&self, key: Credentials, only: Option<&Arc<Key>>) -> Result<(), Box<BuildError>> {
+        {
+            let mut current = self.key.write().unwrap_or_else(PoisonError::into_inner);
+            if only.is_some_and(|only| !Arc::ptr_eq(&current, only)) {
+                return Ok(());
+            }
+            if !current.is(&key) {
+                *current = Arc::new(Key::new(key, &self.settings.headers, Some(&current))?);
+                self.address.store(address(&current), Ordering::Release);
+            }
+        }
+        self.limiter.reset(Instant::now());
+        Ok(())
+    }
+
+    /// Returns a run of the key source, after the service rejected `key`. `None` if there is no source. `runs` is the
+    /// number of runs that had ended when the request was sent.
+    pub(crate) fn ask_for_key(self: &Arc<Self>, key: &Arc<Key>, runs: u32) -> Option<Run> {
+        let (core, rejected) = (Arc::clone(self), Arc::clone(key));
+        let install = move |key| core.install(key, &rejected);
+        Some(self.source.as_ref()?.run(runs, self.attempt_timeout, install))
+    }
+
+    /// Puts a key from the source into use, unless the rejected key has been replaced in the meantime.
+    fn install(&self, key: Credentials, rejected: &Arc<Key>) -> Answer {
+        if rejected.is(&key) && self.is_current(rejected) {
+            return Err("the key source returned the key that the service has rejected".into());
+        }
+        let replaced = self.replace_key(key, Some(rejected));
+        replaced.map_err(|problem| format!("the key source returned an unusable key: {problem}").into())
+    }
+
+    /// Closes the client, and waits until no request is in flight.
+    pub(crate) async fn close(&self) {
+        self.closing.close(|| self.limiter.busy_until(Instant::now())).await;
+    }
+}
+
+impl Settings {
     /// Returns the template of a request's documented route, if a table lists it.
     pub(crate) fn template(&self, method: &Method, url: &Url) -> Option<&'static str> {
         (self.route)(&self.base_url, method, url).map(|route| route.template)
+    }
+}
+
+fn address(key: &Arc<Key>) -> usize {
+    Arc::as_ptr(key).addr()
+}
+
+impl Deref for Core {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.settings
     }
 }
 

@@ -31,6 +31,8 @@ pub enum WaitSource {
     Limiter,
     /// The time of quiet before a request was sent again because a look-up found that it had no effect.
     Lookup,
+    /// The [key source](crate::ClientBuilder::key_source), which returned another key after a 401.
+    KeySource,
 }
 
 impl WaitSource {
@@ -45,6 +47,7 @@ impl WaitSource {
             Self::Backoff => "backoff",
             Self::Limiter => "limiter",
             Self::Lookup => "lookup",
+            Self::KeySource => "key_source",
         }
     }
 }
@@ -59,6 +62,7 @@ impl fmt::Display for WaitSource {
             Self::Backoff => "backoff",
             Self::Limiter => "the limiter",
             Self::Lookup => "a look-up",
+            Self::KeySource => "the key source",
         })
     }
 }

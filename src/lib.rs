@@ -56,6 +56,12 @@
 //! the reason why a failed call was not retried. [`ClientBuilder::observer`] registers a callback that receives each
 //! [`Event`].
 //!
+//! # Keys
+//!
+//! A client has one key. [`Client::with_key`] returns a client for another key with the same connections,
+//! [`Client::replace_key`] replaces a key while the client is used, and [`ClientBuilder::key_source`] sets a source
+//! that is asked for another key after a 401.
+//!
 //! # Testing
 //!
 //! The feature `testing` adds the module `testing` with two mock services, one in memory and one on a loopback socket.

@@ -246,7 +246,7 @@ impl<T: DeserializeOwned> Pages<T> {
         if is_empty || is_repeated {
             return Ok(None);
         }
-        let redacted = |id: String| response.core.secret.redact_text(&id);
+        let redacted = |id: String| response.secrets().redact_text(&id);
         Ok(Some(Page {
             number,
             items,
@@ -381,7 +381,7 @@ impl<T: DeserializeOwned> Pages<T> {
 
 /// Returns the error of a list that cannot be read to its end.
 fn error(response: &Response, problem: &str) -> ApiError {
-    response.unexpected_body("the next page of the list", response.core.secret.redact_text(problem))
+    response.unexpected_body("the next page of the list", response.secrets().redact_text(problem))
 }
 
 impl<T: DeserializeOwned> Stream for Pages<T> {

@@ -1,4 +1,4 @@
-//! Redaction of the key: [`Secret`].
+//! Redaction of the key: [`Secrets`].
 
 use std::fmt;
 
@@ -19,14 +19,44 @@ const MIN_PREFIX: usize = 4;
 
 static SET_COOKIE2: HeaderName = HeaderName::from_static("set-cookie2");
 
-/// The secret part of a client's key.
-pub(crate) struct Secret(pub(crate) SecretString);
+/// The number of replaced keys whose secrets a client still redacts.
+const MOST_REPLACED: usize = 8;
 
-impl Secret {
-    /// Returns `body` with each occurrence of the secret redacted.
+/// The secret part of a client's key, and those of the keys that it replaced. The newest comes first.
+pub(crate) struct Secrets(Vec<SecretString>);
+
+impl Secrets {
+    pub(crate) fn new(secret: SecretString) -> Self {
+        Self(vec![secret])
+    }
+
+    /// Returns these secrets after the key was replaced: the new secret, and the last eight others.
+    pub(crate) fn replaced_by(&self, secret: SecretString) -> Self {
+        let mut secrets = vec![secret];
+        secrets.extend(self.others(&secrets).take(MOST_REPLACED));
+        Self(secrets)
+    }
+
+    /// Returns the secrets of both.
+    pub(crate) fn and(&self, older: &Self) -> Self {
+        let mut secrets = self.0.clone();
+        secrets.extend(older.others(&secrets));
+        Self(secrets)
+    }
+
+    /// Returns the secrets that `known` does not contain.
+    fn others(&self, known: &[SecretString]) -> impl Iterator<Item = SecretString> + use<> {
+        let is_known =
+            |secret: &&SecretString| known.iter().any(|known| known.expose_secret() == secret.expose_secret());
+        let others: Vec<_> = self.0.iter().filter(|secret| !is_known(secret)).cloned().collect();
+        others.into_iter()
+    }
+
+    /// Returns `body` with each occurrence of a secret redacted.
     ///
-    /// The secret is found in plain text and in Base64, with or without JSON escapes and percent-encoding. In UTF-16,
-    /// ASCII characters have a zero byte beside them; if the secret is there, the zero bytes are removed from the body.
+    /// A secret is found in plain text and in Base64, with or without JSON escapes and percent-encoding. Longer secrets
+    /// are redacted first, because a shorter one can be a part of them. In UTF-16, ASCII characters have a zero byte
+    /// beside them; if a secret is there, the zero bytes are removed from the body.
     pub(crate) fn redact(&self, body: Bytes) -> Bytes {
         if body.contains(&0) {
             let narrow: Bytes = body.iter().copied().filter(|byte| *byte != 0).collect();
@@ -39,33 +69,12 @@ impl Secret {
     }
 
     fn redact_narrow(&self, body: Bytes) -> Bytes {
-        let secret = self.0.expose_secret().as_bytes();
-        if secret.len() < MIN_SECRET {
-            return body;
-        }
-        let first_characters = ENCODINGS.map(|encoding| character(secret, encoding, 0).unwrap_or_default());
-        let mut clean = Vec::new();
-        let (mut kept, mut at) = (0, 0);
-        while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
-            let may_begin = |byte: &&u8| matches!(byte, b'\\' | b'%') || first_characters.as_flattened().contains(byte);
-            match rest.first().filter(may_begin).and_then(|_| occurrence_length(rest, secret)) {
-                Some(length) => {
-                    clean.extend_from_slice(body.get(kept..at).unwrap_or_default());
-                    clean.extend_from_slice(REDACTED);
-                    at = at.saturating_add(length);
-                    kept = at;
-                }
-                None => at = at.saturating_add(1),
-            }
-        }
-        if kept == 0 {
-            return body;
-        }
-        clean.extend_from_slice(body.get(kept..).unwrap_or_default());
-        clean.into()
+        let mut secrets: Vec<&str> = self.0.iter().map(ExposeSecret::expose_secret).collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.into_iter().fold(body, |body, secret| redact(body, secret.as_bytes()))
     }
 
-    /// Returns `text` with each occurrence of the secret redacted.
+    /// Returns `text` with each occurrence of a secret redacted.
     pub(crate) fn redact_text(&self, text: &str) -> Box<str> {
         let clean = self.redact(Bytes::copy_from_slice(text.as_bytes()));
         String::from_utf8_lossy(&clean).into()
@@ -78,37 +87,65 @@ impl Secret {
         }
     }
 
-    /// Returns `true` if the name of a header contains the secret, whose letters are lower case in a name.
+    /// Returns `true` if the name of a header contains a secret, whose letters are lower case in a name.
     fn is_in_name(&self, name: &HeaderName) -> bool {
-        let secret = self.0.expose_secret();
-        let is_here = |part: &[u8]| part.eq_ignore_ascii_case(secret.as_bytes());
-        secret.len() >= MIN_SECRET && name.as_str().as_bytes().windows(secret.len()).any(is_here)
+        let name = name.as_str().as_bytes();
+        self.0.iter().map(|secret| secret.expose_secret().as_bytes()).any(|secret| {
+            secret.len() >= MIN_SECRET && name.windows(secret.len()).any(|part| part.eq_ignore_ascii_case(secret))
+        })
     }
 }
 
 /// Returns the headers of a response as an error keeps them.
 ///
-/// Cookies are dropped, and so is a header whose name contains the secret. In values the secret is redacted, and all of
+/// Cookies are dropped, and so is a header whose name contains a secret. In values, secrets are redacted, and all of
 /// them are marked as sensitive, so that `Debug` output does not show them.
-pub(crate) fn kept_headers(headers: &HeaderMap, secret: Option<&Secret>) -> HeaderMap {
+pub(crate) fn kept_headers(headers: &HeaderMap, secrets: Option<&Secrets>) -> HeaderMap {
     let mut kept = headers.clone();
     kept.remove(SET_COOKIE);
     kept.remove(&SET_COOKIE2);
-    if let Some(secret) = secret {
-        let names: Vec<_> = kept.keys().filter(|name| secret.is_in_name(name)).cloned().collect();
+    if let Some(secrets) = secrets {
+        let names: Vec<_> = kept.keys().filter(|name| secrets.is_in_name(name)).cloned().collect();
         for name in names {
             kept.remove(name);
         }
-        kept.values_mut().for_each(|value| secret.redact_value(value));
+        kept.values_mut().for_each(|value| secrets.redact_value(value));
     }
     kept.values_mut().for_each(|value| value.set_sensitive(true));
     kept
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
+}
+
+/// Returns `body` with each occurrence of one secret redacted.
+fn redact(body: Bytes, secret: &[u8]) -> Bytes {
+    if secret.len() < MIN_SECRET {
+        return body;
+    }
+    let first_characters = ENCODINGS.map(|encoding| character(secret, encoding, 0).unwrap_or_default());
+    let mut clean = Vec::new();
+    let (mut kept, mut at) = (0, 0);
+    while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
+        let may_begin = |byte: &&u8| matches!(byte, b'\\' | b'%') || first_characters.as_flattened().contains(byte);
+        match rest.first().filter(may_begin).and_then(|_| occurrence_length(rest, secret)) {
+            Some(length) => {
+                clean.extend_from_slice(body.get(kept..at).unwrap_or_default());
+                clean.extend_from_slice(REDACTED);
+                at = at.saturating_add(length);
+                kept = at;
+            }
+            None => at = at.saturating_add(1),
+        }
+    }
+    if kept == 0 {
+        return body;
+    }
+    clean.extend_from_slice(body.get(kept..).unwrap_or_default());
+    clean.into()
 }
 
 /// A secret as the bytes of a header value.
@@ -207,10 +244,10 @@ mod tests {
     use bytes::Bytes;
     use secrecy::SecretString;
 
-    use super::Secret;
+    use super::{MOST_REPLACED, Secrets};
 
     fn redacted(secret: &str, body: &str) -> String {
-        let clean = Secret(SecretString::from(secret)).redact(Bytes::copy_from_slice(body.as_bytes()));
+        let clean = Secrets::new(SecretString::from(secret)).redact(Bytes::copy_from_slice(body.as_bytes()));
         String::from_utf8_lossy(&clean).into_owned()
     }
 
@@ -251,7 +288,28 @@ mod tests {
     }
 
     #[test]
+    fn replaced_secrets_are_redacted_up_to_a_number_and_the_longest_first() {
+        let secret = |number: usize| SecretString::from(format!("secret-{number:02}"));
+        let mut secrets = Secrets::new(secret(0));
+        for number in 1..=MOST_REPLACED + 1 {
+            secrets = secrets.replaced_by(secret(number));
+        }
+        let redacted = |secrets: &Secrets, text: &'static str| secrets.redact(Bytes::from_static(text.as_bytes()));
+        assert_eq!(redacted(&secrets, "secret-01 secret-09"), "[redacted] [redacted]");
+        assert_eq!(redacted(&secrets, "secret-00"), "secret-00", "older secrets are forgotten");
+        assert_eq!(redacted(&secrets.and(&Secrets::new(secret(0))), "secret-00 secret-09"), "[redacted] [redacted]");
+        let back = secrets.replaced_by(secret(1));
+        assert_eq!(back.0.len(), MOST_REPLACED + 1, "a secret is kept once");
+
+        let longer = Secrets::new(SecretString::from("secret-01")).replaced_by(SecretString::from("secret-0123"));
+        let shorter = Secrets::new(SecretString::from("secret-0123")).replaced_by(SecretString::from("secret-01"));
+        for secrets in [longer, shorter] {
+            assert_eq!(redacted(&secrets, "secret-0123 secret-01."), "[redacted] [redacted].");
+        }
+    }
+
+    #[test]
     fn the_debug_output_of_a_secret_does_not_show_it() {
-        assert_eq!(format!("{:?}", Secret(SecretString::from("not-a-real-secret"))), "[redacted]");
+        assert_eq!(format!("{:?}", Secrets::new(SecretString::from("not-a-real-secret"))), "[redacted]");
     }
 }

@@ -31,6 +31,25 @@ use parts::RequestParts;
 ///
 /// Invalid input, such as a path without a leading `/`, does not interrupt the construction. `send` and `fetch` return
 /// the first such error as [`ApiError::Build`] and send nothing.
+///
+/// A clone has the same settings, and shares the body.
+///
+/// ```
+/// use steadfast::Stayforge;
+/// use steadfast::testing::MockService;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), steadfast::ApiError> {
+/// let service = MockService::<Stayforge>::new();
+/// service.get("/v1/branches").json(&[1]).json(&[1, 2]);
+///
+/// let request = service.client().get("/v1/branches").query(&[("limit", 50)]);
+/// let before: Vec<u32> = request.clone().fetch().await?;
+/// let after: Vec<u32> = request.fetch().await?;
+/// assert_ne!(before, after);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
 #[must_use = "a request does nothing until `send` or `fetch` is called"]
 pub struct Request {
     pub(crate) core: Arc<Core>,
@@ -95,7 +114,7 @@ impl Request {
     /// `Authorization`, `X-API-Key`, `Cookie`, `Origin`, `Referer`, `Host`, and the headers that frame the message
     /// (`Connection`, `Content-Length`, `Transfer-Encoding`, `Upgrade`).
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        let header = headers::parse(&self.core.key_header, name.as_ref(), value.as_ref());
+        let header = headers::parse(&self.core.key().header, name.as_ref(), value.as_ref());
         self.change(|request| {
             let (name, value) = header?;
             request.headers.insert(name, value);

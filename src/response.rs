@@ -12,9 +12,10 @@ use tokio::time::Instant;
 
 use crate::catalog::Effect;
 use crate::core::Core;
+use crate::core::key::Key;
 use crate::error::{ApiError, Attempt, DecodeError, ErrorBody, Lookup, Outcome, Report, StopReason};
 use crate::hint::{self, RateLimitHeaders};
-use crate::redact::kept_headers;
+use crate::redact::{Secrets, kept_headers};
 use crate::request::parts::RequestParts;
 use crate::service::request_id;
 use incoming::Incoming;
@@ -45,6 +46,8 @@ pub struct Response {
     pub(crate) incoming: Box<Incoming>,
     pub(crate) parts: Box<RequestParts>,
     pub(crate) core: Arc<Core>,
+    /// The key of the request.
+    pub(crate) key: Arc<Key>,
     /// The start of the call.
     pub(crate) began: Instant,
     /// The start of the successful attempt.
@@ -95,7 +98,7 @@ impl Response {
                 self.status(),
                 self.body().clone(),
                 error.valid_up_to(),
-                &self.core.secret,
+                &self.secrets(),
             ))
         })
     }
@@ -108,7 +111,7 @@ impl Response {
     /// Returns [`ApiError::Decode`] if the body is not valid JSON for a `T`. [`DecodeError::json_path`] returns the
     /// position, and [`DecodeError::effect`] whether the request took effect or only may have.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        DecodeError::decode(self.status(), self.body(), &self.core.secret).map_err(|error| self.decode_error(error))
+        DecodeError::decode(self.status(), self.body(), &self.secrets()).map_err(|error| self.decode_error(error))
     }
 
     /// Returns the request ID from the response headers or, without one, from the member `request_id` of the body, with
@@ -117,13 +120,13 @@ impl Response {
     pub fn request_id(&self) -> Option<Box<str>> {
         self.request_id_of_headers().or_else(|| {
             let id = ErrorBody::request_id_of(self.body())?;
-            Some(self.core.secret.redact_text(&id))
+            Some(self.secrets().redact_text(&id))
         })
     }
 
     /// Returns the request ID from the response headers, with the API key redacted.
     pub(crate) fn request_id_of_headers(&self) -> Option<Box<str>> {
-        request_id(self.headers()).map(|id| self.core.secret.redact_text(&id))
+        request_id(self.headers()).map(|id| self.secrets().redact_text(&id))
     }
 
     /// Returns the rate limit that the response reports in `X-RateLimit-*`; `None` if it reports none.
@@ -181,17 +184,22 @@ impl Response {
         self.ended.saturating_duration_since(self.began)
     }
 
+    /// Returns the secrets to redact in the response.
+    pub(crate) fn secrets(&self) -> Arc<Secrets> {
+        self.core.secrets(&self.key)
+    }
+
     /// Returns the JSON of the body, not yet decoded.
     pub(crate) fn borrow_json(&self) -> Result<&RawValue, ApiError> {
-        DecodeError::borrow(self.status(), self.body(), &self.core.secret).map_err(|error| self.decode_error(error))
+        DecodeError::borrow(self.status(), self.body(), &self.secrets()).map_err(|error| self.decode_error(error))
     }
 
     /// Decodes the JSON of a part of the body: of a member, or of the whole body if `member` is `None`.
     pub(crate) fn decode_part<T: DeserializeOwned>(&self, member: Option<&str>, json: &str) -> Result<T, ApiError> {
         serde_json::from_str(json).or_else(|_| {
             let part = Bytes::copy_from_slice(json.as_bytes());
-            DecodeError::decode(self.status(), &part, &self.core.secret).map_err(|mut error| {
-                error.place_in(member, &self.core.secret.redact(self.body().clone()));
+            DecodeError::decode(self.status(), &part, &self.secrets()).map_err(|mut error| {
+                error.place_in(member, &self.secrets().redact(self.body().clone()));
                 self.decode_error(error)
             })
         })
@@ -199,14 +207,14 @@ impl Response {
 
     /// Returns the error of a body that is valid JSON, but not the expected kind.
     pub(crate) fn unexpected_body(&self, expected: &'static str, problem: impl Into<Box<str>>) -> ApiError {
-        let body = self.core.secret.redact(self.body().clone());
+        let body = self.secrets().redact(self.body().clone());
         self.decode_error(DecodeError::new(self.status(), expected, problem, &body, 0))
     }
 
     /// Returns the error with the report of the call.
     fn decode_error(&self, mut error: Box<DecodeError>) -> ApiError {
         error.request_id = self.request_id();
-        error.headers = kept_headers(self.headers(), Some(&self.core.secret));
+        error.headers = kept_headers(self.headers(), Some(&self.secrets()));
         error.report.occurred_at = self.occurred_at();
         let mut attempts = self.attempts().to_vec();
         if let Some(last) = attempts.last_mut().filter(|_| self.lookup.is_none()) {

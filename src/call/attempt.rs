@@ -20,11 +20,11 @@ use tracing::Span;
 
 use super::{Call, span};
 use crate::catalog::Effect;
-use crate::core::Core;
+use crate::core::key::Key;
 use crate::error::{ApiError, DecodeError, ErrorBody, Limit, MAX_ERROR_BODY, PartialResponse, Rejection, TimeoutError};
 use crate::hint;
 use crate::limiter::{Permit, Quota};
-use crate::redact::kept_headers;
+use crate::redact::{Secrets, kept_headers};
 use crate::request::parts::RequestParts;
 use crate::response::incoming::{Incoming, Incomplete};
 use crate::service::request_id;
@@ -80,6 +80,10 @@ impl<F: Future<Output = Result<Response<Body>, ApiError>> + Unpin> Exchange<F> {
 impl Call<'_> {
     /// Sends the request once, at the time `sent`, reads its response, and records the attempt if it failed.
     pub(super) async fn attempt(&mut self, sent: Instant, permit: &mut Permit<'_, Arc<Rejection>>) -> Attempted {
+        if !self.core.is_current(self.key) {
+            *self.key = self.core.key();
+        }
+        self.renewal.runs = self.core.source.as_ref().map_or(0, |source| source.ended());
         match &self.core.transport {
             Carrier::Reqwest(reqwest) => self.exchange(sent, permit, |request| reqwest.send(request)).await,
             Carrier::Given(transport) => self.exchange(sent, permit, |request| transport.send(request)).await,
@@ -98,7 +102,7 @@ impl Call<'_> {
         (self.in_progress, self.lookup) = (Some(sent), None);
         let span =
             self.span.as_deref().and_then(|call| span::for_attempt(call, self.core, self.parts, self.attempts.len()));
-        let sending = || Exchange::Sending(transport(outgoing(self.core, self.parts)));
+        let sending = || Exchange::Sending(transport(outgoing(self.key, self.parts)));
         let mut exchange = match &span {
             None => sending(),
             Some(span) => span.in_scope(sending),
@@ -127,8 +131,8 @@ impl Call<'_> {
     /// Reports a throttling response to the limiter as soon as its head has arrived, since the body may take long.
     fn notice_head(&mut self, permit: &mut Permit<'_, Arc<Rejection>>, head: &Parts) {
         if matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            let error = (self.core.read)(head.status, &head.headers, Bytes::new(), Some(&self.core.secret));
-            if let Some(rejection) = error.throttling() {
+            let error = (self.core.read)(head.status, &head.headers, Bytes::new(), Some(&self.secrets()));
+            if let Some(rejection) = error.throttling().filter(|_| self.core.is_current(self.key)) {
                 self.report_throttling(permit, Instant::now(), quota(head), rejection);
                 self.report_transitions();
             }
@@ -152,6 +156,7 @@ impl Call<'_> {
         span: Option<Box<Span>>,
     ) -> Attempted {
         let quota = incoming.as_ref().and_then(|incoming| quota(&incoming.head));
+        let quota = quota.filter(|_| self.core.is_current(self.key));
         let result = match (incoming, end) {
             (Some(incoming), Ok(())) if self.is_success(&incoming) => Ok(incoming),
             (Some(incoming), end) => Err(self.response_error(sent, incoming, end)),
@@ -180,20 +185,20 @@ impl Call<'_> {
     #[cold]
     #[expect(clippy::boxed_local, reason = "unboxed, the response would be copied onto the stack of the common path")]
     fn response_error(&self, sent: Instant, mut incoming: Box<Incoming>, end: Result<(), Interruption>) -> ApiError {
-        let core = self.core;
+        let (core, secrets) = (self.core, self.secrets());
         incoming.join();
         let Incoming { head, body, .. } = *incoming;
         // A complete response is here only if it is an error, even if its status is not.
         if end.is_ok() || !head.status.is_success() {
             let body = body.slice(..body.len().min(MAX_ERROR_BODY));
-            let error = (core.read)(head.status, &head.headers, body, Some(&core.secret));
+            let error = (core.read)(head.status, &head.headers, body, Some(&secrets));
             return match end {
                 Err(Interruption::TimedOut | Interruption::Body(Incomplete::Broken(_))) => error.with_broken_body(),
                 Ok(()) | Err(Interruption::Body(Incomplete::TooLong) | Interruption::NoResponse(_)) => error,
             };
         }
-        let body = core.secret.redact(body.slice(..body.len().min(MAX_ERROR_BODY)));
-        let headers = kept_headers(&head.headers, Some(&core.secret));
+        let body = secrets.redact(body.slice(..body.len().min(MAX_ERROR_BODY)));
+        let headers = kept_headers(&head.headers, Some(&secrets));
         let request_id = request_id(&headers).or_else(|| ErrorBody::request_id_of(&body));
         let partial = PartialResponse { status: head.status, headers, request_id, body };
         match end {
@@ -219,6 +224,11 @@ impl Call<'_> {
             Ok(()) | Err(Interruption::TimedOut | Interruption::Body(_)) => self.timed_out(sent).into(),
         };
         error.without_response(self.core.no_response)
+    }
+
+    /// Returns the secrets to redact in the response.
+    pub(super) fn secrets(&self) -> Arc<Secrets> {
+        self.core.secrets(self.key)
     }
 
     fn timed_out(&self, sent: Instant) -> TimeoutError {
@@ -248,10 +258,11 @@ impl Call<'_> {
 }
 
 /// Returns the HTTP request, with the client's headers added.
-fn outgoing(core: &Core, request: &RequestParts) -> HttpRequest {
+fn outgoing(key: &Key, request: &RequestParts) -> HttpRequest {
     let RequestParts { method, url, headers, body, .. } = request;
-    let mut all_headers = core.headers.clone();
-    for (name, value) in headers {
+    let mut all_headers = key.headers.clone();
+    // A key that replaced another one may be sent in a header that was free when the request was built.
+    for (name, value) in headers.iter().filter(|(name, _)| **name != key.header) {
         all_headers.insert(name, value.clone());
     }
     let body = body.clone().unwrap_or_default();

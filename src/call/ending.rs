@@ -7,7 +7,7 @@ use super::notice::{End, exchanging};
 use super::{Call, Stop};
 use crate::address;
 use crate::catalog::Effect;
-use crate::error::{ApiError, BuildError, Limit, Rejection, Report, StopReason, TimeoutError};
+use crate::error::{ApiError, BuildError, BuildErrorKind, Limit, Rejection, Report, StopReason, TimeoutError};
 use crate::hint;
 use crate::limiter::NotAdmitted;
 
@@ -18,18 +18,31 @@ impl Call<'_> {
     pub(super) fn not_admitted(&mut self, reason: NotAdmitted<Arc<Rejection>>) -> Stop {
         self.forget_planned_wait();
         let unsent = |limit, after| TimeoutError::new(limit, after, Effect::None).into();
-        let (stop, error) = match reason {
+        let (reason, error) = match reason {
             NotAdmitted::Paused { wait, exceeds_max_wait, response } => {
-                self.paused_until = Some(hint::add(SystemTime::now(), wait));
                 let stop = if exceeds_max_wait { StopReason::WaitTooLong } else { StopReason::DeadlineWouldPass };
-                (stop, Rejection::unsent(self.core.service, response.as_deref(), wait).into())
+                let error = Rejection::unsent(self.core.service, response.as_deref(), wait).into();
+                let error = self.last_error.take().unwrap_or(error);
+                return Stop { paused_until: Some(hint::add(SystemTime::now(), wait)), ..Stop::new(error, stop) };
             }
             NotAdmitted::QueueTimeout => {
                 (StopReason::QueueTimeout, unsent(Limit::Queue, self.core.queue_timeout.unwrap_or_default()))
             }
             NotAdmitted::Deadline => (StopReason::DeadlineWouldPass, unsent(Limit::Deadline, self.parts.deadline)),
         };
-        Stop { error: self.last_error.take().unwrap_or(error), reason: stop }
+        Stop::new(self.last_error.take().unwrap_or(error), reason)
+    }
+
+    /// Returns the end of a call that waited, or was about to be sent, when the client was closed: with its last error,
+    /// or with one that states that nothing was sent.
+    #[cold]
+    pub(super) fn closed(&mut self) -> Stop {
+        self.forget_planned_wait();
+        let nothing_sent = || {
+            let problem = "`close` was called, so nothing was sent; create a new client";
+            BuildError::new(BuildErrorKind::Closed, problem).into()
+        };
+        Stop::new(self.last_error.take().unwrap_or_else(nothing_sent), StopReason::Closed)
     }
 
     /// Returns the end of a call whose retry the retry quota does not cover.
@@ -37,7 +50,7 @@ impl Call<'_> {
     pub(super) fn out_of_budget(&mut self) -> Stop {
         self.forget_planned_wait();
         let nothing_sent = || TimeoutError::new(Limit::Deadline, self.parts.deadline, Effect::None).into();
-        Stop { error: self.last_error.take().unwrap_or_else(nothing_sent), reason: StopReason::BudgetEmpty }
+        Stop::new(self.last_error.take().unwrap_or_else(nothing_sent), StopReason::BudgetEmpty)
     }
 
     /// Removes the wait after the last attempt, which no other attempt follows.
@@ -59,9 +72,10 @@ impl Call<'_> {
     /// Ends the call with an error: returns it with the report of the call, and emits [`Event::CallEnded`] unless the
     /// request could not be built.
     #[cold]
-    pub(super) fn end_with(&mut self, Stop { error, reason }: Stop) -> ApiError {
+    pub(super) fn end_with(&mut self, stop: Stop) -> ApiError {
+        let Stop { error, reason, paused_until, key_problem } = stop;
         let scope = (self.core.missing_scope)(&error, &self.core.base_url, &self.parts.method, &self.parts.url);
-        let report = Report { scope, ..self.report(Some(reason)) };
+        let report = Report { scope, paused_until, key_problem, ..self.report(Some(reason)) };
         let error = error.with_earlier_rejection(self.take_last_rejection()).with_report(report);
         self.notify_failure(&error, reason);
         error
@@ -89,7 +103,6 @@ impl Call<'_> {
             attempts: std::mem::take(&mut self.attempts),
             stop_reason,
             lookup: self.lookup.take(),
-            paused_until: self.paused_until,
             ..self.outline()
         }
     }

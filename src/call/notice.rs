@@ -109,7 +109,7 @@ impl Call<'_> {
         if !self.core.observer.is_registered() && self.span.is_none() {
             return;
         }
-        let request_id = request_id(&incoming.head.headers).map(|id| self.core.secret.redact_text(&id));
+        let request_id = request_id(&incoming.head.headers).map(|id| self.secrets().redact_text(&id));
         let outcome = Outcome::Response { status: incoming.head.status, code: None };
         let attempt = self.ended_attempt(sent, ended, outcome, Effect::Certain);
         let rate_limit = hint::rate_limit(&incoming.head.headers, incoming.received);

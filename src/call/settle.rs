@@ -4,12 +4,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tracing::level_filters::LevelFilter;
 
 use super::{Call, Settled, Stop};
 use crate::catalog::Effect;
 use crate::core::Core;
+use crate::core::key::Key;
 use crate::error::{ApiError, Attempt, Lookup, LookupOutcome};
 use crate::event::Event;
 use crate::hint::WaitSource;
@@ -32,14 +33,18 @@ impl Call<'_> {
         let Some(settlement) = self.parts.settlement.clone() else { return Settled::Unknown(stop) };
         let stopped = Instant::now();
         let random = self.random().f64();
-        sleep(self.parts.retry.backoff(self.attempts.len(), random)).await;
+        if !self.sleep(self.parts.retry.backoff(self.attempts.len(), random)).await {
+            return Settled::Unknown(stop);
+        }
         let quiet_until = settlement.resend_after.and_then(|quiet| stopped.checked_add(quiet));
         let mut is_quiet = quiet_until.is_some_and(|until| until <= Instant::now());
         let mut record = self.look_up(&settlement).await;
         if record.is_none()
             && let Some(until) = quiet_until.filter(|until| !is_quiet && self.may_resend(*until))
         {
-            sleep_until(until).await;
+            if !self.sleep(until.saturating_duration_since(Instant::now())).await {
+                return Settled::Unknown(stop);
+            }
             is_quiet = true;
             record = self.look_up(&settlement).await;
         }
@@ -79,8 +84,7 @@ impl Call<'_> {
         let now = Instant::now().saturating_duration_since(self.began);
         let waited = self.attempts.last().map(|last| now.saturating_sub(last.began.saturating_add(last.took)));
         self.plan_wait(waited.unwrap_or_default(), WaitSource::Lookup);
-        self.last_rejection = self.take_last_rejection();
-        self.last_error = Some(error);
+        self.keep(error);
     }
 
     /// Ends the call with the record that a look-up found.
@@ -118,12 +122,12 @@ pub(super) struct SettledCall {
 
 impl SettledCall {
     /// Returns the response that stands for the lost one: the record, under the status 200.
-    pub(super) fn into_response(self, core: Arc<Core>, parts: Box<RequestParts>) -> Response {
+    pub(super) fn into_response(self, core: Arc<Core>, parts: Box<RequestParts>, key: Arc<Key>) -> Response {
         let Self { record, began, failed, lookup } = self;
         let ended = Instant::now();
         let attempts = OnceLock::from(failed.clone());
         let incoming = Box::new(Incoming::of_record(record));
-        Response { incoming, parts, core, began, sent: ended, ended, failed, attempts, lookup }
+        Response { incoming, parts, core, key, began, sent: ended, ended, failed, attempts, lookup }
     }
 }
 

@@ -1,26 +1,26 @@
 //! The builder of a client: [`ClientBuilder`].
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{ACCEPT, HeaderValue, USER_AGENT};
 
 use super::Client;
 use crate::address;
 use crate::catalog::ErrorCode;
-use crate::core::Core;
+use crate::core::key::Credentials;
+use crate::core::key_source::KeySource;
+use crate::core::{Core, Settings};
 use crate::error::{ApiError, BuildError, BuildErrorKind};
 use crate::event::{Event, Observer};
 use crate::headers;
-use crate::limiter::Limiter;
-use crate::redact::{Exposed, Secret};
 use crate::retry::RetryPolicy;
-use crate::retry::budget::{Bucket, RetryBudget};
+use crate::retry::budget::RetryBudget;
 use crate::retry::rule::RetryRule;
-use crate::service::{Credential, Service, documented_route, missing_scope};
+use crate::service::{Service, documented_route, missing_scope};
 use crate::transport::Transport;
 use crate::transport::carrier::Carrier;
 use crate::transport::reqwest::{self, Reqwest};
@@ -44,6 +44,7 @@ use crate::transport::reqwest::{self, Reqwest};
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder<S: Service> {
     key: S::Key,
+    key_source: Option<KeySource>,
     base_url: String,
     /// The environment variable that contains the base URL.
     base_url_variable: Option<String>,
@@ -75,6 +76,7 @@ impl<S: Service> ClientBuilder<S> {
     fn new(key: S::Key) -> Self {
         Self {
             key,
+            key_source: None,
             base_url: S::BASE_URL.to_owned(),
             base_url_variable: None,
             allow_http: false,
@@ -212,12 +214,60 @@ impl<S: Service> ClientBuilder<S> {
     }
 
     /// Sets the maximum number of requests in flight for this client and its clones together (a bulkhead). Defaults to
-    /// 32; the minimum is 1.
+    /// 32; the minimum is 1. It applies to each key separately ([`Client::with_key`]).
     ///
     /// Further calls wait until a request completes, or until their [`queue_timeout`](Self::queue_timeout) passes. A
     /// higher limit puts more concurrent load on the service and can open more connections to it.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.max_in_flight = requests;
+        self
+    }
+
+    /// Sets the source of a new key, for keys that expire or are rotated. Defaults to none.
+    ///
+    /// `source` is asked after a 401, if the request is safe to resend: the response proves that it had no effect, or
+    /// the request is [idempotent](crate::Request::idempotent). If the source returns another key, all clones of the
+    /// client use it from then on, as after [`Client::replace_key`], and the request is sent again. A call asks at most
+    /// once. The request with the new key needs no tokens of the retry quota. It counts as an attempt, but is also sent
+    /// if [`RetryPolicy::with_max_attempts`] allows no more attempts.
+    ///
+    /// Calls whose key was rejected at the same time share one run of the source, which continues if some of them are
+    /// dropped. A run may take as long as the client's [`attempt_timeout`](Self::attempt_timeout). No call waits for it
+    /// beyond its deadline. If the source fails, panics, takes too long or returns the rejected key, the calls end
+    /// with their 401 and [`StopReason::KeyNotReplaced`](crate::StopReason::KeyNotReplaced), and its message contains
+    /// the reason. The next 401 asks the source again.
+    ///
+    /// The source must not use the client itself, because it would wait for its own result. The source belongs to the
+    /// key: a client that [`Client::with_key`] returns has none.
+    ///
+    /// ```
+    /// use steadfast::testing::MockService;
+    /// use steadfast::{Abaco, ApiError, abaco};
+    ///
+    /// async fn from_the_vault() -> Result<abaco::ApiKey, ApiError> {
+    ///     abaco::ApiKey::new("abk_new", "the-new-secret")
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), ApiError> {
+    /// let service = MockService::<Abaco>::new();
+    /// service.get("/documents").fail(abaco::Code::ApiKeyExpired).json(&[1, 2]);
+    /// let client = service.builder().key_source(from_the_vault).build()?;
+    ///
+    /// let response = client.get("/documents").send().await?;
+    /// assert_eq!(response.attempts().len(), 2);
+    /// # Ok(()) }
+    /// ```
+    pub fn key_source<F, Fut, E>(mut self, source: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<S::Key, E>> + Send + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        self.key_source = Some(KeySource::new(move || {
+            let fetched = source();
+            Box::pin(async move { Ok(Credentials::of(&fetched.await.map_err(Into::into)?)?) })
+        }));
         self
     }
 
@@ -358,7 +408,7 @@ impl<S: Service> ClientBuilder<S> {
         if let Some(problem) = self.contradiction() {
             return Err(BuildError::new(BuildErrorKind::Configuration, problem));
         }
-        let (key_header, value) = self.key.header();
+        let key = Credentials::of(&self.key)?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
         let user_agent = HeaderValue::try_from(&*self.user_agent).map_err(|_| {
@@ -366,18 +416,9 @@ impl<S: Service> ClientBuilder<S> {
         })?;
         headers.insert(USER_AGENT, user_agent);
         for (name, value) in &self.headers {
-            let (name, value) = headers::parse(&key_header, name, value)?;
+            let (name, value) = headers::parse(&key.header, name, value)?;
             headers.insert(name, value);
         }
-        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(Exposed(value))).map_err(|_| {
-            BuildError::new(
-                BuildErrorKind::Key,
-                "contains a control character; copy the key again, without line breaks",
-            )
-        })?;
-        value.set_sensitive(true);
-        headers.insert(key_header.clone(), value);
-
         let transport = if let Some(transport) = self.transport {
             Carrier::Given(transport)
         } else {
@@ -390,12 +431,12 @@ impl<S: Service> ClientBuilder<S> {
             }
             let connect_timeout = self.connect_timeout.unwrap_or(Duration::from_secs(10));
             let builder = match self.reqwest {
-                Some(builder) => reqwest::checked(builder, |name| headers::is_reserved(&key_header, name))?,
+                Some(builder) => reqwest::checked(builder, |name| headers::is_reserved(&key.header, name))?,
                 None => ::reqwest::Client::builder(),
             };
             Carrier::Reqwest(Reqwest::new(builder, connect_timeout, is_http)?)
         };
-        Ok(Core {
+        let settings = Settings {
             service: S::NAME,
             no_response: <S::Code as ErrorCode>::NO_ANSWER,
             read: ApiError::read::<S>,
@@ -403,22 +444,22 @@ impl<S: Service> ClientBuilder<S> {
             route: documented_route::<S>,
             missing_scope: missing_scope::<S>,
             cursor: S::CURSOR,
-            secret: Arc::new(Secret(self.key.secret().clone())),
             base_url,
             headers,
-            key_header,
             transport,
             retry: self.retry,
             retryable: self.retryable,
-            budget: Bucket::new(self.budget),
-            limiter: Limiter::new(self.max_in_flight, S::LIMITS),
+            retry_budget: self.budget,
+            max_in_flight: self.max_in_flight,
+            documented_limits: S::LIMITS,
             lane: S::lane,
             queue_timeout: self.queue_timeout,
             observer: self.observer,
             deadline: self.deadline.unwrap_or(Duration::from_secs(300)),
             attempt_timeout: self.attempt_timeout.unwrap_or(Duration::from_secs(30)),
             max_body: self.max_body,
-        })
+        };
+        Core::new(Arc::new(settings), key, self.key_source)
     }
 }
 

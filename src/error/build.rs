@@ -86,6 +86,8 @@ pub enum BuildErrorKind {
     Configuration,
     /// An environment variable that is not set, empty or not Unicode.
     Environment,
+    /// A client that was closed with [`Client::close`](crate::Client::close). Nothing was sent for the call.
+    Closed,
 }
 
 impl fmt::Display for BuildErrorKind {
@@ -100,6 +102,7 @@ impl fmt::Display for BuildErrorKind {
             Self::Body => "invalid body",
             Self::Configuration => "invalid configuration",
             Self::Environment => "invalid environment",
+            Self::Closed => "closed client",
         })
     }
 }

@@ -13,7 +13,7 @@ use super::decode_text::{with_plain_names, without_value};
 use super::display::{HeaderNames, OneLine, Shortened};
 use super::{MAX_ERROR_BODY, PartialResponse, Rejection, Report};
 use crate::catalog::Effect;
-use crate::redact::Secret;
+use crate::redact::Secrets;
 
 /// A successful response whose body could not be decoded.
 ///
@@ -111,18 +111,18 @@ impl DecodeError {
     }
 
     /// Creates the error for a body with invalid UTF-8 at byte `at`.
-    pub(crate) fn not_text(status: StatusCode, body: Bytes, at: usize, secret: &Secret) -> Box<Self> {
+    pub(crate) fn not_text(status: StatusCode, body: Bytes, at: usize, secrets: &Secrets) -> Box<Self> {
         let reason = format!("invalid UTF-8 at byte {at}");
-        Self::new(status, "UTF-8 text", reason, &secret.redact(body), at)
+        Self::new(status, "UTF-8 text", reason, &secrets.redact(body), at)
     }
 
     /// Decodes JSON. An empty body counts as `null`, so that a 204 decodes as `()` or `None`.
     pub(crate) fn decode<T: DeserializeOwned>(
         status: StatusCode,
         body: &Bytes,
-        secret: &Secret,
+        secrets: &Secrets,
     ) -> Result<T, Box<Self>> {
-        serde_json::from_slice(json(body)).map_err(|_| Self::located::<T>(status, &secret.redact(body.clone())))
+        serde_json::from_slice(json(body)).map_err(|_| Self::located::<T>(status, &secrets.redact(body.clone())))
     }
 
     /// Creates the error by decoding the redacted body again, this time recording the path of the unexpected value.
@@ -148,10 +148,14 @@ impl DecodeError {
     }
 
     /// Borrows the body's JSON, checked but not decoded.
-    pub(crate) fn borrow<'a>(status: StatusCode, body: &'a Bytes, secret: &Secret) -> Result<&'a RawValue, Box<Self>> {
-        serde_json::from_slice(json(body)).map_err(|_| match Self::decode::<IgnoredAny>(status, body, secret) {
+    pub(crate) fn borrow<'a>(
+        status: StatusCode,
+        body: &'a Bytes,
+        secrets: &Secrets,
+    ) -> Result<&'a RawValue, Box<Self>> {
+        serde_json::from_slice(json(body)).map_err(|_| match Self::decode::<IgnoredAny>(status, body, secrets) {
             Err(error) => Box::new(Self { expected: "JSON", ..*error }),
-            Ok(IgnoredAny) => Self::new(status, "JSON", "invalid UTF-8", &secret.redact(body.clone()), 0),
+            Ok(IgnoredAny) => Self::new(status, "JSON", "invalid UTF-8", &secrets.redact(body.clone()), 0),
         })
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct Report {
     pub(crate) stop_reason: Option<StopReason>,
     /// The last look-up of the call.
     pub(crate) lookup: Option<Box<Lookup>>,
+    /// The reason why the key source gave no other key, without secrets.
+    pub(crate) key_problem: Option<Box<str>>,
     /// The end of the limiter's pause, if the call could not wait for it.
     pub(crate) paused_until: Option<SystemTime>,
     /// The row of the status, or of the case that no response arrives.
@@ -42,6 +44,7 @@ impl Report {
     pub(crate) fn new() -> Self {
         Self {
             lookup: None,
+            key_problem: None,
             route: None,
             scope: None,
             service: "",
@@ -95,6 +98,9 @@ impl fmt::Display for Report {
         }
         if let Some(lookup) = &self.lookup {
             write!(f, "; {lookup}")?;
+        }
+        if let Some(problem) = &self.key_problem {
+            write!(f, ": {}", OneLine(problem))?;
         }
         f.write_str(")")
     }

@@ -31,6 +31,10 @@ pub enum StopReason {
     Disabled,
     /// The call was abandoned: its future was dropped. Only in an [`Event`](crate::Event), since no error is returned.
     Abandoned,
+    /// The service rejected the key, and the [key source](crate::ClientBuilder::key_source) gave no other one.
+    KeyNotReplaced,
+    /// The client was closed with [`Client::close`](crate::Client::close).
+    Closed,
 }
 
 impl StopReason {
@@ -49,6 +53,8 @@ impl StopReason {
             Self::BodyNotReplayable => "body_not_replayable",
             Self::Disabled => "disabled",
             Self::Abandoned => "abandoned",
+            Self::KeyNotReplaced => "key_not_replaced",
+            Self::Closed => "closed",
         }
     }
 }
@@ -67,6 +73,8 @@ impl fmt::Display for StopReason {
             Self::BodyNotReplayable => "the body cannot be resent",
             Self::Disabled => "retries are disabled",
             Self::Abandoned => "the call was abandoned",
+            Self::KeyNotReplaced => "the key was not replaced",
+            Self::Closed => "the client was closed",
         })
     }
 }

@@ -113,6 +113,16 @@ impl<R> Limiter<R> {
         self.settle(time, state);
     }
 
+    /// Returns the time by which the requests in flight have ended or timed out; `None` if there are none.
+    pub(crate) fn busy_until(&self, now: Instant) -> Option<Instant> {
+        self.take_back(self.seconds(now), &mut self.lock().lanes);
+        if self.places.free() == self.max_in_flight {
+            return None;
+        }
+        let [soon, late] = [1, 60_000].map(|wait| now.checked_add(Duration::from_millis(wait)).unwrap_or(now));
+        Some(self.instant(self.places.next_end()).map_or(late, |end| end.clamp(soon, late)))
+    }
+
     /// Takes the transitions since the last call, in order for each lane. Costs one atomic load if there are none.
     pub(crate) fn transitions(&self, now: Instant) -> Vec<Transition<R>>
     where

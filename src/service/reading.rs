@@ -8,7 +8,7 @@ use crate::catalog::{Category, ErrorCode};
 use crate::charset::to_utf8;
 use crate::error::{ApiError, ErrorBody, MAX_ERROR_BODY, Rejection, Report, category_of};
 use crate::hint;
-use crate::redact::{Secret, kept_headers};
+use crate::redact::{Secrets, kept_headers};
 
 /// The headers that commonly contain the request ID, by precedence.
 static REQUEST_ID_HEADERS: [HeaderName; 3] = [
@@ -36,26 +36,26 @@ impl ApiError {
         status: StatusCode,
         headers: &HeaderMap,
         body: Bytes,
-        secret: Option<&Secret>,
+        secrets: Option<&Secrets>,
     ) -> Self {
-        Self::from(Rejection::read::<S>(status, headers, body, secret))
+        Self::from(Rejection::read::<S>(status, headers, body, secrets))
     }
 }
 
 impl Rejection {
-    /// Reads an error response and redacts the secret. `body` must not be longer than [`MAX_ERROR_BODY`].
+    /// Reads an error response and redacts the secrets. `body` must not be longer than [`MAX_ERROR_BODY`].
     pub(crate) fn read<S: Service>(
         status: StatusCode,
         headers: &HeaderMap,
         body: Bytes,
-        secret: Option<&Secret>,
+        secrets: Option<&Secrets>,
     ) -> Self {
         let report = Report { service: S::NAME, ..Report::new() };
-        let redacted_bytes = |bytes: Bytes| secret.map_or(bytes.clone(), |secret| secret.redact(bytes));
+        let redacted_bytes = |bytes: Bytes| secrets.map_or(bytes.clone(), |secrets| secrets.redact(bytes));
         let text = to_utf8(headers, &body).map(redacted_bytes);
         let body = redacted_bytes(body);
         let text = text.as_ref().unwrap_or(&body);
-        let kept = kept_headers(headers, secret);
+        let kept = kept_headers(headers, secrets);
         let id = request_id(&kept);
         let parts = S::read_error(status, &kept, text).unwrap_or_else(|| ErrorBody::from_text(text));
         let listed = parts.code.as_deref().and_then(S::Code::from_wire).map(S::Code::info);
@@ -64,7 +64,7 @@ impl Rejection {
         let category = category_of(row, status);
         let (hint, mut malformed_hints) = hint::hint(headers, parts.retry_after, category, report.occurred_at);
         malformed_hints.extend(parts.malformed_hint);
-        let malformed_hints = malformed_hints.iter().map(|hint| redacted(hint, secret)).collect();
+        let malformed_hints = malformed_hints.iter().map(|hint| redacted(hint, secrets)).collect();
         let has_fields = matches!(category, Category::InvalidRequest | Category::Conflict);
         Self {
             service: S::NAME,
@@ -87,9 +87,9 @@ impl Rejection {
     }
 }
 
-/// Returns `text` with the secret redacted.
-fn redacted(text: &str, secret: Option<&Secret>) -> Box<str> {
-    secret.map_or_else(|| text.into(), |secret| secret.redact_text(text))
+/// Returns `text` with the secrets redacted.
+fn redacted(text: &str, secrets: Option<&Secrets>) -> Box<str> {
+    secrets.map_or_else(|| text.into(), |secrets| secrets.redact_text(text))
 }
 
 /// Returns the request ID from the headers, not redacted.

@@ -13,7 +13,7 @@ use super::scripted_response::effect_of;
 use super::writer::{DocumentedErrors, read_back};
 use crate::catalog::{Effect, ErrorCode};
 use crate::error::{ApiError, DecodeError, ErrorBody, Fault, Limit, Report, TimeoutError, TransportError};
-use crate::redact::Secret;
+use crate::redact::Secrets;
 use crate::service::{Service, XApiKey, fsm_navigator};
 
 /// Returns the error of a documented response, for a unit test of code that handles errors.
@@ -99,7 +99,7 @@ pub fn timeout_error<S: Service>(limit: Limit, after: Duration) -> ApiError {
 #[track_caller]
 #[expect(clippy::panic, reason = "a test kit fails the test")]
 pub fn decode_error<S: Service, T: DeserializeOwned>(body: impl Into<Bytes>) -> ApiError {
-    let (body, no_key) = (body.into(), Secret(SecretString::default()));
+    let (body, no_key) = (body.into(), Secrets::new(SecretString::default()));
     match DecodeError::decode::<T>(StatusCode::OK, &body, &no_key) {
         Ok(_) => panic!("the body can be decoded as {}: {body:?}; pass another body", std::any::type_name::<T>()),
         Err(error) => of_service::<S>(error),

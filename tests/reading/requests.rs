@@ -258,6 +258,29 @@ async fn bodies_are_sent_as_json_or_unchanged() {
     assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Body), "{error}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_clone_of_a_request_has_its_settings_its_body_and_its_problem() {
+    let service = succeeding::<Abaco>();
+    let request = service.client().post("/documents").query(&[("page", 1)]).header("x-a", "b").json(&[1, 2]);
+    let clone = request.clone();
+    request.header("x-a", "c").send().await.unwrap();
+    clone.send().await.unwrap();
+    let [original, copy] = &service.received()[..] else { panic!("{service:?}") };
+    assert_eq!((&original.query, &original.body), (&copy.query, &copy.body));
+    assert_eq!((original.headers["x-a"].as_bytes(), copy.headers["x-a"].as_bytes()), (&b"c"[..], &b"b"[..]));
+
+    let hanging = MockService::<Abaco>::new();
+    hanging.any().hangs().times(2);
+    let request = hanging.client().post("/documents").deadline(Duration::from_secs(7));
+    for request in [request.clone(), request] {
+        assert_eq!(request.send().await.unwrap_err().elapsed().as_secs(), 7);
+    }
+    let invalid = service.client().get("no-slash");
+    let [one, other] = [invalid.clone().send().await.unwrap_err(), invalid.send().await.unwrap_err()];
+    assert_eq!(one.to_string(), other.to_string());
+    assert_eq!((service.request_count(), hanging.request_count()), (2, 2));
+}
+
 #[tokio::test]
 async fn a_request_can_have_any_method() {
     let service = succeeding::<Abaco>();

@@ -2,6 +2,7 @@
 
 mod budget;
 mod cancellation;
+mod closing;
 mod flapping;
 mod invariants;
 mod load;

@@ -2,9 +2,12 @@
 
 mod certificates;
 mod echoes;
+mod key_sources;
 mod keys;
+mod many_keys;
 mod origins;
 mod rejected_inputs;
+mod rotation;
 mod secrets;
 mod zeroing;
 

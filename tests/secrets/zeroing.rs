@@ -100,3 +100,16 @@ async fn the_header_that_carries_both_halves_of_a_key_is_overwritten_when_the_cl
     let places = places.lock().unwrap().clone();
     is_overwritten_with((client, response), "bearer", &places);
 }
+
+#[tokio::test]
+async fn the_header_of_a_replaced_key_is_overwritten_once_no_response_holds_it() {
+    let places = Arc::new(Mutex::new(Vec::new()));
+    let transport = Recording("x-api-key", Arc::clone(&places));
+    let old = stayforge::ApiKey::new(key("replaced")).unwrap();
+    let client = Client::<Stayforge>::builder(old).transport(transport).build().unwrap();
+    let response = client.get("/v1/x").send().await.unwrap();
+    client.replace_key(stayforge::ApiKey::new(key("replacing")).unwrap()).unwrap();
+    let places = places.lock().unwrap().clone();
+    is_overwritten_with(response, "replaced", &places);
+    assert!(!client.limits().is_empty(), "the client is still there");
+}

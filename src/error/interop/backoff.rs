@@ -38,7 +38,9 @@ impl ApiError {
                 StopReason::NotRetryable
                 | StopReason::RuledOut
                 | StopReason::MayHaveActed
-                | StopReason::BodyNotReplayable,
+                | StopReason::BodyNotReplayable
+                | StopReason::KeyNotReplaced
+                | StopReason::Closed,
             ) => false,
             Some(
                 StopReason::AttemptsExhausted

@@ -1,0 +1,97 @@
+//! The source of new keys: [`KeySource`].
+//!
+//! Calls whose key was rejected at the same time share one run of the source. The run is a shared future that each of
+//! the waiting calls polls: it needs no task, it continues if some of its callers are dropped, and a caller that is not
+//! polled does not delay the others.
+
+use std::error::Error as StdError;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{Shared, WeakShared, ready};
+use tokio::time::timeout;
+
+use super::key::Credentials;
+
+/// The result of a run of the source: another key is in use, or the reason why not.
+pub(crate) type Answer = Result<(), Arc<str>>;
+
+/// A run of the source. Dropping its last clone ends it.
+pub(crate) type Run = Shared<BoxFuture<Answer>>;
+
+/// The result of the source itself.
+pub(crate) type Fetched = Result<Credentials, Box<dyn StdError + Send + Sync>>;
+
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// The source that a client asks for another key after the service has rejected its own.
+pub(crate) struct KeySource {
+    fetch: Box<dyn Fn() -> BoxFuture<Fetched> + Send + Sync>,
+    /// The number of runs that have ended.
+    ended: AtomicU32,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    run: Option<WeakShared<BoxFuture<Answer>>>,
+    /// The reason why the last run gave no other key.
+    failure: Option<Arc<str>>,
+}
+
+impl KeySource {
+    pub(crate) fn new(fetch: impl Fn() -> BoxFuture<Fetched> + Send + Sync + 'static) -> Self {
+        Self { fetch: Box::new(fetch), ended: AtomicU32::new(0), state: Mutex::default() }
+    }
+
+    /// Returns the number of runs that have ended.
+    pub(crate) fn ended(&self) -> u32 {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Returns the run that a call waits for after the service rejected its key: the current run, or a new one.
+    /// `ended` is the number of runs that had ended when the request was sent. If another run has ended since then
+    /// without another key, its result still holds.
+    ///
+    /// A run takes at most `limit`. `install` puts the key of the source into use.
+    pub(crate) fn run(
+        self: &Arc<Self>,
+        ended: u32,
+        limit: Duration,
+        install: impl FnOnce(Credentials) -> Answer + Send + 'static,
+    ) -> Run {
+        let mut state = self.state();
+        let current = state.run.as_ref().and_then(WeakShared::upgrade);
+        if let Some(run) = current.filter(|run| run.peek().is_none()) {
+            return run;
+        }
+        if let Some(reason) = state.failure.as_ref().filter(|_| self.ended() != ended) {
+            return ready(Err(Arc::clone(reason))).boxed().shared();
+        }
+        let source = Arc::clone(self);
+        let run = async move {
+            let fetched = AssertUnwindSafe(async { (source.fetch)().await }).catch_unwind();
+            let answer = match timeout(limit, fetched).await {
+                Ok(Ok(Ok(credentials))) => install(credentials),
+                Ok(Ok(Err(problem))) => Err(format!("the key source failed: {problem}").into()),
+                Ok(Err(_)) => Err("the key source panicked".into()),
+                Err(_) => Err(format!("the key source did not return within {limit:?}").into()),
+            };
+            source.state().failure = answer.as_ref().err().map(Arc::clone);
+            source.ended.fetch_add(1, Ordering::Release);
+            answer
+        };
+        let run = run.boxed().shared();
+        state.run = run.downgrade();
+        run
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A poisoned lock can be used: no code under the lock panics in the middle of a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
