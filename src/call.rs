@@ -17,6 +17,7 @@ use crate::request::parts::RequestParts;
 use crate::response::Response;
 use crate::retry::budget::Withdrawal;
 use crate::retry::{CallState, Decision};
+use crate::transport::pools::Pool;
 
 mod attempt;
 mod ending;
@@ -108,6 +109,8 @@ struct Call<'a> {
     slept: Option<Duration>,
     /// The tokens that the current retry took from the retry quota.
     withdrawal: Option<Withdrawal<'a>>,
+    /// The pool of the last attempt, if a connection of it may be the cause of the failure.
+    suspect: Option<Arc<Pool>>,
     last_error: Option<ApiError>,
     /// The last error response before the one in `last_error`.
     last_rejection: Option<Box<Rejection>>,
@@ -131,6 +134,7 @@ impl<'a> Call<'a> {
             paused_until: None,
             slept: None,
             withdrawal: None,
+            suspect: None,
             last_error: None,
             last_rejection: None,
             _reporter: Reporter(core),
@@ -285,6 +289,7 @@ impl<'a> Call<'a> {
         CallState {
             attempt: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX),
             idempotent: self.parts.idempotent,
+            at_most_once: self.parts.at_most_once,
             replayable: true,
             remaining: self.remaining(Instant::now()),
             seed: self.random().u64(..),

@@ -22,18 +22,25 @@ pub(crate) struct Secret(pub(crate) SecretString);
 impl Secret {
     /// Returns `body` with each occurrence of the secret redacted.
     ///
-    /// The secret is found in plain text and in Base64, with or without JSON escapes and percent-encoding.
+    /// The secret is found in plain text and in Base64, with or without JSON escapes and percent-encoding. A body may
+    /// have been cut, so the beginning of a secret is redacted at its end.
     pub(crate) fn redact(&self, body: Bytes) -> Bytes {
+        self.redacted(&body, MIN_PREFIX).map_or(body, Bytes::from)
+    }
+
+    /// Returns `text` with each occurrence of the secret redacted; `None` if it has none. At the end of the text, a
+    /// secret that was cut after at least `min_prefix` characters counts too.
+    fn redacted(&self, body: &[u8], min_prefix: usize) -> Option<Vec<u8>> {
         let secret = self.0.expose_secret().as_bytes();
         if secret.len() < MIN_SECRET {
-            return body;
+            return None;
         }
         let first_characters = ENCODINGS.map(|encoding| character(secret, encoding, 0).unwrap_or_default());
         let mut clean = Vec::new();
         let (mut kept, mut at) = (0, 0);
         while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
             let may_begin = |byte: &&u8| matches!(byte, b'\\' | b'%') || first_characters.as_flattened().contains(byte);
-            match rest.first().filter(may_begin).and_then(|_| occurrence_length(rest, secret)) {
+            match rest.first().filter(may_begin).and_then(|_| occurrence_length(rest, secret, min_prefix)) {
                 Some(length) => {
                     clean.extend_from_slice(body.get(kept..at).unwrap_or_default());
                     clean.extend_from_slice(REDACTED);
@@ -44,10 +51,17 @@ impl Secret {
             }
         }
         if kept == 0 {
-            return body;
+            return None;
         }
         clean.extend_from_slice(body.get(kept..).unwrap_or_default());
-        clean.into()
+        Some(clean)
+    }
+
+    /// Redacts each complete occurrence of the secret in `text`.
+    pub(crate) fn redact_in(&self, text: &mut Box<str>) {
+        if let Some(clean) = self.redacted(text.as_bytes(), usize::MAX) {
+            *text = String::from_utf8_lossy(&clean).into();
+        }
     }
 
     /// Returns `text` with each occurrence of the secret redacted.
@@ -75,13 +89,14 @@ impl AsRef<[u8]> for Exposed {
 }
 
 /// Returns the length of the secret at the start of `text`, as it is encoded there; `None` if `text` starts otherwise.
-fn occurrence_length(text: &[u8], secret: &[u8]) -> Option<usize> {
+/// A secret that is cut by the end of the text counts after `min_prefix` characters.
+fn occurrence_length(text: &[u8], secret: &[u8], min_prefix: usize) -> Option<usize> {
     let first_backslashes = backslashes(text);
     ENCODINGS.into_iter().find_map(|encoding| {
         let (mut rest, mut escapes) = (text, first_backslashes);
         for matched in 0.. {
             let Some([usual, alternative]) = character(secret, encoding, matched) else { break };
-            if rest.is_empty() && matched >= MIN_PREFIX {
+            if rest.is_empty() && matched >= min_prefix {
                 return Some(text.len());
             }
             let length = |byte| character_length(rest, escapes, byte);

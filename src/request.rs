@@ -19,6 +19,7 @@ use crate::limiter::Priority;
 use crate::response::Response;
 use crate::retry::RetryPolicy;
 
+mod finite;
 pub(crate) mod parts;
 mod query;
 
@@ -40,6 +41,7 @@ impl Request {
     pub(crate) fn new(core: &Arc<Core>, method: Method, path: &str) -> Self {
         let mut parts = Box::new(RequestParts {
             idempotent: method.is_idempotent(),
+            at_most_once: false,
             method,
             url: core.base_url.clone(),
             headers: HeaderMap::new(),
@@ -60,8 +62,8 @@ impl Request {
 
     /// Appends one segment to the path, percent-encoded, so that an ID cannot change the path: `a/b` becomes `a%2Fb`.
     ///
-    /// Segments that cannot be encoded are rejected: the empty segment, `.`, `..`, and segments with control
-    /// characters.
+    /// A semicolon is encoded too, because servers remove what follows it: `..;a` would be a `..` to them. Segments that
+    /// cannot be encoded are rejected: the empty segment, `.`, `..`, and segments with control characters.
     pub fn segment(self, segment: impl Display) -> Self {
         self.change(|request| address::add_segment(&mut request.url, &segment.to_string()))
     }
@@ -69,7 +71,7 @@ impl Request {
     /// Appends parameters to the query.
     ///
     /// `query` must serialize to a flat map or a list of pairs, with strings, numbers and booleans as values. `None`
-    /// values are omitted.
+    /// values are omitted. A number that is not finite, such as NaN, is rejected.
     ///
     /// ```no_run
     /// # let key = steadfast::stayforge::ApiKey::new("sk_example")?;
@@ -100,12 +102,15 @@ impl Request {
     }
 
     /// Sets the body to `value`, serialized to JSON, and the `Content-Type` to `application/json`.
+    ///
+    /// A number that is not finite, such as NaN, is rejected, because JSON has no such numbers.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.change(|request| {
-            let json = serde_json::to_vec(value).map_err(|error| {
-                BuildError::new(BuildErrorKind::Body, "the value cannot be serialized to JSON; see the error source")
-                    .with_source(error)
-            })?;
+            let problem = |error| {
+                BuildError::new(BuildErrorKind::Body, format!("the value cannot be serialized to JSON: {error}"))
+            };
+            let json = serde_json::to_vec(value).map_err(problem)?;
+            finite::check(value, &json).map_err(problem)?;
             request.body = Some(json.into());
             let json = HeaderValue::from_static("application/json");
             request.headers.insert(CONTENT_TYPE, json);
@@ -125,8 +130,14 @@ impl Request {
     ///
     /// An idempotent request can be resent even if an earlier attempt may have taken effect, for example after a 500 or
     /// a timeout.
+    ///
+    /// Marking a request as not idempotent is stricter than not marking it. A POST is resent by default after a 429 or a
+    /// 421, because a service sends these before it processes a request. A proxy between the client and the service
+    /// could send such a response although the service received an earlier copy of the request. With
+    /// `idempotent(false)`, the response must also have a code in the error format of the service.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
         self.parts.idempotent = idempotent;
+        self.parts.at_most_once = !idempotent;
         self
     }
 
@@ -221,7 +232,8 @@ impl Request {
     /// # Errors
     ///
     /// Returns the errors of [`send`](Self::send), and [`ApiError::Decode`] if the body is not valid JSON for a `T`.
-    /// The request took effect in that case or may have, so it is not resent.
+    /// The request took effect in that case or may have, so it is not resent. With `If-None-Match` or
+    /// `If-Modified-Since`, fetch an `Option`, which is `None` if the resource was not modified (304).
     pub async fn fetch<T: DeserializeOwned>(self) -> Result<T, ApiError> {
         call::run(self.core, self.parts, self.problem).await?.json()
     }

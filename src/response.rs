@@ -56,7 +56,8 @@ pub struct Response {
 }
 
 impl Response {
-    /// Returns the status, from 200 to 299.
+    /// Returns the status, from 200 to 299. It is 304 if the request had the header `If-None-Match` or
+    /// `If-Modified-Since`, and the resource was not modified.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.incoming.head.status
@@ -97,14 +98,20 @@ impl Response {
     }
 
     /// Decodes the body from JSON, whatever its `Content-Type`. An empty body counts as `null`, which decodes to `()`
-    /// or `None`.
+    /// or `None`. So does the response to a conditional request for a resource that was not modified (304).
     ///
     /// # Errors
     ///
     /// Returns [`ApiError::Decode`] if the body is not valid JSON for a `T`. [`DecodeError::json_path`] returns the
     /// position, and [`DecodeError::effect`] whether the request took effect or only may have.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        DecodeError::decode(self.status(), self.body(), &self.core.secret).map_err(|error| self.decode_error(error))
+        DecodeError::decode(self.status(), self.body(), &self.core.secret).map_err(|error| {
+            if self.status() == StatusCode::NOT_MODIFIED {
+                let problem = "the resource was not modified; decode an `Option`, or check the status after `send`";
+                return self.unexpected_body(std::any::type_name::<T>(), problem);
+            }
+            self.decode_error(error)
+        })
     }
 
     /// Returns the request ID from the response headers, if present, with the API key redacted.
@@ -149,13 +156,15 @@ impl Response {
 
     /// Returns the error of a body that is valid JSON, but not the expected kind.
     pub(crate) fn unexpected_body(&self, expected: &'static str, problem: impl Into<Box<str>>) -> ApiError {
-        let body = self.core.secret.redact(self.body().clone());
+        let (body, problem) =
+            (self.core.secret.redact(self.body().clone()), self.core.secret.redact_text(&problem.into()));
         self.decode_error(DecodeError::new(self.status(), expected, problem, &body, 0))
     }
 
     /// Returns the error with the report of the call.
     fn decode_error(&self, mut error: Box<DecodeError>) -> ApiError {
         error.request_id = self.request_id();
+        error.redact_path(&self.core.secret);
         let mut attempts = self.attempts().to_vec();
         if let Some(last) = attempts.last_mut() {
             last.effect = error.effect;

@@ -13,21 +13,25 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::response::Parts;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
 use super::{Call, report_transitions, span};
 use crate::catalog::Effect;
 use crate::core::Core;
-use crate::error::{ApiError, Attempt, DecodeError, Limit, MAX_ERROR_BODY, PartialResponse, Rejection, TimeoutError};
+use crate::error::{
+    ApiError, Attempt, DecodeError, Fault, Limit, MAX_ERROR_BODY, PartialResponse, Rejection, TimeoutError,
+};
 use crate::hint;
 use crate::limiter::{Permit, Quota};
 use crate::request::parts::RequestParts;
 use crate::response::incoming::{Incoming, Incomplete};
 use crate::service::request_id;
 use crate::transport::carrier::Carrier;
+use crate::transport::pools::Pool;
 use crate::transport::{Body, HttpRequest};
 
 /// The outcome of an attempt.
@@ -79,9 +83,34 @@ impl<F: Future<Output = Result<Response<Body>, ApiError>> + Unpin> Exchange<F> {
 impl Call<'_> {
     /// Sends the request once, at the time `sent`, reads its response, and records the attempt if it failed.
     pub(super) async fn attempt(&mut self, sent: Instant, permit: &mut Permit<'_, Arc<Rejection>>) -> Attempted {
-        match &self.core.transport {
-            Carrier::Reqwest(reqwest) => self.exchange(sent, permit, |request| reqwest.send(request)).await,
-            Carrier::Given(transport) => self.exchange(sent, permit, |request| transport.send(request)).await,
+        let pool = self.core.transport.pool(self.suspect.as_ref());
+        let attempted = match &self.core.transport {
+            Carrier::Reqwest(reqwest) => {
+                self.exchange(sent, permit, pool.as_ref(), |request| reqwest.send(request)).await
+            }
+            Carrier::Given(given, _) => self.exchange(sent, permit, pool.as_ref(), |request| given.send(request)).await,
+        };
+        if let Some(pool) = pool {
+            self.judge_connections(pool, &attempted.result);
+        }
+        attempted
+    }
+
+    /// Records whether the connection may be the cause of a failure, so that the next attempt uses another one.
+    fn judge_connections(&mut self, pool: Arc<Pool>, result: &Result<Box<Incoming>, ApiError>) {
+        match result {
+            Err(error) if blames_connection(error) => {
+                if matches!(error, ApiError::Transport(_)) {
+                    self.core.transport.retire(&pool);
+                }
+                self.suspect = Some(pool);
+            }
+            Err(error) if error.status().is_none() => {}
+            Ok(_) | Err(_) => {
+                if self.suspect.take().is_some() {
+                    self.core.transport.promote(&pool);
+                }
+            }
         }
     }
 
@@ -89,13 +118,14 @@ impl Call<'_> {
         &mut self,
         sent: Instant,
         permit: &mut Permit<'_, Arc<Rejection>>,
+        pool: Option<&Arc<Pool>>,
         transport: impl FnOnce(HttpRequest) -> F,
     ) -> Attempted
     where
         F: Future<Output = Result<Response<Body>, ApiError>> + Unpin,
     {
         let span = span::for_attempt(self.core.service, &self.parts, self.attempts.len());
-        let sending = || Exchange::Sending(transport(outgoing(self.core, &self.parts)));
+        let sending = || Exchange::Sending(transport(outgoing(self.core, &self.parts, pool.cloned())));
         let mut exchange = match &span {
             None => sending(),
             Some(span) => span.in_scope(sending),
@@ -167,7 +197,18 @@ impl Call<'_> {
     /// Returns whether a complete response is a success, by its status and by its body.
     fn is_success(&self, incoming: &Incoming) -> bool {
         let (head, body) = (&incoming.head, &incoming.body);
-        head.status.is_success() && !(self.core.is_error)(head.status, &head.headers, body)
+        if head.status.is_success() {
+            return !(self.core.is_error)(head.status, &head.headers, body);
+        }
+        head.status == StatusCode::NOT_MODIFIED && self.is_conditional()
+    }
+
+    /// Returns whether the request asks for a resource only if it was modified.
+    #[cold]
+    fn is_conditional(&self) -> bool {
+        let contains =
+            |headers: &HeaderMap| [IF_NONE_MATCH, IF_MODIFIED_SINCE].iter().any(|name| headers.contains_key(name));
+        contains(&self.parts.headers) || contains(&self.core.headers)
     }
 
     /// Returns the error of an attempt to which at least the head of a response arrived.
@@ -231,15 +272,26 @@ impl Call<'_> {
     }
 }
 
+/// Returns whether the connection of a failed request may be the cause, so that another connection may help: it broke,
+/// no response arrived in time, or the response is a 421, which a server sends over a connection that is not meant for
+/// the request's host (RFC 9110 §15.5.20).
+fn blames_connection(error: &ApiError) -> bool {
+    match error {
+        ApiError::Transport(error) => error.fault() == Fault::Reset,
+        ApiError::Timeout(error) => error.effect() != Effect::None,
+        _ => error.status() == Some(StatusCode::MISDIRECTED_REQUEST),
+    }
+}
+
 /// Returns the HTTP request, with the client's headers added.
-fn outgoing(core: &Core, request: &RequestParts) -> HttpRequest {
+fn outgoing(core: &Core, request: &RequestParts, pool: Option<Arc<Pool>>) -> HttpRequest {
     let RequestParts { method, url, headers, body, .. } = request;
     let mut all_headers = core.headers.clone();
     for (name, value) in headers {
         all_headers.insert(name, value.clone());
     }
     let body = body.clone().unwrap_or_default();
-    HttpRequest { method: method.clone(), url: url.clone(), headers: all_headers, body }
+    HttpRequest { method: method.clone(), url: url.clone(), headers: all_headers, body, pool }
 }
 
 /// Returns the quota that a response reports.

@@ -2,7 +2,6 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
 
 use super::Report;
 use super::display::OneLine;
@@ -22,12 +21,11 @@ pub struct BuildError {
     pub(crate) report: Report,
     kind: BuildErrorKind,
     problem: Box<str>,
-    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl BuildError {
     pub(crate) fn new(kind: BuildErrorKind, problem: impl Into<Box<str>>) -> Box<Self> {
-        Box::new(Self { report: Report::default(), kind, problem: problem.into(), source: None })
+        Box::new(Self { report: Report::default(), kind, problem: problem.into() })
     }
 
     /// Sets the short name of the service.
@@ -39,11 +37,6 @@ impl BuildError {
     /// Puts the name of the environment variable with the invalid value before the problem.
     pub(crate) fn in_variable(&mut self, name: &str) {
         self.problem = format!("{name}: {}", self.problem).into();
-    }
-
-    pub(crate) fn with_source(mut self: Box<Self>, source: impl StdError + Send + Sync + 'static) -> Box<Self> {
-        self.source = Some(Arc::new(source));
-        self
     }
 
     /// Returns the kind of the invalid input.
@@ -60,11 +53,8 @@ impl fmt::Display for BuildError {
     }
 }
 
-impl StdError for BuildError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
-}
+/// Has no [`source`](StdError::source): the line contains the reason.
+impl StdError for BuildError {}
 
 /// A kind of input that was invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

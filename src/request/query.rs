@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use url::form_urlencoded;
 
+use super::finite;
 use crate::error::{BuildError, BuildErrorKind};
 use crate::json::{Members, Text};
 
@@ -19,7 +20,9 @@ pub(super) fn encode<Q: Serialize + ?Sized>(query: &Q) -> Result<String, Box<Bui
             "not a flat map or a list of pairs; use strings, numbers and booleans as values",
         )
     };
-    let json = serde_json::to_string(query).map_err(|error| problem().with_source(error))?;
+    let unserializable = |error| BuildError::new(BuildErrorKind::Query, format!("it cannot be serialized: {error}"));
+    let json = serde_json::to_string(query).map_err(unserializable)?;
+    finite::check(query, json.as_bytes()).map_err(unserializable)?;
     let pairs = pairs(&json).ok_or_else(problem)?;
     let mut encoded = form_urlencoded::Serializer::new(String::new());
     for (name, value) in pairs.iter().filter(|(_, value)| value.get() != "null") {

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
+use serde_json::Value;
 
 use super::Service;
 use crate::catalog::{Category, ErrorCode};
@@ -57,7 +58,10 @@ impl Rejection {
             None => body,
         };
         let id = request_id(headers).map(|id| redacted(&id, secret));
-        let parts = S::read_error(status, headers, &body).unwrap_or_else(|| ErrorBody::from_text(&body));
+        let mut parts = S::read_error(status, headers, &body).unwrap_or_else(|| ErrorBody::from_text(&body));
+        if let Some(secret) = secret {
+            redact_parts(&mut parts, secret);
+        }
         let listed = parts.code.as_deref().and_then(S::Code::from_wire).map(S::Code::info);
         let by_status = S::Code::ANSWERS.iter().find(|row| row.is_documented_under(status));
         let row = listed.or(by_status);
@@ -83,6 +87,42 @@ impl Rejection {
             is_unsent: false,
             report: Report { service: S::NAME, row: by_status, ..Report::default() },
         }
+    }
+}
+
+/// Redacts the secret in what a service read. The body has been redacted before, but the headers have not.
+fn redact_parts(parts: &mut ErrorBody, secret: &Secret) {
+    let ErrorBody { code, message, request_id, retry_after: _, details, fields, malformed_hint } = parts;
+    for text in [code, message, request_id, malformed_hint].into_iter().flatten() {
+        secret.redact_in(text);
+    }
+    for field in fields {
+        secret.redact_in(&mut field.field);
+        secret.redact_in(&mut field.message);
+    }
+    if let Some(details) = details {
+        redact_value(details, secret);
+    }
+}
+
+/// Redacts the secret in the texts of a JSON value.
+fn redact_value(value: &mut Value, secret: &Secret) {
+    match value {
+        Value::String(text) => {
+            let mut clean = std::mem::take(text).into_boxed_str();
+            secret.redact_in(&mut clean);
+            *text = clean.into();
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| redact_value(value, secret)),
+        Value::Object(members) => {
+            for (mut name, mut value) in std::mem::take(members) {
+                redact_value(&mut value, secret);
+                let mut clean = std::mem::take(&mut name).into_boxed_str();
+                secret.redact_in(&mut clean);
+                members.insert(clean.into(), value);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -18,6 +18,15 @@ pub(super) fn broken(error: reqwest::Error) -> TransportError {
     TransportError::new(fault, effect).with_source(error)
 }
 
+/// Returns the innermost cause of an error, which names the problem; the outer ones only name the step that failed.
+pub(super) fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost
+}
+
 /// Returns `Tls` for a failed handshake, otherwise `Connect`.
 ///
 /// rustls reports a failed handshake as invalid data, native-tls as an error type of its own.

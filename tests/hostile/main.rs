@@ -1,6 +1,7 @@
 //! Malformed, truncated and endless responses over real sockets.
 
 mod bodies;
+mod connections;
 mod http2;
 mod responses;
 

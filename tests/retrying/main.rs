@@ -2,6 +2,7 @@
 
 mod budget;
 mod cancellation;
+mod conditional;
 mod flapping;
 mod invariants;
 mod load;
@@ -10,6 +11,7 @@ mod retries;
 mod sending_twice;
 mod spans;
 mod success_errors;
+mod wrapping;
 
 #[path = "../support/mod.rs"]
 mod support;
