@@ -17,7 +17,7 @@ use crate::request::parts::RequestParts;
 use crate::response::Response;
 use crate::retry::budget::Withdrawal;
 use crate::retry::{CallState, Decision};
-use crate::transport::pools::Pool;
+use crate::transport::pool::Pool;
 
 mod attempt;
 mod ending;

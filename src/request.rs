@@ -62,8 +62,10 @@ impl Request {
 
     /// Appends one segment to the path, percent-encoded, so that an ID cannot change the path: `a/b` becomes `a%2Fb`.
     ///
-    /// A semicolon is encoded too, because servers remove what follows it: `..;a` would be a `..` to them. Segments that
-    /// cannot be encoded are rejected: the empty segment, `.`, `..`, and segments with control characters.
+    /// A semicolon is encoded too, because servers remove what follows it: `..;a` would be a `..` to them.
+    ///
+    /// Segments that cannot be encoded are rejected: the empty segment, `.`, `..`, and segments with control
+    /// characters.
     pub fn segment(self, segment: impl Display) -> Self {
         self.change(|request| address::add_segment(&mut request.url, &segment.to_string()))
     }
@@ -131,10 +133,10 @@ impl Request {
     /// An idempotent request can be resent even if an earlier attempt may have taken effect, for example after a 500 or
     /// a timeout.
     ///
-    /// Marking a request as not idempotent is stricter than not marking it. A POST is resent by default after a 429 or a
-    /// 421, because a service sends these before it processes a request. A proxy between the client and the service
-    /// could send such a response although the service received an earlier copy of the request. With
-    /// `idempotent(false)`, the response must also have a code in the error format of the service.
+    /// Marking a request as not idempotent is stricter than not marking it. By default, a POST is resent after a 429 or
+    /// a 421, because a service sends these before it processes a request. A proxy between the client and the service
+    /// may send such a response after the service has processed the request. With `idempotent(false)`, the request is
+    /// resent only if the response also has a code in the error format of the service.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
         self.parts.idempotent = idempotent;
         self.parts.at_most_once = !idempotent;
@@ -190,12 +192,11 @@ impl Request {
     /// Sets the priority of this call among those that wait for a permit. Defaults to [`Priority::Normal`].
     ///
     /// ```
-    /// use steadfast::{Priority, Stayforge, stayforge};
+    /// use steadfast::Priority;
     ///
-    /// # let client = steadfast::Client::<Stayforge>::new(stayforge::ApiKey::new("sk_example")?)?;
+    /// # let client = steadfast::testing::MockService::<steadfast::Stayforge>::new().client();
     /// // A health check does not queue behind 32 slow exports.
     /// let health = client.get("/v1/health").priority(Priority::High);
-    /// # Ok::<(), steadfast::ApiError>(())
     /// ```
     pub fn priority(mut self, priority: Priority) -> Self {
         self.parts.priority = priority;

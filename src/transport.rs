@@ -13,16 +13,17 @@ use crate::error::ApiError;
 mod body;
 pub(crate) mod carrier;
 mod failure;
+pub(crate) mod pool;
 pub(crate) mod pools;
 pub(crate) mod reqwest;
 
 pub use body::Body;
-use pools::Pool;
+use pool::Pool;
 
 /// A transport, which sends single requests and receives the responses.
 ///
 /// The default transport is reqwest. Set another one with
-/// [`ClientBuilder::transport`](crate::ClientBuilder::transport), for example one that responds from memory, or wrap the
+/// [`ClientBuilder::transport`](crate::ClientBuilder::transport), for example one that responds from memory. Wrap the
 /// default one with [`ClientBuilder::wrap`](crate::ClientBuilder::wrap).
 ///
 /// A transport must not follow redirects, store cookies or retry: the client relies on one request for each call of

@@ -31,7 +31,7 @@ use crate::request::parts::RequestParts;
 use crate::response::incoming::{Incoming, Incomplete};
 use crate::service::request_id;
 use crate::transport::carrier::Carrier;
-use crate::transport::pools::Pool;
+use crate::transport::pool::Pool;
 use crate::transport::{Body, HttpRequest};
 
 /// The outcome of an attempt.

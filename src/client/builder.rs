@@ -30,7 +30,7 @@ mod transport;
 ///
 /// Only the key is required; every setting has a default. [`build`](Self::build) checks the settings.
 ///
-/// ```
+/// ```no_run
 /// use std::time::Duration;
 /// use steadfast::{Client, FsmNavigator, RetryPolicy, fsm_navigator};
 ///

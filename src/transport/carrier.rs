@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Transport;
-use super::pools::{Pool, Pools};
+use super::pool::Pool;
+use super::pools::Pools;
 
 /// The transport that a client uses. The default is known at compile time and needs no boxed future for each request.
 #[derive(Clone)]

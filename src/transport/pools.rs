@@ -11,10 +11,8 @@
 //! - A timeout may only mean that the service is slow. The pool is kept, because reconnecting would make a slow
 //!   service slower, and replaced once the retry gets a response over the other pool.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -24,6 +22,7 @@ use http::header::{CONTENT_LENGTH, HeaderValue};
 use tokio::runtime::{self, Handle};
 
 use super::failure::{broken, innermost};
+use super::pool::Pool;
 use super::{Body, HttpRequest, SendFuture, Transport};
 use crate::catalog::Effect;
 use crate::error::{ApiError, BuildError, BuildErrorKind, Limit, TimeoutError};
@@ -53,12 +52,6 @@ struct Own {
     usual: Arc<Pool>,
     /// The pool for retries after a timeout.
     spare: Option<Arc<Pool>>,
-}
-
-/// A connection pool.
-pub(crate) struct Pool {
-    client: reqwest::Client,
-    has_responded: AtomicBool,
 }
 
 impl Pools {
@@ -102,7 +95,7 @@ impl Pools {
     /// Replaces the usual pool, if it is `pool` and a connection of it may be reused.
     pub(super) fn retire(&self, pool: &Arc<Pool>) {
         let Some(make) = &self.make else { return };
-        if !pool.has_responded.load(Ordering::Relaxed) {
+        if !pool.has_responded() {
             return; // all its connections are new, so other new ones would fare no better
         }
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,10 +119,10 @@ impl Pools {
             // Strict servers reject such a request without a length (RFC 9110 §8.6).
             outgoing.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        let mut response = pool.client.execute(outgoing);
+        let mut response = pool.client().execute(outgoing);
         poll_fn(move |context| match ready!(Pin::new(&mut response).poll(context)) {
             Ok(response) => {
-                pool.has_responded.store(true, Ordering::Relaxed);
+                pool.note_response();
                 let response = http::Response::from(response);
                 Poll::Ready(Ok(response.map(|body| Body::network(body, self.max_body))))
             }
@@ -201,17 +194,5 @@ impl Own {
             Ok(client) => Arc::clone(self.spare.insert(Pool::new(client))),
             Err(_) => Arc::clone(suspect),
         }
-    }
-}
-
-impl Pool {
-    fn new(client: reqwest::Client) -> Arc<Self> {
-        Arc::new(Self { client, has_responded: AtomicBool::new(false) })
-    }
-}
-
-impl fmt::Debug for Pool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Pool(..)")
     }
 }
