@@ -109,8 +109,10 @@ struct Call<'a> {
     slept: Option<Duration>,
     /// The tokens that the current retry took from the retry quota.
     withdrawal: Option<Withdrawal<'a>>,
-    /// The pool of the last attempt, if a connection of it may be the cause of the failure.
-    suspect: Option<Arc<Pool>>,
+    /// The pool of the last attempt.
+    pool: Option<Arc<Pool>>,
+    /// True if a connection of that pool may be the cause of a failure.
+    is_suspect: bool,
     last_error: Option<ApiError>,
     /// The last error response before the one in `last_error`.
     last_rejection: Option<Box<Rejection>>,
@@ -134,7 +136,8 @@ impl<'a> Call<'a> {
             paused_until: None,
             slept: None,
             withdrawal: None,
-            suspect: None,
+            pool: None,
+            is_suspect: false,
             last_error: None,
             last_rejection: None,
             _reporter: Reporter(core),

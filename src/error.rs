@@ -211,7 +211,7 @@ impl ApiError {
     /// proves nothing about the attempt before it.
     ///
     /// For an error response, the documented row of its code or status applies if it lists the response's status.
-    /// Without a row, a 429 (RFC 6585 §4) and a 421 (RFC 9110 §15.5.20) prove that the request had no effect. A
+    /// Without a row, a 429 proves that the request had no effect (RFC 6585 §4); other responses prove nothing. A
     /// successful response proves the effect only if its body is JSON; see [`DecodeError::effect`].
     ///
     /// ```

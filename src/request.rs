@@ -133,10 +133,10 @@ impl Request {
     /// An idempotent request can be resent even if an earlier attempt may have taken effect, for example after a 500 or
     /// a timeout.
     ///
-    /// Marking a request as not idempotent is stricter than not marking it. By default, a POST is resent after a 429 or
-    /// a 421, because a service sends these before it processes a request. A proxy between the client and the service
-    /// may send such a response after the service has processed the request. With `idempotent(false)`, the request is
-    /// resent only if the response also has a code in the error format of the service.
+    /// Marking a request as not idempotent is stricter than not marking it. By default, a POST is resent after a 429,
+    /// because a service checks its limit before it processes a request. A proxy between the client and the service may
+    /// send a 429 after the service has processed the request. With `idempotent(false)`, the request is resent only if
+    /// the response also has a code in the error format of the service.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
         self.parts.idempotent = idempotent;
         self.parts.at_most_once = !idempotent;

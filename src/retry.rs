@@ -29,7 +29,7 @@ pub(crate) mod budget;
 /// - The method is idempotent (RFC 9110 §9.2.2), or the request is marked as
 ///   [idempotent](crate::Request::idempotent).
 /// - The response proves that the request had no effect ([`Effect::None`]). If the caller marked the request as [not
-///   idempotent](crate::Request::idempotent), a 429 or 421 proves that only with a code of the service.
+///   idempotent](crate::Request::idempotent), a 429 proves that only with a code of the service.
 /// - No byte of the request was sent.
 ///
 /// The wait before a retry is the longest of three: the retry hint of the response, the documented range of seconds,
@@ -288,8 +288,8 @@ pub struct CallState {
     pub attempt: u32,
     /// `true` if the request is idempotent (RFC 9110 §9.2.2): sending it twice has the same effect as sending it once.
     pub idempotent: bool,
-    /// `true` if the caller [marked](crate::Request::idempotent) the request as not idempotent. A 429 or 421 without a
-    /// code of the service then proves nothing.
+    /// `true` if the caller [marked](crate::Request::idempotent) the request as not idempotent. A 429 without a code of
+    /// the service then proves nothing.
     pub at_most_once: bool,
     /// `true` if the body of the request can be sent again.
     pub replayable: bool,

@@ -83,32 +83,31 @@ impl<F: Future<Output = Result<Response<Body>, ApiError>> + Unpin> Exchange<F> {
 impl Call<'_> {
     /// Sends the request once, at the time `sent`, reads its response, and records the attempt if it failed.
     pub(super) async fn attempt(&mut self, sent: Instant, permit: &mut Permit<'_, Arc<Rejection>>) -> Attempted {
-        let pool = self.core.transport.pool(self.suspect.as_ref());
-        let attempted = match &self.core.transport {
-            Carrier::Reqwest(reqwest) => {
-                self.exchange(sent, permit, pool.as_ref(), |request| reqwest.send(request)).await
-            }
-            Carrier::Given(given, _) => self.exchange(sent, permit, pool.as_ref(), |request| given.send(request)).await,
+        let core = self.core;
+        self.pool = core.transport.pool(self.pool.as_ref().filter(|_| self.is_suspect));
+        let attempted = match &core.transport {
+            Carrier::Reqwest(reqwest) => self.exchange(sent, permit, |request| reqwest.send(request)).await,
+            Carrier::Given(given, _) => self.exchange(sent, permit, |request| given.send(request)).await,
         };
-        if let Some(pool) = pool {
-            self.judge_connections(pool, &attempted.result);
-        }
+        self.judge_connections(&attempted.result);
         attempted
     }
 
     /// Records whether the connection may be the cause of a failure, so that the next attempt uses another one.
-    fn judge_connections(&mut self, pool: Arc<Pool>, result: &Result<Box<Incoming>, ApiError>) {
+    fn judge_connections(&mut self, result: &Result<Box<Incoming>, ApiError>) {
+        let Some(pool) = &self.pool else { return };
         match result {
             Err(error) if blames_connection(error) => {
                 if matches!(error, ApiError::Transport(_)) {
-                    self.core.transport.retire(&pool);
+                    self.core.transport.retire(pool);
                 }
-                self.suspect = Some(pool);
+                self.is_suspect = true;
             }
             Err(error) if error.status().is_none() => {}
             Ok(_) | Err(_) => {
-                if self.suspect.take().is_some() {
-                    self.core.transport.promote(&pool);
+                pool.note_response();
+                if std::mem::take(&mut self.is_suspect) {
+                    self.core.transport.promote(pool);
                 }
             }
         }
@@ -118,14 +117,13 @@ impl Call<'_> {
         &mut self,
         sent: Instant,
         permit: &mut Permit<'_, Arc<Rejection>>,
-        pool: Option<&Arc<Pool>>,
         transport: impl FnOnce(HttpRequest) -> F,
     ) -> Attempted
     where
         F: Future<Output = Result<Response<Body>, ApiError>> + Unpin,
     {
         let span = span::for_attempt(self.core.service, &self.parts, self.attempts.len());
-        let sending = || Exchange::Sending(transport(outgoing(self.core, &self.parts, pool.cloned())));
+        let sending = || Exchange::Sending(transport(outgoing(self.core, &self.parts, self.pool.clone())));
         let mut exchange = match &span {
             None => sending(),
             Some(span) => span.in_scope(sending),

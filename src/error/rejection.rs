@@ -107,15 +107,12 @@ impl Rejection {
     /// Returns the effect of the request.
     ///
     /// A row proves nothing if the response has another status than the row. Without a row, a 429 proves that the
-    /// request had no effect, because a service checks its limit before it processes a request (RFC 6585 §4). So does a
-    /// 421: the server does not respond for that host (RFC 9110 §15.5.20).
+    /// request had no effect, because a service checks its limit before it processes a request (RFC 6585 §4).
     pub(super) fn effect(&self) -> Effect {
         match self.row() {
             _ if self.is_unsent => Effect::None,
             Some(row) if row.is_documented_under(self.status) => row.effect,
-            None if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::MISDIRECTED_REQUEST) => {
-                Effect::None
-            }
+            None if self.status == StatusCode::TOO_MANY_REQUESTS => Effect::None,
             Some(_) | None => Effect::Possible,
         }
     }

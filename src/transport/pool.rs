@@ -24,7 +24,7 @@ impl Pool {
         self.has_responded.load(Ordering::Relaxed)
     }
 
-    pub(super) fn note_response(&self) {
+    pub(crate) fn note_response(&self) {
         self.has_responded.store(true, Ordering::Relaxed);
     }
 }

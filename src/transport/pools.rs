@@ -122,7 +122,6 @@ impl Pools {
         let mut response = pool.client().execute(outgoing);
         poll_fn(move |context| match ready!(Pin::new(&mut response).poll(context)) {
             Ok(response) => {
-                pool.note_response();
                 let response = http::Response::from(response);
                 Poll::Ready(Ok(response.map(|body| Body::network(body, self.max_body))))
             }

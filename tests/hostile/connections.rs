@@ -126,7 +126,7 @@ async fn a_wrapped_transport_recovers_from_dead_connections_too() {
 async fn a_misdirected_request_is_resent_over_another_connection() {
     let server = KeepAliveServer::start(|connection| if connection == 0 { MISDIRECTED } else { OK }).await;
     let client = builder(server.url()).build().unwrap();
-    let response = client.post("/documents").send().await.unwrap();
+    let response = client.get("/documents").send().await.unwrap();
     assert_eq!((response.attempts().len(), server.connections()), (2, 2));
     client.post("/documents").send().await.unwrap();
     assert_eq!((server.requests(), server.connections()), (3, 2), "the connection that works is used from then on");

@@ -28,7 +28,7 @@ fn the_decision_follows_from_status_and_method() {
         }
         for method in [Method::POST, Method::PATCH] {
             let expected = match status {
-                421 | 429 => None,
+                429 => None,
                 _ if retryable => Some(StopReason::MayHaveActed),
                 _ => Some(StopReason::NotRetryable),
             };
@@ -73,7 +73,7 @@ fn a_request_that_is_marked_as_not_idempotent_is_resent_only_after_a_response_of
         (response(429, ""), true, false),
         (response(429, "<html>Too Many Requests</html>"), true, false),
         (response(429, r#"{"message": "too many"}"#), true, false),
-        (response(421, ""), true, false),
+        (response(421, ""), false, false),
         (response(403, r#"{"code": "CSRF_API_KEY_ERROR"}"#), true, true),
         (response(503, ""), false, false),
         (TransportError::new(Fault::Connect, Effect::None).into(), true, true),
