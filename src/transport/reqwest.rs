@@ -7,7 +7,7 @@ use http::header::HeaderName;
 use reqwest::redirect;
 
 use super::failure::innermost;
-use super::pools::Pools;
+use super::pools::{Make, Pools};
 use crate::error::{BuildError, BuildErrorKind};
 
 /// The settings of reqwest that the caller chose.
@@ -32,11 +32,13 @@ impl Settings {
         max_body: usize,
     ) -> Result<Pools, Box<BuildError>> {
         const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"));
-        let build = move |builder| build(checked(builder, &is_ours)?, connect_timeout, is_http);
-        let change = match self {
-            Self::Builder(builder) => return Ok(Pools::single(build(*builder)?, connect_timeout, max_body)),
-            Self::Changed(change) => change,
-            Self::Default if is_http || HAS_TLS => Box::new(|builder| builder),
+        let build = move |builder| build(builder, connect_timeout, is_http);
+        let make: Box<Make> = match self {
+            Self::Builder(builder) => {
+                return Ok(Pools::single(build(checked(*builder, is_ours)?)?, connect_timeout, max_body));
+            }
+            Self::Changed(change) => Box::new(move || build(checked(change(defaults()), &is_ours)?)),
+            Self::Default if is_http || HAS_TLS => Box::new(move || build(defaults())),
             // A builder of the caller may have TLS although no feature of this crate is on.
             Self::Default => {
                 return Err(BuildError::new(
@@ -46,7 +48,7 @@ impl Settings {
                 ));
             }
         };
-        Pools::new(Box::new(move || build(change(defaults()))), connect_timeout, max_body)
+        Pools::new(make, connect_timeout, max_body)
     }
 }
 
