@@ -14,20 +14,20 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use steadfast::fsm_navigator::{Code, Route};
 use steadfast::testing::{MockService, Throttle};
-use steadfast::{ApiError, Client, Event, FsmNavigator};
+use steadfast::{ApiError, Client, FsmNavigator};
 
 /// Creates one customer. A customer who may exist already, or whose response is lost, is looked up.
 async fn create(client: &Client<FsmNavigator>, id: u32, is_in_doubt: bool) -> Result<(), ApiError> {
-    let (lookup, email) = (client.clone(), format!("{id}@example.com"));
+    let (own, email) = (client.clone(), format!("{id}@example.com"));
     let customer = json!({"customer_email": email});
-    let look_up = move || {
-        let customers = lookup.call(Route::Customers).query(&[("search", &email)]);
+    let find = move || {
+        let customers = own.call(Route::Customers).query(&[("search", &email)]);
         async move { Ok(customers.fetch::<Value>().await?["data"].get(0).cloned()) }
     };
-    if is_in_doubt && look_up().await?.is_some() {
+    if is_in_doubt && find().await?.is_some() {
         return Ok(());
     }
-    client.call(Route::CreateCustomer).json(&customer).settled_by(look_up).send().await.map(drop)
+    client.call(Route::CreateCustomer).json(&customer).settled_by(find).send().await.map(drop)
 }
 
 /// Sends the customers that the journal does not list as done, 16 at a time.
@@ -40,10 +40,8 @@ async fn import(client: &Client<FsmNavigator>, path: &Path) -> std::io::Result<(
     let calls = stream::iter(remaining).map(|id| async move {
         let is_in_doubt = sent.contains(&*id.to_string());
         writeln!(&*journal, "sent {id}")?; // before the request is sent
-        match create(client, id, is_in_doubt).await {
-            Ok(()) => writeln!(&*journal, "done {id}"),
-            Err(error) => Ok(println!("  customer {id}: {error}")),
-        }
+        let Err(error) = create(client, id, is_in_doubt).await else { return writeln!(&*journal, "done {id}") };
+        writeln!(std::io::stdout(), "  customer {id}: {error}")
     });
     calls.buffer_unordered(16).fold(Ok(()), |all, result| async { all.and(result) }).await
 }
@@ -57,24 +55,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let invalid = service.post("/customers").when(move |request| email(request.json()) == "13@example.com");
     invalid.fail(Code::ValidationFailed).always();
     let (table, list) = (Arc::clone(&customers), Arc::clone(&customers));
-    let created = service.post("/customers").respond(move |request| {
+    let post = service.post("/customers").respond(move |request| {
         table.lock().expect("no panic").push(email(request.json()));
         http::Response::new("{}".into())
     });
-    created.delay(Duration::from_millis(40)).always();
-    let found = service.get("/customers").respond(move |request| {
-        let is_match = |customer: &&Value| customer.as_str() == request.parameter("search");
-        let matches: Vec<_> = list.lock().expect("no panic").iter().filter(is_match).cloned().collect();
-        http::Response::new(json!({"data": matches}).to_string().into())
+    post.delay(Duration::from_millis(40)).always();
+    let get = service.get("/customers").respond(move |request| {
+        let is_known = list.lock().expect("no panic").contains(&json!(request.parameter("search")));
+        http::Response::new(json!({"data": if is_known { vec!["a customer"] } else { vec![] }}).to_string().into())
     });
-    found.always();
-
-    let observe = |event: &Event| {
-        if let Event::Paused { wait, .. } = event {
-            println!("  paused for {} s", wait.as_secs());
-        }
-    };
-    let client = service.builder().observer(observe).build()?;
+    get.always();
+    let client = service.client();
     let journal = std::env::temp_dir().join(format!("bulk_import_{}", std::process::id()));
     File::create(&journal)?;
     if tokio::time::timeout(Duration::from_millis(60_400), import(&client, &journal)).await.is_err() {

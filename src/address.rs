@@ -100,7 +100,7 @@ fn checked_path(path: &str) -> Result<(&str, &str), Box<BuildError>> {
         ));
     }
     if path.split('/').any(is_dot_segment) {
-        return invalid("contains a `.` or `..` segment, plain or percent-encoded; remove it");
+        return invalid("contains a `.` or `..` segment, plain, percent-encoded or with a parameter; remove it");
     }
     Ok((path, query))
 }
@@ -126,11 +126,20 @@ pub(crate) fn add_segment(url: &mut Url, segment: &str) -> Result<(), Box<BuildE
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().push(segment);
     }
+    // Servers remove a `;` and what follows it, so that `..;a` would be a dot segment to them.
+    if segment.contains(';') {
+        let (before, last) = url.path().rsplit_once('/').unwrap_or_default();
+        let path = format!("{before}/{}", last.replace(';', "%3B"));
+        url.set_path(&path);
+    }
     Ok(())
 }
 
-/// Returns whether a URL parser resolves the segment as `.` or `..`, in any spelling.
+/// Returns whether a URL parser resolves the segment as `.` or `..`, in any spelling. Servers that know parameters of
+/// segments resolve `..;a` too.
 fn is_dot_segment(segment: &str) -> bool {
+    let segment = segment.split(';').next().unwrap_or_default();
+    let segment = ["%3b", "%3B"].iter().find_map(|mark| segment.split_once(mark)).map_or(segment, |(name, _)| name);
     strip_dot(segment).is_some_and(|rest| rest.is_empty() || strip_dot(rest) == Some(""))
 }
 

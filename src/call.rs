@@ -23,6 +23,7 @@ use crate::response::Response;
 use crate::response::incoming::Incoming;
 use crate::retry::budget::Withdrawal;
 use crate::retry::{CallState, Decision};
+use crate::transport::pool::Pool;
 
 mod attempt;
 mod ending;
@@ -155,6 +156,10 @@ struct Call<'a> {
     sleeps: bool,
     /// The tokens that the current retry took from the retry quota.
     withdrawal: Option<Withdrawal<'a>>,
+    /// The pool of the last attempt.
+    pool: Option<Arc<Pool>>,
+    /// True if a connection of that pool may be the cause of a failure.
+    is_suspect: bool,
     last_error: Option<ApiError>,
     /// The last error response before the one in `last_error`.
     last_rejection: Option<Box<Rejection>>,
@@ -196,6 +201,8 @@ impl<'a> Call<'a> {
             times_throttled: 0,
             sleeps: false,
             withdrawal: None,
+            pool: None,
+            is_suspect: false,
             last_error: None,
             last_rejection: None,
             lookup: None,
@@ -390,6 +397,7 @@ impl<'a> Call<'a> {
         CallState {
             attempt: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX),
             idempotent: self.parts.idempotent,
+            at_most_once: self.parts.at_most_once,
             replayable: true,
             remaining: self.remaining(Instant::now()),
             seed: self.random().u64(..),

@@ -155,7 +155,7 @@ impl Category {
             404 | 410 => Self::NotFound,
             409 | 412 | 423 => Self::Conflict,
             429 => Self::RateLimited,
-            408 | 500..=599 => Self::Unavailable,
+            408 | 421 | 425 | 500..=599 => Self::Unavailable,
             400..=499 => Self::InvalidRequest,
             _ => Self::Unrecognized,
         }
@@ -193,15 +193,15 @@ pub enum Retry {
 impl Retry {
     /// Returns `true` if sending the same request again may succeed.
     ///
-    /// If the documentation does not mention retries, the statuses 408, 425, 429, 500, 502 to 504, and those of common
-    /// gateways, 520 to 524, 529 and 530, are retryable.
+    /// If the documentation does not mention retries, the statuses 408, 421, 425, 429, 500, 502 to 504, and those of
+    /// common gateways, 520 to 524, 529 and 530, are retryable. A 421 is retried over another connection.
     #[must_use]
     pub fn is_retryable(&self, status: StatusCode) -> bool {
         match self {
             Self::Never => false,
             Self::Backoff | Self::After(_) => true,
             Self::Unstated => {
-                matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504 | 520..=524 | 529 | 530)
+                matches!(status.as_u16(), 408 | 421 | 425 | 429 | 500 | 502..=504 | 520..=524 | 529 | 530)
             }
         }
     }

@@ -26,6 +26,12 @@ pub use builder::ClientBuilder;
 /// others ([`with_key`](Self::with_key)). Clients that are built separately share nothing, even if they use the same
 /// key.
 ///
+/// A client can be kept in a `static` and used from several tokio runtimes, for example in tests. Each runtime has its
+/// own connections, because a connection stops when the runtime that opened it ends or stands still. The client keeps
+/// the connections of the last 8 runtimes. A client with a builder of the caller
+/// ([`ClientBuilder::reqwest`]) has one set of connections for all runtimes, so a call can fail over a connection whose
+/// runtime has ended.
+///
 /// ```no_run
 /// use steadfast::{Abaco, Client};
 ///

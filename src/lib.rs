@@ -76,6 +76,8 @@
 //! # Features
 //!
 //! - `rustls` (default): TLS with rustls and the system's certificates.
+//! - `rustls-no-provider`: TLS with rustls and the crypto provider that the program installs, such as ring. Turn the
+//!   default features off; with `rustls`, aws-lc is compiled in as well, and used if no provider is installed.
 //! - `native-tls`: TLS with the system's library; takes effect only without `rustls`.
 //! - `testing`: the mock services.
 //! - `miette`: implements miette's `Diagnostic` for [`ApiError`].

@@ -222,6 +222,9 @@ impl<T: DeserializeOwned> Pages<T> {
 
     /// Reads a page, and determines the next page to request. Returns `None` if the page has no new items.
     fn read(&mut self, response: &Response, resource: &str) -> Result<Option<Page<T>>, ApiError> {
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Err(error(response, "the page was not modified and has no body; remove the conditional header"));
+        }
         let list = List::find(response, resource)?;
         let items: Vec<T> = response.decode_part(list.member.as_deref(), list.json)?;
         let (number, is_empty) = (self.number, items.is_empty());

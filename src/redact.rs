@@ -69,9 +69,24 @@ impl Secrets {
     }
 
     fn redact_narrow(&self, body: Bytes) -> Bytes {
+        self.longest_first()
+            .into_iter()
+            .fold(body, |body, secret| redacted(&body, secret.as_bytes(), MIN_PREFIX).map_or(body, Bytes::from))
+    }
+
+    fn longest_first(&self) -> Vec<&str> {
         let mut secrets: Vec<&str> = self.0.iter().map(ExposeSecret::expose_secret).collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.into_iter().fold(body, |body, secret| redact(body, secret.as_bytes()))
+        secrets
+    }
+
+    /// Redacts each complete occurrence of a secret in `text`.
+    pub(crate) fn redact_in(&self, text: &mut Box<str>) {
+        for secret in self.longest_first() {
+            if let Some(clean) = redacted(text.as_bytes(), secret.as_bytes(), usize::MAX) {
+                *text = String::from_utf8_lossy(&clean).into();
+            }
+        }
     }
 
     /// Returns `text` with each occurrence of a secret redacted.
@@ -121,17 +136,18 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Returns `body` with each occurrence of one secret redacted.
-fn redact(body: Bytes, secret: &[u8]) -> Bytes {
+/// Returns `body` with each occurrence of one secret redacted; `None` if it has none. At the end of the body, a secret
+/// that was cut after at least `min_prefix` characters counts too.
+fn redacted(body: &[u8], secret: &[u8], min_prefix: usize) -> Option<Vec<u8>> {
     if secret.len() < MIN_SECRET {
-        return body;
+        return None;
     }
     let first_characters = ENCODINGS.map(|encoding| character(secret, encoding, 0).unwrap_or_default());
     let mut clean = Vec::new();
     let (mut kept, mut at) = (0, 0);
     while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
         let may_begin = |byte: &&u8| matches!(byte, b'\\' | b'%') || first_characters.as_flattened().contains(byte);
-        match rest.first().filter(may_begin).and_then(|_| occurrence_length(rest, secret)) {
+        match rest.first().filter(may_begin).and_then(|_| occurrence_length(rest, secret, min_prefix)) {
             Some(length) => {
                 clean.extend_from_slice(body.get(kept..at).unwrap_or_default());
                 clean.extend_from_slice(REDACTED);
@@ -142,10 +158,10 @@ fn redact(body: Bytes, secret: &[u8]) -> Bytes {
         }
     }
     if kept == 0 {
-        return body;
+        return None;
     }
     clean.extend_from_slice(body.get(kept..).unwrap_or_default());
-    clean.into()
+    Some(clean)
 }
 
 /// A secret as the bytes of a header value.
@@ -160,13 +176,14 @@ impl AsRef<[u8]> for Exposed {
 }
 
 /// Returns the length of the secret at the start of `text`, as it is encoded there; `None` if `text` starts otherwise.
-fn occurrence_length(text: &[u8], secret: &[u8]) -> Option<usize> {
+/// A secret that is cut by the end of the text counts after `min_prefix` characters.
+fn occurrence_length(text: &[u8], secret: &[u8], min_prefix: usize) -> Option<usize> {
     let first_backslashes = backslashes(text);
     ENCODINGS.into_iter().find_map(|encoding| {
         let (mut rest, mut escapes) = (text, first_backslashes);
         for matched in 0.. {
             let Some([usual, alternative]) = character(secret, encoding, matched) else { break };
-            if rest.is_empty() && matched >= MIN_PREFIX {
+            if rest.is_empty() && matched >= min_prefix {
                 return Some(text.len());
             }
             let length = |byte| character_length(rest, escapes, byte);

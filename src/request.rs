@@ -21,6 +21,7 @@ use crate::response::Response;
 use crate::retry::RetryPolicy;
 use crate::retry::settlement::Settlement;
 
+mod finite;
 pub(crate) mod parts;
 mod query;
 mod routed;
@@ -62,6 +63,7 @@ impl Request {
     pub(crate) fn new(core: &Arc<Core>, method: Method, path: &str) -> Self {
         let mut parts = Box::new(RequestParts {
             idempotent: method.is_idempotent(),
+            at_most_once: false,
             method,
             url: core.base_url.clone(),
             headers: HeaderMap::new(),
@@ -83,6 +85,8 @@ impl Request {
 
     /// Appends one segment to the path, percent-encoded, so that an ID cannot change the path: `a/b` becomes `a%2Fb`.
     ///
+    /// A semicolon is encoded too, because servers remove what follows it: `..;a` would be a `..` to them.
+    ///
     /// Segments that cannot be encoded are rejected: the empty segment, `.`, `..`, and segments with control
     /// characters.
     pub fn segment(self, segment: impl Display) -> Self {
@@ -92,7 +96,7 @@ impl Request {
     /// Appends parameters to the query.
     ///
     /// `query` must serialize to a flat map or a list of pairs, with strings, numbers and booleans as values. `None`
-    /// values are omitted.
+    /// values are omitted. A number that is not finite, such as NaN, is rejected.
     ///
     /// ```no_run
     /// # let key = steadfast::stayforge::ApiKey::new("sk_example")?;
@@ -123,6 +127,8 @@ impl Request {
     }
 
     /// Sets the body to `value`, serialized to JSON, and the `Content-Type` to `application/json`.
+    ///
+    /// A number that is not finite, such as NaN, is rejected, because JSON has no such numbers.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.change(|request| {
             request.body = Some(to_json(value)?.into());
@@ -144,8 +150,14 @@ impl Request {
     ///
     /// An idempotent request can be resent even if an earlier attempt may have taken effect, for example after a 500 or
     /// a timeout.
+    ///
+    /// Marking a request as not idempotent is stricter than not marking it. By default, a POST is resent after a 429,
+    /// because a service checks its limit before it processes a request. A proxy between the client and the service may
+    /// send a 429 after the service has processed the request. With `idempotent(false)`, the request is resent only if
+    /// the response also has a code in the error format of the service.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
         self.parts.idempotent = idempotent;
+        self.parts.at_most_once = !idempotent;
         self
     }
 
@@ -198,12 +210,11 @@ impl Request {
     /// Sets the priority of this call among those that wait for a permit. Defaults to [`Priority::Normal`].
     ///
     /// ```
-    /// use steadfast::{Priority, Stayforge, stayforge};
+    /// use steadfast::Priority;
     ///
-    /// # let client = steadfast::Client::<Stayforge>::new(stayforge::ApiKey::new("sk_example")?)?;
+    /// # let client = steadfast::testing::MockService::<steadfast::Stayforge>::new().client();
     /// // A health check does not queue behind 32 slow exports.
     /// let health = client.get("/v1/health").priority(Priority::High);
-    /// # Ok::<(), steadfast::ApiError>(())
     /// ```
     pub fn priority(mut self, priority: Priority) -> Self {
         self.parts.priority = priority;
@@ -325,7 +336,8 @@ impl Request {
     /// # Errors
     ///
     /// Returns the errors of [`send`](Self::send), and [`ApiError::Decode`] if the body is not valid JSON for a `T`.
-    /// The request took effect in that case or may have, so it is not resent.
+    /// The request took effect in that case or may have, so it is not resent. With `If-None-Match` or
+    /// `If-Modified-Since`, fetch an `Option`, which is `None` if the resource was not modified (304).
     pub async fn fetch<T: DeserializeOwned>(self) -> Result<T, ApiError> {
         if self.parts.settlement.is_some() {
             return Box::pin(self.fetch_settled()).await;
@@ -380,8 +392,10 @@ fn method_problem(method: &Method) -> Option<Box<BuildError>> {
 }
 
 fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Box<BuildError>> {
-    serde_json::to_vec(value)
-        .map_err(|error| BuildError::new(BuildErrorKind::Body, "the value cannot be written as JSON").because(&error))
+    let problem = |error| BuildError::new(BuildErrorKind::Body, "the value cannot be written as JSON").because(&error);
+    let json = serde_json::to_vec(value).map_err(problem)?;
+    finite::check(value, &json).map_err(problem)?;
+    Ok(json)
 }
 
 fn not_zero(name: &str, limit: Duration) -> Result<(), Box<BuildError>> {

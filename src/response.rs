@@ -63,7 +63,8 @@ pub struct Response {
 }
 
 impl Response {
-    /// Returns the status, from 200 to 299.
+    /// Returns the status, from 200 to 299. It is 304 if the request had the header `If-None-Match` or
+    /// `If-Modified-Since`, and the resource was not modified.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.incoming.head.status
@@ -104,14 +105,20 @@ impl Response {
     }
 
     /// Decodes the body from JSON, whatever its `Content-Type`. An empty body counts as `null`, which decodes to `()`
-    /// or `None`.
+    /// or `None`. So does the response to a conditional request for a resource that was not modified (304).
     ///
     /// # Errors
     ///
     /// Returns [`ApiError::Decode`] if the body is not valid JSON for a `T`. [`DecodeError::json_path`] returns the
     /// position, and [`DecodeError::effect`] whether the request took effect or only may have.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        DecodeError::decode(self.status(), self.body(), &self.secrets()).map_err(|error| self.decode_error(error))
+        DecodeError::decode(self.status(), self.body(), &self.secrets()).map_err(|error| {
+            if self.status() == StatusCode::NOT_MODIFIED {
+                let problem = "the resource was not modified; decode an `Option`, or check the status after `send`";
+                return self.unexpected_body(std::any::type_name::<T>(), problem);
+            }
+            self.decode_error(error)
+        })
     }
 
     /// Returns the request ID from the response headers or, without one, from the member `request_id` of the body, with
@@ -207,7 +214,7 @@ impl Response {
 
     /// Returns the error of a body that is valid JSON, but not the expected kind.
     pub(crate) fn unexpected_body(&self, expected: &'static str, problem: impl Into<Box<str>>) -> ApiError {
-        let body = self.secrets().redact(self.body().clone());
+        let (body, problem) = (self.secrets().redact(self.body().clone()), self.secrets().redact_text(&problem.into()));
         self.decode_error(DecodeError::new(self.status(), expected, problem, &body, 0))
     }
 
@@ -216,6 +223,7 @@ impl Response {
         error.request_id = self.request_id();
         error.headers = kept_headers(self.headers(), Some(&self.secrets()));
         error.report.occurred_at = self.occurred_at();
+        error.redact_path(&self.secrets());
         let mut attempts = self.attempts().to_vec();
         if let Some(last) = attempts.last_mut().filter(|_| self.lookup.is_none()) {
             (last.effect, last.is_failed) = (error.effect, true);

@@ -21,8 +21,8 @@ pub(crate) mod settlement;
 /// It is *retryable*, meaning that another attempt may succeed, in one of these cases:
 ///
 /// - The documentation of the error code says to retry ([`Retry`](crate::Retry)).
-/// - The documentation does not mention retries, and the status is 408, 425, 429, 500, 502 to 504, 520 to 524, 529 or
-///   530.
+/// - The documentation does not mention retries, and the status is 408, 421, 425, 429, 500, 502 to 504, 520 to 524, 529
+///   or 530. After a 421, the retry uses another connection.
 /// - The connection failed or a time limit expired before the response was complete. A failed TLS handshake is not
 ///   retryable.
 ///
@@ -33,7 +33,8 @@ pub(crate) mod settlement;
 ///
 /// - The method is idempotent (RFC 9110 §9.2.2), or the request is marked as
 ///   [idempotent](crate::Request::idempotent).
-/// - The response proves that the request had no effect ([`Effect::None`]).
+/// - The response proves that the request had no effect ([`Effect::None`]). If the caller marked the request as [not
+///   idempotent](crate::Request::idempotent), a 429 proves that only with a code of the service.
 /// - No byte of the request was sent.
 ///
 /// The wait before a retry is the longest of three: the retry hint of the response, the documented range of seconds,
@@ -216,7 +217,8 @@ impl RetryPolicy {
             None if !error.is_retryable() => return Decision::Stop(StopReason::NotRetryable),
             Some(true) | None => {}
         }
-        if !(state.idempotent || error.effect() == Effect::None) {
+        let is_safe = error.effect() == Effect::None && (!state.at_most_once || is_of_the_service(error));
+        if !(state.idempotent || is_safe) {
             return Decision::Stop(StopReason::MayHaveActed);
         }
         if !state.replayable {
@@ -275,6 +277,12 @@ impl Default for RetryPolicy {
     }
 }
 
+/// Returns whether an error without an effect is certain not to be the response of an intermediary: no response
+/// arrived, or it has a code in the error format of the service.
+fn is_of_the_service(error: &ApiError) -> bool {
+    error.rejection().is_none_or(|rejection| rejection.code.is_some())
+}
+
 /// The decision of a [`RetryPolicy`] after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -297,6 +305,9 @@ pub struct CallState {
     pub attempt: u32,
     /// `true` if the request is idempotent (RFC 9110 §9.2.2): sending it twice has the same effect as sending it once.
     pub idempotent: bool,
+    /// `true` if the caller [marked](crate::Request::idempotent) the request as not idempotent. A 429 without a code of
+    /// the service then proves nothing.
+    pub at_most_once: bool,
     /// `true` if the body of the request can be sent again.
     pub replayable: bool,
     /// The time until the deadline; `Duration::MAX` without a deadline.
@@ -311,12 +322,14 @@ pub struct CallState {
 impl CallState {
     /// Creates the state after the first attempt of a request with this method.
     ///
-    /// The body can be sent again, there is no deadline, the seed is 0, and there is no verdict.
+    /// The caller did not mark the request, its body can be sent again, there is no deadline, the seed is 0, and there is
+    /// no verdict.
     #[must_use]
     pub fn new(method: &Method) -> Self {
         Self {
             attempt: 1,
             idempotent: method.is_idempotent(),
+            at_most_once: false,
             replayable: true,
             remaining: Duration::MAX,
             seed: 0,

@@ -13,14 +13,18 @@ use crate::error::ApiError;
 mod body;
 pub(crate) mod carrier;
 mod failure;
+pub(crate) mod pool;
+pub(crate) mod pools;
 pub(crate) mod reqwest;
 
 pub use body::Body;
+use pool::Pool;
 
 /// A transport, which sends single requests and receives the responses.
 ///
 /// The default transport is reqwest. Set another one with
-/// [`ClientBuilder::transport`](crate::ClientBuilder::transport), for example one that responds from memory.
+/// [`ClientBuilder::transport`](crate::ClientBuilder::transport), for example one that responds from memory. Wrap the
+/// default one with [`ClientBuilder::wrap`](crate::ClientBuilder::wrap).
 ///
 /// A transport must not follow redirects, store cookies or retry: the client relies on one request for each call of
 /// [`send`](Self::send). Dropping the future cancels the request.
@@ -82,4 +86,6 @@ pub struct HttpRequest {
     pub headers: HeaderMap,
     /// The body; empty for a request without a body.
     pub body: Bytes,
+    /// The connection pool that the default transport uses; `None` for its usual one.
+    pub(crate) pool: Option<Arc<Pool>>,
 }

@@ -13,15 +13,18 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::response::Parts;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
 use super::{Call, span};
 use crate::catalog::Effect;
 use crate::core::key::Key;
-use crate::error::{ApiError, DecodeError, ErrorBody, Limit, MAX_ERROR_BODY, PartialResponse, Rejection, TimeoutError};
+use crate::error::{
+    ApiError, DecodeError, ErrorBody, Fault, Limit, MAX_ERROR_BODY, PartialResponse, Rejection, TimeoutError,
+};
 use crate::hint;
 use crate::limiter::{Permit, Quota};
 use crate::redact::{Secrets, kept_headers};
@@ -29,6 +32,7 @@ use crate::request::parts::RequestParts;
 use crate::response::incoming::{Incoming, Incomplete};
 use crate::service::request_id;
 use crate::transport::carrier::Carrier;
+use crate::transport::pool::Pool;
 use crate::transport::{Body, HttpRequest};
 
 /// The outcome of an attempt.
@@ -80,13 +84,37 @@ impl<F: Future<Output = Result<Response<Body>, ApiError>> + Unpin> Exchange<F> {
 impl Call<'_> {
     /// Sends the request once, at the time `sent`, reads its response, and records the attempt if it failed.
     pub(super) async fn attempt(&mut self, sent: Instant, permit: &mut Permit<'_, Arc<Rejection>>) -> Attempted {
-        if !self.core.is_current(self.key) {
-            *self.key = self.core.key();
+        let core = self.core;
+        if !core.is_current(self.key) {
+            *self.key = core.key();
         }
-        self.renewal.runs = self.core.source.as_ref().map_or(0, |source| source.ended());
-        match &self.core.transport {
+        self.renewal.runs = core.source.as_ref().map_or(0, |source| source.ended());
+        self.pool = core.transport.pool(self.pool.as_ref().filter(|_| self.is_suspect));
+        let attempted = match &core.transport {
             Carrier::Reqwest(reqwest) => self.exchange(sent, permit, |request| reqwest.send(request)).await,
-            Carrier::Given(transport) => self.exchange(sent, permit, |request| transport.send(request)).await,
+            Carrier::Given(given, _) => self.exchange(sent, permit, |request| given.send(request)).await,
+        };
+        self.judge_connections(&attempted.result);
+        attempted
+    }
+
+    /// Records whether the connection may be the cause of a failure, so that the next attempt uses another one.
+    fn judge_connections(&mut self, result: &Result<Box<Incoming>, ApiError>) {
+        let Some(pool) = &self.pool else { return };
+        match result {
+            Err(error) if blames_connection(error) => {
+                if matches!(error, ApiError::Transport(_)) {
+                    self.core.transport.retire(pool);
+                }
+                self.is_suspect = true;
+            }
+            Err(error) if error.status().is_none() => {}
+            Ok(_) | Err(_) => {
+                pool.note_response();
+                if std::mem::take(&mut self.is_suspect) {
+                    self.core.transport.promote(pool);
+                }
+            }
         }
     }
 
@@ -102,7 +130,7 @@ impl Call<'_> {
         (self.in_progress, self.lookup) = (Some(sent), None);
         let span =
             self.span.as_deref().and_then(|call| span::for_attempt(call, self.core, self.parts, self.attempts.len()));
-        let sending = || Exchange::Sending(transport(outgoing(self.key, self.parts)));
+        let sending = || Exchange::Sending(transport(outgoing(self.key, self.parts, self.pool.clone())));
         let mut exchange = match &span {
             None => sending(),
             Some(span) => span.in_scope(sending),
@@ -178,7 +206,18 @@ impl Call<'_> {
     /// Returns whether a complete response is a success, by its status and by its body.
     fn is_success(&self, incoming: &Incoming) -> bool {
         let (head, body) = (&incoming.head, &incoming.body);
-        head.status.is_success() && !(self.core.is_error)(head.status, &head.headers, body)
+        if head.status.is_success() {
+            return !(self.core.is_error)(head.status, &head.headers, body);
+        }
+        head.status == StatusCode::NOT_MODIFIED && self.is_conditional()
+    }
+
+    /// Returns whether the request asks for a resource only if it was modified.
+    #[cold]
+    fn is_conditional(&self) -> bool {
+        let contains =
+            |headers: &HeaderMap| [IF_NONE_MATCH, IF_MODIFIED_SINCE].iter().any(|name| headers.contains_key(name));
+        contains(&self.parts.headers) || contains(&self.core.headers)
     }
 
     /// Returns the error of an attempt to which at least the head of a response arrived.
@@ -257,8 +296,19 @@ impl Call<'_> {
     }
 }
 
+/// Returns whether the connection of a failed request may be the cause, so that another connection may help: it broke,
+/// no response arrived in time, or the response is a 421, which a server sends over a connection that is not meant for
+/// the request's host (RFC 9110 §15.5.20).
+fn blames_connection(error: &ApiError) -> bool {
+    match error {
+        ApiError::Transport(error) => error.fault() == Fault::Reset,
+        ApiError::Timeout(error) => error.effect() != Effect::None,
+        _ => error.status() == Some(StatusCode::MISDIRECTED_REQUEST),
+    }
+}
+
 /// Returns the HTTP request, with the client's headers added.
-fn outgoing(key: &Key, request: &RequestParts) -> HttpRequest {
+fn outgoing(key: &Key, request: &RequestParts, pool: Option<Arc<Pool>>) -> HttpRequest {
     let RequestParts { method, url, headers, body, .. } = request;
     let mut all_headers = key.headers.clone();
     // A key that replaced another one may be sent in a header that was free when the request was built.
@@ -266,7 +316,7 @@ fn outgoing(key: &Key, request: &RequestParts) -> HttpRequest {
         all_headers.insert(name, value.clone());
     }
     let body = body.clone().unwrap_or_default();
-    HttpRequest { method: method.clone(), url: url.clone(), headers: all_headers, body }
+    HttpRequest { method: method.clone(), url: url.clone(), headers: all_headers, body, pool }
 }
 
 /// Returns the quota that a response reports.

@@ -75,7 +75,7 @@ impl Call<'_> {
     pub(super) fn end_with(&mut self, stop: Stop) -> ApiError {
         let Stop { error, reason, paused_until, key_problem } = stop;
         let scope = (self.core.missing_scope)(&error, &self.core.base_url, &self.parts.method, &self.parts.url);
-        let report = Report { scope, paused_until, key_problem, ..self.report(Some(reason)) };
+        let report = Report { key_problem, paused_until, scope, ..self.report(Some(reason)) };
         let error = error.with_earlier_rejection(self.take_last_rejection()).with_report(report);
         self.notify_failure(&error, reason);
         error

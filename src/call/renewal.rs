@@ -13,7 +13,6 @@ use crate::catalog::{Category, Effect};
 use crate::core::key_source::Answer;
 use crate::error::{ApiError, StopReason};
 use crate::hint::WaitSource;
-use crate::retry::budget::Withdrawal;
 
 /// The number of times that a call sends its request again because its key was replaced. It bounds the requests of a
 /// program that replaces its key all the time.
@@ -33,7 +32,9 @@ impl Call<'_> {
 
     /// Waits until the key is replaced. Ends the call if it is not.
     pub(super) async fn renew_key(&mut self, error: ApiError) -> Result<(), Stop> {
-        self.withdrawal.take().map(Withdrawal::give_back); // the retry was no failure of the service
+        if let Some(withdrawal) = self.withdrawal.take() {
+            withdrawal.give_back(); // the key was the problem, not the service
+        }
         self.renewal.count = self.renewal.count.saturating_add(1);
         let remaining = self.remaining(Instant::now());
         let answer = match timeout(remaining, self.replaced_key()).await {

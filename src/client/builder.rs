@@ -23,13 +23,15 @@ use crate::retry::rule::RetryRule;
 use crate::service::{Service, documented_route, missing_scope};
 use crate::transport::Transport;
 use crate::transport::carrier::Carrier;
-use crate::transport::reqwest::{self, Reqwest};
+use crate::transport::reqwest::ReqwestSettings;
+
+mod transport;
 
 /// A builder that configures a [`Client`].
 ///
 /// Only the key is required; every setting has a default. [`build`](Self::build) checks the settings.
 ///
-/// ```
+/// ```no_run
 /// use std::time::Duration;
 /// use steadfast::{Client, FsmNavigator, RetryPolicy, fsm_navigator};
 ///
@@ -49,8 +51,9 @@ pub struct ClientBuilder<S: Service> {
     /// The environment variable that contains the base URL.
     base_url_variable: Option<String>,
     allow_http: bool,
-    transport: Option<Box<dyn Transport>>,
-    reqwest: Option<::reqwest::ClientBuilder>,
+    transport: Option<Arc<dyn Transport>>,
+    reqwest: ReqwestSettings,
+    wrappers: Vec<Box<Wrapper>>,
     retry: RetryPolicy,
     retryable: Option<RetryRule>,
     budget: RetryBudget,
@@ -64,6 +67,8 @@ pub struct ClientBuilder<S: Service> {
     user_agent: String,
     headers: Vec<(String, String)>,
 }
+
+type Wrapper = dyn FnOnce(Arc<dyn Transport>) -> Arc<dyn Transport> + Send + Sync;
 
 impl<S: Service> Client<S> {
     /// Returns a builder that configures a client.
@@ -81,7 +86,8 @@ impl<S: Service> ClientBuilder<S> {
             base_url_variable: None,
             allow_http: false,
             transport: None,
-            reqwest: None,
+            reqwest: ReqwestSettings::Default,
+            wrappers: Vec::new(),
             retry: RetryPolicy::new(),
             retryable: None,
             budget: RetryBudget::new(),
@@ -120,39 +126,6 @@ impl<S: Service> ClientBuilder<S> {
     /// The key and all data are then sent unencrypted. Anyone on the network path can read and change them.
     pub fn danger_allow_http(mut self) -> Self {
         self.allow_http = true;
-        self
-    }
-
-    /// Sets the transport that sends the requests. Defaults to reqwest.
-    ///
-    /// The settings [`reqwest`](Self::reqwest) and [`connect_timeout`](Self::connect_timeout) then have no effect.
-    pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.transport = Some(Box::new(transport));
-        self
-    }
-
-    /// Sets the reqwest 0.13 builder that the HTTP client is made from, for example to configure proxies, certificates
-    /// or a local address. Has no effect if a [`transport`](Self::transport) is set.
-    ///
-    /// The client overrides the builder's settings that would break its guarantees. It disables redirects, the
-    /// `Referer` header and reqwest's own retries, and replaces the timeouts with its own. If the base URL is plain
-    /// `http`, it also disables proxies.
-    ///
-    /// [`build`](Self::build) rejects a builder with a cookie store, or with a default header that
-    /// [`Request::header`](crate::Request::header) would reject.
-    ///
-    /// ```
-    /// use steadfast::{Abaco, Client, abaco};
-    ///
-    /// let proxied = reqwest::Client::builder()
-    ///     .proxy(reqwest::Proxy::https("http://proxy.example:3128").expect("a proxy"));
-    /// let client = Client::<Abaco>::builder(abaco::ApiKey::new("abk_abc123", "your-secret")?)
-    ///     .reqwest(proxied)
-    ///     .build()?;
-    /// # Ok::<(), steadfast::ApiError>(())
-    /// ```
-    pub fn reqwest(mut self, builder: ::reqwest::ClientBuilder) -> Self {
-        self.reqwest = Some(builder);
         self
     }
 
@@ -420,22 +393,15 @@ impl<S: Service> ClientBuilder<S> {
             headers.insert(name, value);
         }
         let transport = if let Some(transport) = self.transport {
-            Carrier::Given(transport)
+            Carrier::Given(transport, None)
         } else {
-            let is_http = base_url.scheme() == "http";
-            if !is_http && !cfg!(any(feature = "rustls", feature = "native-tls")) {
-                return Err(BuildError::new(
-                    BuildErrorKind::Configuration,
-                    "an https base URL requires TLS; enable the feature `rustls` or `native-tls` of steadfast",
-                ));
-            }
             let connect_timeout = self.connect_timeout.unwrap_or(Duration::from_secs(10));
-            let builder = match self.reqwest {
-                Some(builder) => reqwest::checked(builder, |name| headers::is_reserved(&key.header, name))?,
-                None => ::reqwest::Client::builder(),
-            };
-            Carrier::Reqwest(Reqwest::new(builder, connect_timeout, is_http)?)
+            let is_http = base_url.scheme() == "http";
+            let key = key.header.clone();
+            let is_ours = move |name: &_| headers::is_reserved(&key, name);
+            Carrier::Reqwest(Arc::new(self.reqwest.pools(is_ours, connect_timeout, is_http, self.max_body)?))
         };
+        let transport = self.wrappers.into_iter().fold(transport, Carrier::wrapped);
         let settings = Settings {
             service: S::NAME,
             no_response: <S::Code as ErrorCode>::NO_ANSWER,

@@ -168,6 +168,11 @@ impl DecodeError {
         self.body = body.slice(..body.len().min(MAX_ERROR_BODY));
     }
 
+    /// Redacts the key in the path, which contains the names of members.
+    pub(crate) fn redact_path(&mut self, secrets: &Secrets) {
+        secrets.redact_in(&mut self.path);
+    }
+
     /// Creates an error at byte `at` of `body`, in which the key is already redacted.
     pub(crate) fn new(
         status: StatusCode,

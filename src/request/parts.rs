@@ -18,6 +18,8 @@ pub(crate) struct RequestParts {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
     pub(crate) idempotent: bool,
+    /// True if the caller marked the request as not idempotent.
+    pub(crate) at_most_once: bool,
     pub(crate) retry: RetryPolicy,
     pub(crate) deadline: Duration,
     pub(crate) attempt_timeout: Duration,

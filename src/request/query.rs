@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use url::form_urlencoded;
 
+use super::finite;
 use crate::error::{BuildError, BuildErrorKind};
 use crate::json::{Members, Text};
 
@@ -20,6 +21,7 @@ pub(super) fn encode<Q: Serialize + ?Sized>(query: &Q) -> Result<String, Box<Bui
         )
     };
     let json = serde_json::to_string(query).map_err(|error| problem().because(&error))?;
+    finite::check(query, json.as_bytes()).map_err(|error| problem().because(&error))?;
     let pairs = pairs(&json).ok_or_else(problem)?;
     let mut encoded = form_urlencoded::Serializer::new(String::new());
     for (name, value) in pairs.iter().filter(|(_, value)| value.get() != "null") {

@@ -83,7 +83,7 @@ impl ApiKey {
     /// Sends the key as `X-API-Key: <key id>:<secret>`, the second documented way. Use it if a proxy on the network
     /// path removes or replaces the header `Authorization`.
     ///
-    /// ```
+    /// ```no_run
     /// use steadfast::{Abaco, Client, abaco};
     ///
     /// let key = abaco::ApiKey::new("abk_abc123", "your-secret")?.in_x_api_key();

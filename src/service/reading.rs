@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
+use serde_json::Value;
 
 use super::Service;
 use crate::catalog::{Category, ErrorCode};
@@ -57,7 +58,10 @@ impl Rejection {
         let text = text.as_ref().unwrap_or(&body);
         let kept = kept_headers(headers, secrets);
         let id = request_id(&kept);
-        let parts = S::read_error(status, &kept, text).unwrap_or_else(|| ErrorBody::from_text(text));
+        let mut parts = S::read_error(status, &kept, text).unwrap_or_else(|| ErrorBody::from_text(text));
+        if let Some(secrets) = secrets {
+            redact_parts(&mut parts, secrets);
+        }
         let listed = parts.code.as_deref().and_then(S::Code::from_wire).map(S::Code::info);
         let by_status = S::Code::ANSWERS.iter().find(|row| row.is_documented_under(status));
         let row = listed.or(by_status);
@@ -84,6 +88,46 @@ impl Rejection {
             has_broken_body: false,
             report: Report { row: by_status, ..report },
         }
+    }
+}
+
+/// Redacts the secrets in what a service read. The body and the headers have been redacted before, but a service may
+/// decode them.
+fn redact_parts(parts: &mut ErrorBody, secrets: &Secrets) {
+    let ErrorBody { code, message, request_id, retry_after: _, details, fields, malformed_hint } = parts;
+    for text in [code, message, request_id, malformed_hint].into_iter().flatten() {
+        secrets.redact_in(text);
+    }
+    for field in fields {
+        secrets.redact_in(&mut field.field);
+        secrets.redact_in(&mut field.message);
+        if let Some(code) = &mut field.code {
+            secrets.redact_in(code);
+        }
+    }
+    if let Some(details) = details {
+        redact_value(details, secrets);
+    }
+}
+
+/// Redacts the secrets in the texts of a JSON value.
+fn redact_value(value: &mut Value, secrets: &Secrets) {
+    match value {
+        Value::String(text) => {
+            let mut clean = std::mem::take(text).into_boxed_str();
+            secrets.redact_in(&mut clean);
+            *text = clean.into();
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| redact_value(value, secrets)),
+        Value::Object(members) => {
+            for (mut name, mut value) in std::mem::take(members) {
+                redact_value(&mut value, secrets);
+                let mut clean = std::mem::take(&mut name).into_boxed_str();
+                secrets.redact_in(&mut clean);
+                members.insert(clean.into(), value);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -162,7 +162,7 @@ async fn read(request: http::Request<Incoming>, address: SocketAddr) -> Result<H
         value.set_sensitive(true);
     }
     let body = body.collect().await.map_err(|error| broken(error.into()))?.to_bytes();
-    Ok(HttpRequest { method: head.method, url, headers, body })
+    Ok(HttpRequest { method: head.method, url, headers, body, pool: None })
 }
 
 /// A scripted body that is sent over a socket.

@@ -1,5 +1,6 @@
 //! The body of a response that is being received: [`Body`].
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -11,12 +12,15 @@ use crate::error::TransportError;
 
 /// The body of a response that is being received.
 ///
-/// `Body::from` creates a complete body from bytes, [`Body::from_poll`] one that arrives in chunks.
+/// `Body::from` creates a complete body from bytes, [`Body::from_poll`] one that arrives in chunks. A transport that
+/// [wraps](crate::ClientBuilder::wrap) another one can read a body with [`collect`](Self::collect), or chunk by chunk
+/// with [`poll_next`](Self::poll_next).
 pub struct Body(Source);
 
 enum Source {
     Whole(Option<Bytes>),
-    Network(::reqwest::Body),
+    /// A body that reqwest receives, and the most bytes that [`Body::collect`] reads of it.
+    Network(::reqwest::Body, usize),
     Chunks(Box<PollChunk>),
 }
 
@@ -30,25 +34,63 @@ impl Body {
         Self(Source::Chunks(Box::new(poll)))
     }
 
-    /// Creates a body that reqwest receives.
-    pub(super) fn network(body: ::reqwest::Body) -> Self {
-        Self(Source::Network(body))
+    /// Creates a body that reqwest receives. `max` limits what [`collect`](Self::collect) reads of it, in bytes.
+    pub(super) fn network(body: ::reqwest::Body, max: usize) -> Self {
+        Self(Source::Network(body, max))
     }
 
     /// Returns the number of bytes that have not arrived yet, if it is known.
     pub(crate) fn length(&self) -> Option<u64> {
         match &self.0 {
             Source::Whole(bytes) => Some(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Source::Network(body) => body.size_hint().exact(),
+            Source::Network(body, _) => body.size_hint().exact(),
             Source::Chunks(_) => None,
         }
     }
 
+    /// Reads the body to its end.
+    ///
+    /// Of a body from the network, it reads little more than the client's
+    /// [`max_body`](crate::ClientBuilder::max_body), so that an endless response cannot exhaust the memory. The client
+    /// rejects a body of that length.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`TransportError`] if the connection breaks. The part that arrived before is lost; read the chunks with
+    /// [`poll_next`](Self::poll_next) to keep it.
+    ///
+    /// ```
+    /// use steadfast::transport::Body;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), steadfast::TransportError> {
+    /// assert_eq!(Body::from("{}").collect().await?, "{}");
+    /// # Ok(()) }
+    /// ```
+    pub async fn collect(mut self) -> Result<Bytes, TransportError> {
+        let max = match self.0 {
+            Source::Network(_, max) => max,
+            Source::Whole(_) | Source::Chunks(_) => usize::MAX,
+        };
+        let mut collected = Vec::new();
+        while let Some(chunk) = poll_fn(|context| self.poll_next(context)).await {
+            collected.extend_from_slice(&chunk?);
+            if collected.len() > max {
+                break;
+            }
+        }
+        Ok(collected.into())
+    }
+
     /// Returns the next chunk; `None` at the end.
-    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
+    ///
+    /// # Errors
+    ///
+    /// The chunk is a [`TransportError`] if the connection broke.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
         match &mut self.0 {
             Source::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
-            Source::Network(body) => poll_next(body, context),
+            Source::Network(body, _) => poll_next(body, context),
             Source::Chunks(poll) => poll(context),
         }
     }

@@ -1,94 +1,139 @@
-//! The default transport: reqwest, without the features that would change a request or repeat it.
+//! The reqwest clients of the default transport, without the features that would change a request or repeat it.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::{Poll, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use http::Method;
-use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::header::HeaderName;
 use reqwest::redirect;
 
-use super::failure::broken;
-use super::{Body, HttpRequest};
-use crate::catalog::Effect;
-use crate::error::{ApiError, BuildError, BuildErrorKind, Limit, TimeoutError};
+use super::pools::{Make, Pools};
+use crate::error::{BuildError, BuildErrorKind, reason};
 
-/// The default transport, with its connection pool.
-pub(crate) struct Reqwest {
-    client: reqwest::Client,
-    connect_timeout: Duration,
+/// The settings of reqwest that the caller chose.
+pub(crate) enum ReqwestSettings {
+    Default,
+    /// A builder in place of the defaults.
+    Builder(Box<reqwest::ClientBuilder>),
+    /// A function that changes the defaults.
+    Changed(Box<Change>),
 }
 
-impl Reqwest {
-    /// Creates the transport.
-    ///
-    /// Redirects are not followed, because they could send the key to another origin. `Referer` is off, because abaco
-    /// checks it. reqwest's own retries are off, because the client would not see them. `direct` turns off the proxies
-    /// of the environment, which would see the key in plain HTTP.
-    pub(crate) fn new(
-        builder: reqwest::ClientBuilder,
+type Change = dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync;
+
+impl ReqwestSettings {
+    /// Creates the transport. `is_ours` returns whether only the client may set a header, `is_http` is true for a plain
+    /// HTTP base URL, and `max_body` limits the bodies that a wrapper collects.
+    pub(crate) fn pools(
+        self,
+        is_ours: impl Fn(&HeaderName) -> bool + Send + Sync + 'static,
         connect_timeout: Duration,
-        direct: bool,
-    ) -> Result<Self, Box<BuildError>> {
-        let builder = builder
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            // Another crate of the program may turn these features of reqwest on.
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            // It would log the key.
-            .connection_verbose(false)
-            .retry(reqwest::retry::never())
-            .connect_timeout(connect_timeout);
-        let builder = if direct { builder.no_proxy() } else { builder };
-        let client = builder.build().map_err(|error| {
-            BuildError::new(BuildErrorKind::Configuration, "the HTTP client could not be built").because(&error)
-        })?;
-        Ok(Self { client, connect_timeout })
+        is_http: bool,
+        max_body: usize,
+    ) -> Result<Pools, Box<BuildError>> {
+        const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"));
+        let build = move |builder| build(builder, connect_timeout, is_http);
+        let make: Box<Make> = match self {
+            Self::Builder(builder) => {
+                return Ok(Pools::single(build(checked(*builder, is_ours)?)?, connect_timeout, max_body));
+            }
+            Self::Changed(change) => Box::new(move || build(checked(change(defaults()), &is_ours)?)),
+            Self::Default if is_http || HAS_TLS => Box::new(move || build(defaults())),
+            // A builder of the caller may have TLS although no feature of this crate is on.
+            Self::Default => {
+                return Err(BuildError::new(
+                    BuildErrorKind::Configuration,
+                    "an https base URL requires TLS; enable the feature `rustls` or `native-tls` of steadfast, or pass \
+                     a builder with TLS to `ClientBuilder::reqwest`",
+                ));
+            }
+        };
+        Pools::new(make, connect_timeout, max_body)
     }
+}
 
-    /// Sends a request, like [`Transport::send`](super::Transport::send) but without a boxed future.
-    pub(crate) fn send(
-        &self,
-        request: HttpRequest,
-    ) -> impl Future<Output = Result<http::Response<Body>, ApiError>> + Send + Unpin {
-        let mut outgoing = reqwest::Request::new(request.method, request.url);
-        *outgoing.headers_mut() = request.headers;
-        if !request.body.is_empty() {
-            *outgoing.body_mut() = Some(request.body.into());
-        } else if matches!(*outgoing.method(), Method::POST | Method::PUT | Method::PATCH) {
-            // Strict servers reject such a request without a length (RFC 9110 §8.6).
-            outgoing.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        let mut response = self.client.execute(outgoing);
-        poll_fn(move |context| match ready!(Pin::new(&mut response).poll(context)) {
-            Ok(response) => Poll::Ready(Ok(http::Response::from(response).map(Body::network))),
-            Err(error) => Poll::Ready(Err(self.failure(error))),
-        })
-    }
+/// Returns the builder with the defaults that a caller may change.
+///
+/// Pooled connections are closed after 30 s without a request, since load balancers close them after 60 s or more: a
+/// request that meets the closing would fail, and a POST is not resent. Over HTTP/2, a connection that stopped
+/// responding is noticed after 20 s, within the attempt timeout of 30 s.
+fn defaults() -> reqwest::ClientBuilder {
+    with_tls_library(reqwest::Client::builder())
+        .pool_idle_timeout(Duration::from_secs(30))
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .http2_keep_alive_timeout(Duration::from_secs(10))
+        .http2_keep_alive_while_idle(true)
+}
 
-    #[cold]
-    fn failure(&self, error: reqwest::Error) -> ApiError {
-        let error = error.without_url();
-        if error.is_builder() {
-            let problem = "the URL cannot be sent, most likely because it is too long; move parameters into the body";
-            return BuildError::new(BuildErrorKind::Query, problem).because(&error).into();
-        }
-        if error.is_connect() && error.is_timeout() {
-            return TimeoutError::new(Limit::Connect, self.connect_timeout, Effect::None).into();
-        }
-        broken(error).into()
-    }
+/// Selects the TLS library, since another crate of the program may turn both on.
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
+fn with_tls_library(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    builder.tls_backend_rustls()
+}
+
+/// As above.
+#[cfg(all(feature = "native-tls", not(any(feature = "rustls", feature = "rustls-no-provider"))))]
+fn with_tls_library(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    builder.tls_backend_native()
+}
+
+/// Without a TLS feature of this crate, there is nothing to select.
+#[cfg(not(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls")))]
+fn with_tls_library(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    builder
+}
+
+/// Builds a client with the settings that a caller may not change.
+///
+/// Redirects are not followed, because they could send the key to another origin. `Referer` is off, because abaco
+/// checks it. reqwest's own retries are off, because the client would not see them. A client for plain HTTP has no
+/// proxies, which would see the key, and no certificates, which the machine may not have.
+fn build(
+    builder: reqwest::ClientBuilder,
+    connect_timeout: Duration,
+    is_http: bool,
+) -> Result<reqwest::Client, Box<BuildError>> {
+    let builder = builder
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        // Another crate of the program may turn these features of reqwest on.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
+        // It would log the key.
+        .connection_verbose(false)
+        .retry(reqwest::retry::never())
+        .connect_timeout(connect_timeout);
+    let builder = if is_http { without_tls(builder.no_proxy()) } else { builder };
+    let problem = match catch_unwind(AssertUnwindSafe(|| builder.build())) {
+        Ok(Ok(client)) => return Ok(client),
+        Ok(Err(error)) => match reason(&error) {
+            cause if cause.contains("CA certificates") => {
+                format!("{cause}; install them (package ca-certificates), or set SSL_CERT_FILE to a bundle of them")
+            }
+            cause => format!("the HTTP client could not be built: {cause}"),
+        },
+        // reqwest panics in this case only.
+        Err(_) => "rustls has no crypto provider; call `install_default` of one before building the client".to_owned(),
+    };
+    Err(BuildError::new(BuildErrorKind::Configuration, problem))
+}
+
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
+fn without_tls(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    builder.tls_certs_only([])
+}
+
+#[cfg(not(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls")))]
+fn without_tls(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    builder
 }
 
 /// Returns the caller's builder without its time limits, which the client's own replace.
 ///
 /// Settings that cannot be undone and would change how the service treats a request are rejected: a cookie store, and
 /// default headers that only the client may set (`is_ours`).
-pub(crate) fn checked(
+fn checked(
     builder: reqwest::ClientBuilder,
     is_ours: impl Fn(&HeaderName) -> bool,
 ) -> Result<reqwest::ClientBuilder, Box<BuildError>> {

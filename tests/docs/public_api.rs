@@ -16,7 +16,7 @@ const ALLOWED: [(&str, Option<&[&str]>); 13] = [
     ("futures_core", Some(&["impl futures_core::stream::Stream", "poll_next"])),
     ("http", None),
     ("miette", Some(&["impl miette::protocol::Diagnostic", "severity"])),
-    ("reqwest", Some(&["reqwest"])),
+    ("reqwest", Some(&["reqwest", "reqwest_with"])),
     ("secrecy", None),
     ("serde_core", None),
     ("serde_json", None),

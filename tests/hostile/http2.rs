@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use steadfast::{Abaco, ApiError, Client, Effect, Fault, RetryPolicy, StopReason, abaco};
+use steadfast::{Abaco, ApiError, Client, ClientBuilder, Effect, Fault, Outcome, RetryPolicy, StopReason, abaco};
 
 use crate::support::child::test_name;
 use crate::support::http2_server::{
@@ -15,12 +15,17 @@ use crate::support::tls::Authority;
 const EXPIRED: &str = r#"{"message":"La API key ha expirado","code":"API_KEY_EXPIRED"}"#;
 
 fn client(server: &Http2Server) -> Client<Abaco> {
-    Client::builder(abaco::ApiKey::new("abk_x", "canary-0123456789-secret").unwrap())
+    client_with(server, |builder| builder.attempt_timeout(Duration::from_secs(5)))
+}
+
+fn client_with(
+    server: &Http2Server,
+    change: impl FnOnce(ClientBuilder<Abaco>) -> ClientBuilder<Abaco>,
+) -> Client<Abaco> {
+    let builder = Client::builder(abaco::ApiKey::new("abk_x", "canary-0123456789-secret").unwrap())
         .base_url(server.url())
-        .attempt_timeout(Duration::from_secs(5))
-        .retry(RetryPolicy::new().with_initial_delay(Duration::from_millis(10)))
-        .build()
-        .unwrap()
+        .retry(RetryPolicy::new().with_initial_delay(Duration::from_millis(10)));
+    change(builder).build().unwrap()
 }
 
 fn is_reset(error: &ApiError) -> bool {
@@ -50,6 +55,49 @@ async fn a_reset_stream_keeps_the_status_and_the_code_that_arrived() {
         assert_eq!(error.is(abaco::Code::ApiKeyExpired), length >= code_ends, "{length}: {error}");
         assert_eq!(server.requests(), length + 1);
     }
+}
+
+#[tokio::test]
+async fn a_call_over_a_frozen_connection_succeeds_on_another_one() {
+    let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
+    let server = Http2Server::start(&authority, |_, stream| success(stream)).await;
+    let client = client_with(&server, |builder| builder.attempt_timeout(Duration::from_millis(500)));
+    client.get("/documents").send().await.unwrap();
+    server.freeze();
+    assert_eq!(client.get("/documents").send().await.unwrap().attempts().len(), 2);
+    client.post("/documents").send().await.unwrap();
+    assert_eq!((server.requests(), server.connections()), (3, 2));
+}
+
+#[tokio::test]
+async fn pings_notice_a_frozen_connection_within_the_attempt_and_while_it_is_idle() {
+    let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
+    let server = Http2Server::start(&authority, |_, stream| success(stream)).await;
+    // Real time is needed for the new connection.
+    let client = client_with(&server, |builder| {
+        builder.attempt_timeout(Duration::from_secs(30)).observer(|_| tokio::time::resume())
+    });
+    client.get("/documents").send().await.unwrap();
+    server.freeze();
+    tokio::time::pause();
+    let response = client.get("/documents").send().await.unwrap();
+    let [first, _] = response.attempts() else { panic!("{:?}", response.attempts()) };
+    assert_eq!(first.outcome, Outcome::Failed(Fault::Reset), "the ping, not the attempt timeout");
+    assert!(first.took <= Duration::from_secs(21), "{first}");
+    assert_eq!((server.requests(), server.connections()), (2, 2));
+
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    tokio::time::resume();
+    client.post("/documents").send().await.unwrap();
+    assert_eq!(server.connections(), 2, "the server responds to pings, so the connection stays open");
+
+    server.freeze();
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    tokio::time::resume();
+    client.post("/documents").send().await.unwrap();
+    assert_eq!((server.requests(), server.connections()), (4, 3));
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ fn the_decision_follows_from_status_and_method() {
     let idempotent = [Method::GET, Method::HEAD, Method::PUT, Method::DELETE];
     for status in 300..600 {
         // abaco documents that every 5xx is retryable. Otherwise the status decides.
-        let retryable = matches!(status, 408 | 425 | 429 | 500..);
+        let retryable = matches!(status, 408 | 421 | 425 | 429 | 500..);
         for method in &idempotent {
             let waits = matches!(decide(&error_of(status), method), Decision::Wait { .. });
             assert_eq!(waits, retryable, "{method} {status}");
@@ -58,6 +58,36 @@ fn connection_faults_are_retried_if_nothing_was_sent_or_the_method_is_idempotent
     assert!(matches!(decide(&connect.into(), &Method::POST), Decision::Wait { .. }));
     let attempt = TimeoutError::new(steadfast::Limit::Attempt, Duration::from_secs(30), Effect::Possible);
     assert_eq!(decide(&attempt.into(), &Method::POST), Decision::Stop(StopReason::MayHaveActed));
+}
+
+#[test]
+fn a_request_that_is_marked_as_not_idempotent_is_resent_only_after_a_response_of_the_service_itself() {
+    let response = |status: u16, body: &str| {
+        ApiError::from_response::<Abaco>(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
+    };
+    let documented = r#"{"message": "too many", "code": "RATE_LIMIT_EXCEEDED"}"#;
+    let unlisted = r#"{"message": "too many", "code": "A_NEW_ONE"}"#;
+    for (error, unmarked, marked) in [
+        (response(429, documented), true, true),
+        (response(429, unlisted), true, true),
+        (response(429, ""), true, false),
+        (response(429, "<html>Too Many Requests</html>"), true, false),
+        (response(429, r#"{"message": "too many"}"#), true, false),
+        (response(421, ""), false, false),
+        (response(403, r#"{"code": "CSRF_API_KEY_ERROR"}"#), true, true),
+        (response(503, ""), false, false),
+        (TransportError::new(Fault::Connect, Effect::None).into(), true, true),
+        (TransportError::new(Fault::Reset, Effect::Possible).into(), false, false),
+        (TimeoutError::new(steadfast::Limit::Connect, Duration::from_secs(10), Effect::None).into(), true, true),
+    ] {
+        let mut state = CallState::new(&Method::POST);
+        for (at_most_once, expected) in [(false, unmarked), (true, marked)] {
+            state.at_most_once = at_most_once;
+            let decision = RetryPolicy::new().decide(&error, &state);
+            assert_eq!(matches!(decision, Decision::Wait { .. }), expected, "{at_most_once}: {error}");
+            assert!(expected || decision == Decision::Stop(StopReason::MayHaveActed), "{at_most_once}: {error}");
+        }
+    }
 }
 
 #[test]
@@ -220,7 +250,7 @@ fn statuses_that_no_documentation_mentions_are_retryable_if_waiting_may_help() {
     for status in 400..=599 {
         let status = http::StatusCode::from_u16(status).unwrap();
         let error = ApiError::from_response::<steadfast::Stayforge>(status, &http::HeaderMap::new(), b"");
-        let expected = matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504 | 520..=524 | 529 | 530);
+        let expected = matches!(status.as_u16(), 408 | 421 | 425 | 429 | 500 | 502..=504 | 520..=524 | 529 | 530);
         assert_eq!(error.is_retryable(), expected, "{status}");
     }
     let locked =

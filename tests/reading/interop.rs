@@ -158,6 +158,18 @@ async fn a_reqwest_builder_of_the_caller_is_used_with_the_safety_settings_of_the
 }
 
 #[test]
+fn a_reqwest_builder_of_the_caller_may_have_tls_of_its_own() {
+    let builder = || Client::<Stayforge>::builder(stayforge::ApiKey::new("sk_org_the-key").expect("a key"));
+    builder().reqwest(reqwest::Client::builder()).build().expect("the builder is trusted");
+    builder().reqwest_with(|builder| builder).build().expect("the changed builder is trusted");
+    if cfg!(not(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))) {
+        let error = builder().build().expect_err("no TLS");
+        assert!(error.to_string().contains("`rustls` or `native-tls`"), "{error}");
+        assert!(error.to_string().contains("ClientBuilder::reqwest"), "{error}");
+    }
+}
+
+#[test]
 fn a_reqwest_builder_that_would_break_a_promise_is_rejected() {
     let with_header = |name: HeaderName| {
         let headers = HeaderMap::from_iter([(name, HeaderValue::from_static("https://evil.example"))]);

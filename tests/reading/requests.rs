@@ -1,5 +1,6 @@
 //! The requests that the client sends, and the results of their responses.
 
+use std::collections::HashMap;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -74,6 +75,13 @@ async fn a_segment_cannot_change_the_path() {
         ("a b", "a%20b"),
         ("\\\\evil", "%5C%5Cevil"),
         ("é@:", "%C3%A9@:"),
+        // Servers that know parameters of segments would resolve the part before the semicolon.
+        ("..;", "..%3B"),
+        (".;a=b", ".%3Ba=b"),
+        ("..;/..;/x", "..%3B%2F..%3B%2Fx"),
+        ("%2e%2e;", "%252e%252e%3B"),
+        ("..%3b", "..%253b"),
+        ("7;v=1;w", "7%3Bv=1%3Bw"),
     ] {
         let address = address(|client| client.get("/assets").segment(id).segment(7).segment("print")).await;
         assert_eq!(address, format!("https://fsmnavigator.com/api/v1/assets/{expected}/7/print"));
@@ -104,6 +112,12 @@ async fn a_path_never_leaves_the_base_url() {
         "/%2e%2e/x",
         "/.%2E",
         "/%2E./x",
+        "/..;/x",
+        "/x/..;a=b",
+        "/.;",
+        "/%2e%2e;/x",
+        "/..%3B/x",
+        "/.%2e%3ba/x",
         "/a\nb",
         "/a\r\nb",
         "/a\tb",
@@ -153,6 +167,51 @@ async fn the_query_is_encoded_and_added_up() {
         assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Query), "{error}");
         assert_eq!(service.request_count(), 0);
     }
+}
+
+#[tokio::test]
+async fn a_number_that_is_not_finite_is_rejected_and_not_sent_as_nothing() {
+    #[derive(Serialize)]
+    enum Shape {
+        Unit,
+        Newtype(f64),
+        Tuple(f64, f64),
+        Struct { value: f32 },
+    }
+    #[derive(Serialize)]
+    struct Deep {
+        nothing: Option<u8>,
+        shapes: Vec<Shape>,
+        map: HashMap<&'static str, Option<(f64, bool)>>,
+    }
+    let deep = |shape, number| Deep {
+        nothing: None,
+        shapes: vec![Shape::Unit, shape],
+        map: HashMap::from([("a", None), ("b", Some((number, true)))]),
+    };
+    let client = builder().build().unwrap();
+    for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        #[expect(clippy::cast_possible_truncation, reason = "infinite as before")]
+        let narrow = number as f32;
+        for request in [
+            client.get("/a").query(&[("least", Some(1.5)), ("most", Some(number))]),
+            client.get("/a").query(&HashMap::from([("most", narrow)])),
+            client.post("/a").json(&number),
+            client.post("/a").json(&deep(Shape::Newtype(number), 1.0)),
+            client.post("/a").json(&deep(Shape::Tuple(1.0, number), 1.0)),
+            client.post("/a").json(&deep(Shape::Struct { value: narrow }, 1.0)),
+            client.post("/a").json(&deep(Shape::Unit, number)),
+        ] {
+            let error = request.send().await.unwrap_err();
+            let ApiError::Build(build) = &error else { panic!("{error}") };
+            assert!(matches!(build.kind(), BuildErrorKind::Query | BuildErrorKind::Body), "{error}");
+            assert!(error.to_string().contains("is not a finite number"), "{error}");
+        }
+    }
+    let finite = deep(Shape::Tuple(f64::MAX, -0.0), 1.0);
+    client.post("/a").json(&finite).send().await.expect("`None` is no such number");
+    let address = address(|client| client.get("/a").query(&[("a", None), ("b", Some("null NaN"))])).await;
+    assert_eq!(address, "https://fsmnavigator.com/api/v1/a?b=null+NaN");
 }
 
 #[tokio::test]

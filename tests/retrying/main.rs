@@ -3,6 +3,7 @@
 mod budget;
 mod cancellation;
 mod closing;
+mod conditional;
 mod flapping;
 mod invariants;
 mod load;
@@ -14,6 +15,7 @@ mod sending_twice;
 mod settling;
 mod spans;
 mod success_errors;
+mod wrapping;
 
 #[path = "../support/mod.rs"]
 mod support;

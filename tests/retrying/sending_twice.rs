@@ -55,6 +55,23 @@ async fn a_post_that_was_rejected_without_an_effect_is_resent() {
     assert_eq!(server.request_count(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_marked_as_not_idempotent_is_not_resent_after_the_429_of_a_proxy() {
+    let service = MockService::<Abaco>::new();
+    service.post("/documents").empty(429).empty(429).json(&success());
+    service.get("/documents").empty(429).fail(abaco::Code::RateLimitExceeded).json(&success());
+    let client = service.client();
+    let error = client.post("/documents").idempotent(false).send().await.unwrap_err();
+    assert_eq!((error.stop_reason(), error.attempts().len()), (Some(StopReason::MayHaveActed), 1), "{error}");
+    assert_eq!(client.post("/documents").send().await.unwrap().attempts().len(), 2, "by default, it is resent");
+
+    let error = client.get("/documents").idempotent(false).send().await.unwrap_err();
+    assert_eq!(error.stop_reason(), Some(StopReason::MayHaveActed), "{error}");
+    let response = client.get("/documents").idempotent(false).send().await.unwrap();
+    assert_eq!(response.attempts().len(), 2, "the service itself sent the 429");
+    assert_eq!(service.received().len(), 6);
+}
+
 fn builder(url: impl Into<String>) -> ClientBuilder<Abaco> {
     let key = abaco::ApiKey::new("abk_local", "not-a-real-secret").unwrap();
     Client::builder(key).base_url(url).retry(FAST).attempt_timeout(Duration::from_millis(300))

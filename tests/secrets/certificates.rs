@@ -3,10 +3,10 @@
 
 use std::error::Error;
 
-use steadfast::{Abaco, ApiError, Client, Effect, Fault, StopReason, abaco};
+use steadfast::{Abaco, ApiError, BuildErrorKind, Client, Effect, Fault, StopReason, abaco};
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::child::test_name;
+use crate::support::child::{self, test_name};
 use crate::support::raw_server::{RawServer, write_and_close};
 use crate::support::tls;
 use crate::support::tls::{Authority, handshake};
@@ -72,6 +72,37 @@ async fn a_certificate_outside_its_validity_ends_the_call_before_the_key_is_sent
     let server = server(authority.acceptor("127.0.0.1", 2000..2100, &[]), OK).await;
     call("127.0.0.1", &server).await.expect("a valid period is accepted, so the period was the reason");
     assert_eq!(server.requests(), 1);
+}
+
+/// A path at which there is nothing.
+const NOWHERE: &str = "/nowhere/certificates.pem";
+
+#[tokio::test]
+async fn a_machine_without_certificates_can_use_http_on_loopback_and_is_told_why_https_fails() {
+    if std::env::var("SSL_CERT_FILE").as_deref() != Ok(NOWHERE) {
+        let variables = [("SSL_CERT_FILE", NOWHERE), ("SSL_CERT_DIR", NOWHERE)];
+        return child::passes(child::command(&test_name!()).envs(variables));
+    }
+    let builder = || Client::<Abaco>::builder(abaco::ApiKey::new("abk_x", "canary-0123456789-secret").unwrap());
+    let server = RawServer::responding(OK).await;
+    for builder in [builder(), builder().reqwest(reqwest::Client::builder()), builder().reqwest_with(|given| given)] {
+        builder.base_url(server.url()).build().unwrap().get("/documents").send().await.unwrap();
+    }
+    assert_eq!(server.requests(), 3);
+
+    let result = builder().build();
+    if cfg!(feature = "rustls") {
+        let error = result.unwrap_err();
+        assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::Configuration), "{error:?}");
+        let line = error.to_string();
+        assert!(
+            ["CA certificates", "ca-certificates", "SSL_CERT_FILE"].iter().all(|part| line.contains(part)),
+            "{line}"
+        );
+        assert!(!line.ends_with('…') && error.source().is_none(), "{line}");
+    } else {
+        assert!(result.is_ok(), "native-tls reads the certificates when it connects");
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! Over raw sockets: an echoed key is redacted in every notation and in every part of a response.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
 
+use http::{HeaderMap, StatusCode};
 use steadfast::{
-    Abaco, ApiError, Client, FsmNavigator, RetryPolicy, Service, Stayforge, abaco, fsm_navigator, stayforge,
+    Abaco, ApiError, Client, ErrorBody, FieldError, FsmNavigator, RetryPolicy, Service, Stayforge, abaco,
+    fsm_navigator, stayforge,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -157,6 +160,77 @@ async fn a_key_in_a_stalled_body_is_redacted_up_to_its_end() {
         assert_eq!(timeout.body().unwrap(), "[redacted] [redacted]");
         assert_redacted(&("plain", KEY.to_owned()), &error);
         assert_eq!(server.requests(), 1);
+    }
+}
+
+/// A service that sends its errors in headers.
+#[derive(Clone, Copy, Debug)]
+struct InHeaders;
+
+steadfast::error_codes! {
+    /// No code is documented.
+    pub enum NoCode of "in headers" {
+        /// Something is wrong.
+        /// Find out what.
+        Wrong = "wrong" 400 InvalidRequest Never Possible
+    }
+}
+
+impl Service for InHeaders {
+    type Code = NoCode;
+    type Key = steadfast::XApiKey<Self>;
+    const BASE_URL: &'static str = "https://service.example";
+    const ENV: &'static str = "IN_HEADERS";
+
+    fn read_error(_: StatusCode, headers: &HeaderMap, _: &[u8]) -> Option<ErrorBody> {
+        let text = headers.get("x-error")?.to_str().ok()?;
+        let mut error = ErrorBody::default();
+        error.code = Some(text.into());
+        error.message = Some(format!("the key {text} is wrong").into());
+        error.request_id = Some(text.into());
+        error.details = Some(serde_json::json!({"keys": [{text: [text, 7]}]}));
+        error.fields = vec![FieldError::new(text, text)];
+        Some(error)
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_a_service_reads_from_a_header_is_redacted() {
+    let key = steadfast::XApiKey::<InHeaders>::new(KEY).unwrap();
+    for notation in notations() {
+        let echo = &notation.1;
+        let (header, length) = (echo.trim(), echo.len());
+        let head = format!("HTTP/1.1 400 Bad Request\r\nx-error: {header}\r\ncontent-length: {length}\r\n\r\n");
+        let server = RawServer::responding(head + echo).await;
+        let error = client::<InHeaders>(&key, &server).get("/a").send().await.unwrap_err();
+        assert_redacted(&notation, &error);
+        let rejection = error.rejection().unwrap();
+        let shown = format!("{:?} {:?}", rejection.details, rejection.fields);
+        assert!(shown.contains("[redacted]") && !shown.contains(core(echo)), "{}: {shown}", notation.0);
+        assert_eq!(server.requests(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_key_in_the_name_of_a_member_is_redacted_in_the_path_of_a_mismatch() {
+    const PLAIN: &str = "canary.0123456789[7].secret";
+    let key = stayforge::ApiKey::new(PLAIN).unwrap();
+    for body in [
+        format!(r#"{{"{PLAIN}": [{{"id": "seven"}}], "total": 1}}"#),
+        format!(r#"{{"data": [{{"{PLAIN}": "seven"}}]}}"#),
+        r#"{"canary": {"0123456789": [0, 0, 0, 0, 0, 0, 0, {"secret": "seven"}]}}"#.to_owned(),
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        let server = RawServer::responding(format!("{head}{body}")).await;
+        let client = client::<Stayforge>(&key, &server);
+        let get = || client.get(format!("/v1/{PLAIN}"));
+        let mut pages = get().pages::<HashMap<String, u8>>();
+        let decoded = get().fetch::<HashMap<String, HashMap<String, Vec<HashMap<String, u8>>>>>().await.unwrap_err();
+        for error in [pages.next().await.unwrap().unwrap_err(), decoded] {
+            let ApiError::Decode(decode) = &error else { panic!("{error}") };
+            let shown = format!("{} {decode:?}", decode.json_path());
+            assert!(!shown.replace(&format!("/v1/{PLAIN}"), "").contains(PLAIN), "{body}: {shown}");
+        }
     }
 }
 

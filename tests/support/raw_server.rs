@@ -1,7 +1,7 @@
 //! A server on loopback that sends arbitrary bytes, so that it can violate every rule of HTTP.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,6 +40,26 @@ impl RawServer {
         A: Future<Output = Option<S>> + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
+        Self::accepting(handshake, move |stream, _| handle(stream)).await
+    }
+
+    /// Starts a server as [`start`](Self::start) does. `handle` also takes the head of the first request.
+    async fn with_heads<F>(handle: impl Fn(TcpStream, String) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self::accepting(|stream| async { Some(stream) }, handle).await
+    }
+
+    async fn accepting<S, A, F>(
+        handshake: impl Fn(TcpStream) -> A + Send + Sync + 'static,
+        handle: impl Fn(S, String) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        A: Future<Output = Option<S>> + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let seen = Arc::new(Seen::default());
@@ -52,8 +72,8 @@ impl RawServer {
                     let (handshake, handle) = &*both;
                     let Some(mut stream) = handshake(stream).await else { return };
                     let Some(head) = head(&mut stream).await else { return };
-                    seen.heads.lock().expect("no panic").push(head);
-                    handle(stream).await;
+                    seen.heads.lock().expect("no panic").push(head.clone());
+                    handle(stream, head).await;
                 });
             }
         });
@@ -131,6 +151,83 @@ pub(crate) async fn trickle(mut stream: impl AsyncWrite + Unpin + Send, head: &s
     while written.is_ok() {
         tokio::time::sleep(Duration::from_millis(10)).await;
         written = stream.write_all(&[byte]).await;
+    }
+}
+
+/// A server that keeps its connections open, and whose open connections can all die at once.
+pub(crate) struct KeepAliveServer {
+    server: RawServer,
+    state: Arc<KeepAlive>,
+}
+
+#[derive(Default)]
+struct KeepAlive {
+    generation: AtomicUsize,
+    freezes: AtomicBool,
+    requests: AtomicUsize,
+}
+
+impl KeepAliveServer {
+    /// Starts a server that sends `response` to each request after 50 ms, so that concurrent requests need a connection
+    /// each. The response depends on the number of the connection, from 0. A request for `/slow` gets none.
+    pub(crate) async fn start(response: impl Fn(usize) -> &'static str + Send + Sync + 'static) -> Self {
+        let state = Arc::new(KeepAlive::default());
+        let (ours, opened, response) = (Arc::clone(&state), AtomicUsize::new(0), Arc::new(response));
+        let server = RawServer::with_heads(move |stream, head| {
+            let (state, number) = (Arc::clone(&ours), opened.fetch_add(1, Ordering::SeqCst));
+            let response = Arc::clone(&response);
+            async move { state.serve(stream, head, response(number)).await }
+        });
+        Self { server: server.await, state }
+    }
+
+    /// From now on, the open connections end with their next request without a response. New ones work.
+    pub(crate) fn break_connections(&self) {
+        self.state.freezes.store(false, Ordering::SeqCst);
+        self.state.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// From now on, no request over the open connections gets a response. New ones work.
+    pub(crate) fn freeze_connections(&self) {
+        self.state.freezes.store(true, Ordering::SeqCst);
+        self.state.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.server.url()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.server.connections()
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.state.requests.load(Ordering::SeqCst)
+    }
+}
+
+impl KeepAlive {
+    async fn serve(&self, mut stream: TcpStream, mut head: String, response: &str) {
+        let opened_in = self.generation.load(Ordering::SeqCst);
+        loop {
+            self.requests.fetch_add(1, Ordering::SeqCst);
+            if self.generation.load(Ordering::SeqCst) != opened_in {
+                if self.freezes.load(Ordering::SeqCst) {
+                    while let Ok(1..) = stream.read(&mut [0; 1024]).await {}
+                }
+                return;
+            }
+            if head.contains("/slow") {
+                while let Ok(1..) = stream.read(&mut [0; 1024]).await {}
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if stream.write_all(response.as_bytes()).await.is_err() {
+                return;
+            }
+            let Some(next) = self::head(&mut stream).await else { return };
+            head = next;
+        }
     }
 }
 

@@ -1,0 +1,1 @@
+//! Only the test of this package matters: `cargo test --package steadfast-ring`.
