@@ -322,8 +322,8 @@ pub struct CallState {
 impl CallState {
     /// Creates the state after the first attempt of a request with this method.
     ///
-    /// The caller did not mark the request, its body can be sent again, there is no deadline, the seed is 0, and there is
-    /// no verdict.
+    /// The caller did not mark the request, its body can be sent again, there is no deadline, the seed is 0, and there
+    /// is no verdict.
     #[must_use]
     pub fn new(method: &Method) -> Self {
         Self {

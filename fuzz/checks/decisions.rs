@@ -56,7 +56,7 @@ pub fn decisions(input: &[u8]) {
             assert!(delay < state.remaining, "{delay:?} with {:?} left", state.remaining);
             assert!(delay <= max_wait, "{delay:?} over {max_wait:?}");
             assert!(Some(delay) >= error.requested, "{delay:?} before {:?}", error.requested);
-            let floor = if is_limited { rate_limit_delay } else { initial_delay } / 10;
+            let floor = if is_limited { rate_limit_delay.min(max_delay) } else { initial_delay } / 10;
             assert!(delay >= floor.min(max_delay).min(max_wait), "{delay:?} under {floor:?}");
             match source {
                 WaitSource::Backoff => assert!(delay <= max_delay, "{delay:?} over {max_delay:?}"),

@@ -71,9 +71,19 @@ pub fn row<S: Service>(error: &ApiError) -> Option<&'static CodeInfo> {
 /// Returns whether a response with this row proves that the request had no effect.
 pub fn proves_no_effect(row: Option<&CodeInfo>, status: StatusCode) -> bool {
     match row {
-        Some(row) => row.effect == Effect::None && row.is_documented_under(status),
-        None => status == StatusCode::TOO_MANY_REQUESTS,
+        Some(row) if row.is_documented_under(status) => row.effect == Effect::None,
+        Some(row) => row.effect == Effect::None && is_refusal(status),
+        None => is_refusal(status),
     }
+}
+
+/// Returns whether a status means that the request was refused before it was processed (RFC 9110 §15, RFC 6585).
+fn is_refusal(status: StatusCode) -> bool {
+    const OTHERS: [u16; 4] = [408, 409, 418, 425];
+    let status = status.as_u16();
+    status == 304
+        || ((400..=422).contains(&status) && !OTHERS.contains(&status) && status != 419 && status != 420)
+        || [426, 428, 429, 431, 451].contains(&status)
 }
 
 /// Returns the first line, without its end, and the rest.

@@ -203,7 +203,7 @@ crate::error_codes! {
 
         /// Nothing exists at this path.
         /// Use the bare origin as the base URL, and a complete path such as `/business-partners` in each request.
-        404..=404     NotFound        Unstated  Possible
+        404..=404     NotFound        Unstated  None
 
         /// The service failed.
         /// Retry with backoff if the request is safe to resend; contact support if the error persists.

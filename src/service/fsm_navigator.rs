@@ -138,7 +138,7 @@ crate::error_codes! {
 
         /// The resource was not found.
         /// Check the path and the ID.
-        404..=404     NotFound         Unstated       Possible
+        404..=404     NotFound         Unstated       None
 
         /// The endpoint does not support the HTTP method.
         /// Look up the supported methods in the endpoint's documentation.

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
@@ -102,7 +103,10 @@ pub fn decode_error<S: Service, T: DeserializeOwned>(body: impl Into<Bytes>) -> 
     let (body, no_key) = (body.into(), Secrets::new(SecretString::default()));
     match DecodeError::decode::<T>(StatusCode::OK, &body, &no_key) {
         Ok(_) => panic!("the body can be decoded as {}: {body:?}; pass another body", std::any::type_name::<T>()),
-        Err(error) => of_service::<S>(error),
+        Err(mut error) => {
+            error.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            of_service::<S>(error)
+        }
     }
 }
 

@@ -1,10 +1,10 @@
-//! The mock services, and the example in the README.
+//! The mock services, and the example in the guide.
 
 mod closures;
 mod conditions;
 mod errors;
+mod guide;
 mod mocks;
-mod readme;
 mod whole_program;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

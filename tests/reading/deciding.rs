@@ -28,7 +28,7 @@ fn the_decision_follows_from_status_and_method() {
         }
         for method in [Method::POST, Method::PATCH] {
             let expected = match status {
-                429 => None,
+                421 | 429 => None,
                 _ if retryable => Some(StopReason::MayHaveActed),
                 _ => Some(StopReason::NotRetryable),
             };
@@ -73,7 +73,7 @@ fn a_request_that_is_marked_as_not_idempotent_is_resent_only_after_a_response_of
         (response(429, ""), true, false),
         (response(429, "<html>Too Many Requests</html>"), true, false),
         (response(429, r#"{"message": "too many"}"#), true, false),
-        (response(421, ""), false, false),
+        (response(421, ""), true, false),
         (response(403, r#"{"code": "CSRF_API_KEY_ERROR"}"#), true, true),
         (response(503, ""), false, false),
         (TransportError::new(Fault::Connect, Effect::None).into(), true, true),
@@ -149,7 +149,8 @@ fn a_verdict_of_the_caller_decides_only_where_the_documentation_is_silent_and_on
         (listed(stayforge::Code::ApikeyVerifyError), &get, first, long, Some(false), waits),
         (error_of(503), &get, first, long, Some(false), waits),
         // Safety, attempts, hints and deadline remain.
-        (unlisted(400, &[]), &post, first, long, Some(true), Some(MayHaveActed)),
+        (unlisted(400, &[]), &post, first, long, Some(true), waits),
+        (unlisted(418, &[]), &post, first, long, Some(true), Some(MayHaveActed)),
         (unlisted(500, &[]), &post, first, long, Some(true), Some(MayHaveActed)),
         (dropped(), &post, first, long, Some(true), Some(MayHaveActed)),
         (unlisted(400, &[]), &get, last, long, Some(true), Some(AttemptsExhausted)),

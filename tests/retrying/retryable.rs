@@ -107,7 +107,7 @@ async fn the_caller_decides_on_faults_without_documented_advice() {
 
 #[tokio::test(start_paused = true)]
 async fn no_verdict_makes_an_unsafe_request_safe() {
-    for status in [400, 500] {
+    for status in [418, 500] {
         let service = MockService::<Stayforge>::new();
         unlisted(service.post("/v1/cards"), status);
         let (client, _) = client(&service, Some(true));

@@ -99,8 +99,10 @@ async fn a_client_for_another_key_has_the_settings_the_observer_and_permits_of_i
     service.any().json(&object()).delay(Duration::from_secs(10)).times(2).empty(400);
     let failed = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&failed);
-    let observe = move |_: &Event| {
-        counter.fetch_add(1, Ordering::SeqCst);
+    let observe = move |event: &Event| {
+        if let Event::CallEnded { reason: Some(_), .. } = event {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
     };
     let builder = service.builder_with(key(1)).header("x-integration", "import").max_in_flight(1);
     let one = builder.queue_timeout(Duration::from_secs(1)).observer(observe).build().unwrap();

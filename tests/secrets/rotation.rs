@@ -195,13 +195,13 @@ async fn a_late_throttling_response_to_the_old_key_does_not_pause_the_new_one() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_401_to_a_replaced_key_is_sent_again_with_the_new_one_if_it_is_safe() {
+async fn a_401_to_a_replaced_key_is_sent_again_with_the_new_one_at_most_eight_times() {
     const DOCUMENTED: &str = r#"{"code": "INVALID_API_KEY", "message": "no"}"#;
     for (is_post, body, policy, requests) in [
         (true, DOCUMENTED, RetryPolicy::new(), 9),
         (true, DOCUMENTED, RetryPolicy::disabled(), 9),
         (false, "not a documented body", RetryPolicy::new(), 9),
-        (true, "not a documented body", RetryPolicy::new(), 1),
+        (true, "not a documented body", RetryPolicy::new(), 9),
     ] {
         let service = MockService::<Abaco>::new();
         service.any().raw(401, "application/json", body).delay(Duration::from_secs(2)).times(requests);

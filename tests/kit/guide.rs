@@ -1,4 +1,4 @@
-//! The test in the README, word for word.
+//! The test in the guide, word for word.
 
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -23,11 +23,11 @@ async fn a_rate_limit_is_waited_out() {
 }
 
 #[test]
-fn the_test_in_the_readme_is_this_one_and_takes_less_than_100_ms() {
-    let (source, readme) = (include_str!("readme.rs"), include_str!("../../README.md"));
+fn the_test_in_the_guide_is_this_one_and_takes_less_than_100_ms() {
+    let (source, guide) = (include_str!("guide.rs"), include_str!("../../docs/guide.md"));
     let start = source.find("use serde_json").expect("the test");
     let end = source.find("\n#[test]").expect("the end of the test");
-    assert!(readme.contains(&source[start..end]), "README.md and tests/kit/readme.rs differ; change both");
+    assert!(guide.contains(&source[start..end]), "docs/guide.md and tests/kit/guide.rs differ; change both");
 
     // The best of five, because other tests run at the same time.
     let runs = (0..5).map(|_| {
