@@ -145,9 +145,8 @@ struct Call<'a> {
     in_progress: Option<Instant>,
     /// The end of the call. Its time runs from the first permit on.
     deadline: Option<Instant>,
-    lane: Lane,
-    /// The source of jitter, created on first use.
-    random: Option<fastrand::Rng>,
+    /// The state after a failed attempt, in a box so that the future of a call that succeeds stays small.
+    setback: Option<Box<Setback>>,
     /// The attempts that failed.
     attempts: Vec<Attempt>,
     /// The number of attempts that the service throttled.
@@ -160,14 +159,21 @@ struct Call<'a> {
     pool: Option<Arc<Pool>>,
     /// True if a connection of that pool may be the cause of a failure.
     is_suspect: bool,
-    last_error: Option<ApiError>,
-    /// The last error response before the one in `last_error`.
-    last_rejection: Option<Box<Rejection>>,
     /// The look-up since the last attempt.
     lookup: Option<Box<Lookup>>,
     renewal: Renewal,
     /// True once the call has ended with a response or an error.
     is_over: bool,
+}
+
+/// The state of a call after a failed attempt.
+#[derive(Default)]
+struct Setback {
+    /// The source of jitter, created on first use.
+    random: Option<fastrand::Rng>,
+    last_error: Option<ApiError>,
+    /// The last error response before the one in `last_error`.
+    last_rejection: Option<Box<Rejection>>,
 }
 
 /// The part of a call's state that concerns the renewal of its key.
@@ -186,14 +192,12 @@ struct Renewal {
 impl<'a> Call<'a> {
     fn new(core: &'a Arc<Core>, parts: &'a mut RequestParts, key: &'a mut Arc<Key>) -> Self {
         let began = Instant::now();
-        let lane = (core.lane)(&parts.method, &parts.url);
         Self {
             key,
             deadline: None,
-            lane,
-            span: span::for_call(core, lane, parts),
+            span: span::for_call(core, parts),
             in_progress: None,
-            random: None,
+            setback: None,
             core,
             parts,
             began,
@@ -203,12 +207,15 @@ impl<'a> Call<'a> {
             withdrawal: None,
             pool: None,
             is_suspect: false,
-            last_error: None,
-            last_rejection: None,
             lookup: None,
             renewal: Renewal::default(),
             is_over: false,
         }
+    }
+
+    /// Returns the lane of the request.
+    fn lane(&self) -> Lane {
+        (self.core.lane)(&self.parts.method, &self.parts.url)
     }
 
     fn remaining(&self, now: Instant) -> Duration {
@@ -220,7 +227,7 @@ impl<'a> Call<'a> {
         let (core, parts) = (self.core, &*self.parts);
         let is_first = self.attempts.is_empty();
         Ask {
-            lane: self.lane,
+            lane: self.lane(),
             path: hash(parts.url.path()),
             priority: parts.priority,
             throttled: self.times_throttled,
@@ -269,7 +276,8 @@ impl<'a> Call<'a> {
         }
         // A request that is sent again with another key is no retry of a failure.
         let is_renewed = std::mem::take(&mut self.renewal.is_planned);
-        if let Some(error) = self.last_error.as_ref().filter(|_| !is_renewed) {
+        let last_error = self.setback.as_ref().and_then(|setback| setback.last_error.as_ref());
+        if let Some(error) = last_error.filter(|_| !is_renewed) {
             self.withdrawal = self.core.budget.try_withdraw(error.is_rate_limit(), now);
             if self.withdrawal.is_none() {
                 return Err(self.out_of_budget());
@@ -373,12 +381,18 @@ impl<'a> Call<'a> {
 
     /// Keeps the error of an attempt, after which another one is planned.
     fn keep(&mut self, error: ApiError) {
-        self.last_rejection = self.take_last_rejection();
-        self.last_error = Some(error);
+        let last_rejection = self.take_last_rejection();
+        let setback = self.setback.get_or_insert_default();
+        (setback.last_rejection, setback.last_error) = (last_rejection, Some(error));
+    }
+
+    /// Takes the error of the last attempt, if another attempt was planned.
+    fn take_last_error(&mut self) -> Option<ApiError> {
+        self.setback.as_mut()?.last_error.take()
     }
 
     fn random(&mut self) -> &mut fastrand::Rng {
-        self.random.get_or_insert_with(|| self.parts.retry.random())
+        self.setback.get_or_insert_default().random.get_or_insert_with(|| self.parts.retry.random())
     }
 
     /// Asks the client's callback if an error is retryable, unless the documentation states it. Records the verdict.
@@ -413,7 +427,7 @@ impl<'a> Call<'a> {
         let Some(attempt) = self.attempts.last() else { return };
         self.notify(LevelFilter::DEBUG, || Event::RetryScheduled {
             service: self.core.service,
-            lane: self.lane,
+            lane: self.lane(),
             method: self.parts.method.clone(),
             path: self.parts.url.path().into(),
             route: self.route(),

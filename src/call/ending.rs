@@ -22,7 +22,7 @@ impl Call<'_> {
             NotAdmitted::Paused { wait, exceeds_max_wait, response } => {
                 let stop = if exceeds_max_wait { StopReason::WaitTooLong } else { StopReason::DeadlineWouldPass };
                 let error = Rejection::unsent(self.core.service, response.as_deref(), wait).into();
-                let error = self.last_error.take().unwrap_or(error);
+                let error = self.take_last_error().unwrap_or(error);
                 return Stop { paused_until: Some(hint::add(SystemTime::now(), wait)), ..Stop::new(error, stop) };
             }
             NotAdmitted::QueueTimeout => {
@@ -30,7 +30,7 @@ impl Call<'_> {
             }
             NotAdmitted::Deadline => (StopReason::DeadlineWouldPass, unsent(Limit::Deadline, self.parts.deadline)),
         };
-        Stop::new(self.last_error.take().unwrap_or(error), reason)
+        Stop::new(self.take_last_error().unwrap_or(error), reason)
     }
 
     /// Returns the end of a call that waited, or was about to be sent, when the client was closed: with its last error,
@@ -42,15 +42,16 @@ impl Call<'_> {
             let problem = "`close` was called, so nothing was sent; create a new client";
             BuildError::new(BuildErrorKind::Closed, problem).into()
         };
-        Stop::new(self.last_error.take().unwrap_or_else(nothing_sent), StopReason::Closed)
+        Stop::new(self.take_last_error().unwrap_or_else(nothing_sent), StopReason::Closed)
     }
 
     /// Returns the end of a call whose retry the retry quota does not cover.
     #[cold]
     pub(super) fn out_of_budget(&mut self) -> Stop {
         self.forget_planned_wait();
-        let nothing_sent = || TimeoutError::new(Limit::Deadline, self.parts.deadline, Effect::None).into();
-        Stop::new(self.last_error.take().unwrap_or_else(nothing_sent), StopReason::BudgetEmpty)
+        let deadline = self.parts.deadline;
+        let nothing_sent = || TimeoutError::new(Limit::Deadline, deadline, Effect::None).into();
+        Stop::new(self.take_last_error().unwrap_or_else(nothing_sent), StopReason::BudgetEmpty)
     }
 
     /// Removes the wait after the last attempt, which no other attempt follows.
@@ -95,7 +96,8 @@ impl Call<'_> {
 
     /// Takes the last error response of the earlier attempts.
     pub(super) fn take_last_rejection(&mut self) -> Option<Box<Rejection>> {
-        self.last_error.take().and_then(ApiError::into_rejection).or_else(|| self.last_rejection.take())
+        let setback = self.setback.as_mut()?;
+        setback.last_error.take().and_then(ApiError::into_rejection).or_else(|| setback.last_rejection.take())
     }
 
     fn report(&mut self, stop_reason: Option<StopReason>) -> Report {

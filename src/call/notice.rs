@@ -64,7 +64,7 @@ impl Call<'_> {
             let previous = earlier.last().map_or(Duration::ZERO, |last| last.began.saturating_add(last.took));
             Event::AttemptEnded {
                 service: self.core.service,
-                lane: self.lane,
+                lane: self.lane(),
                 method: self.parts.method.clone(),
                 path: self.path(),
                 route: self.route(),
@@ -91,7 +91,7 @@ impl Call<'_> {
         };
         self.notify(level, || Event::CallEnded {
             service: self.core.service,
-            lane: self.lane,
+            lane: self.lane(),
             method: self.parts.method.clone(),
             path: self.path(),
             route: self.route(),

@@ -102,7 +102,7 @@ impl Call<'_> {
     fn notify_lookup(&self, lookup: &Lookup, took: Duration) {
         self.notify(LevelFilter::INFO, || Event::LookupEnded {
             service: self.core.service,
-            lane: self.lane,
+            lane: self.lane(),
             method: self.parts.method.clone(),
             path: self.path(),
             route: self.route(),

@@ -8,20 +8,19 @@ use tracing::level_filters::LevelFilter;
 
 use crate::core::Core;
 use crate::error::{Attempt, StopReason};
-use crate::limiter::Lane;
 use crate::request::parts::RequestParts;
 
 /// Returns the span of a call, if a subscriber is interested. It is the parent of the spans of the attempts.
-pub(super) fn for_call(core: &Core, lane: Lane, request: &RequestParts) -> Option<Box<Span>> {
+pub(super) fn for_call(core: &Core, request: &RequestParts) -> Option<Box<Span>> {
     if LevelFilter::current() < LevelFilter::INFO {
         return None;
     }
-    Some(open_call(core, lane, request)).filter(|span| !span.is_disabled()).map(Box::new)
+    Some(open_call(core, request)).filter(|span| !span.is_disabled()).map(Box::new)
 }
 
 /// Opens the span of a call. It contains no query, header or body, because these may contain secrets.
 #[cold]
-fn open_call(core: &Core, lane: Lane, request: &RequestParts) -> Span {
+fn open_call(core: &Core, request: &RequestParts) -> Span {
     let route = core.template(&request.method, &request.url);
     tracing::info_span!(
         "steadfast.call",
@@ -33,7 +32,7 @@ fn open_call(core: &Core, lane: Lane, request: &RequestParts) -> Span {
         url.template = route,
         error.r#type = Empty,
         steadfast.service = core.service,
-        steadfast.lane = lane.name(),
+        steadfast.lane = (core.lane)(&request.method, &request.url).name(),
         steadfast.attempts = Empty,
         steadfast.stop_reason = Empty,
     )

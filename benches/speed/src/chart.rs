@@ -1,4 +1,4 @@
-//! The charts of `docs/performance.md`.
+//! The charts of `benches/README.md`.
 
 use std::error::Error;
 

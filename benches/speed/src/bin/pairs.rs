@@ -1,4 +1,4 @@
-//! Compares this crate with its peers round by round, prints the tables of `docs/performance.md` and draws its first
+//! Compares this crate with its peers round by round, prints the tables of `benches/README.md` and draws its first
 //! chart: `pairs [LAUNCHES ROUNDS [GROUP]]`. Defaults to 10 launches of 21 rounds. With a group, measures only that one
 //! and draws no chart.
 

@@ -1,5 +1,5 @@
 //! Measures the cost of a call as a function of the number of calls in flight, prints the table of
-//! `docs/performance.md` and draws its second chart: `scale [LAUNCHES]`. Defaults to 5 launches. Needs a limit of
+//! `benches/README.md` and draws its second chart: `scale [LAUNCHES]`. Defaults to 5 launches. Needs a limit of
 //! 20,000 open files.
 
 use std::process::Command;
