@@ -169,14 +169,18 @@ impl Queue {
         wakers.extend(impatient.map(|waiter| waiter.waker.clone()));
     }
 
-    /// Wakes the timekeeper if it waits for a later time than `time`.
+    /// Wakes the timekeeper if it waits for a later time than `time`. It is woken once for each such time: it may share
+    /// its task with the waiter that is polled now, which would otherwise be polled again without end.
     pub(crate) fn wake_keeper(&mut self, time: Seconds, wakers: &mut Vec<Waker>) {
         let keeper = match self.keeper {
             Some((_, set)) if set <= time => return,
-            Some((key, _)) => self.awake.get(&key),
-            None => self.awake.first_key_value().map(|(_, waiter)| waiter),
+            Some((key, _)) => self.awake.get_key_value(&key),
+            None => self.awake.first_key_value(),
         };
-        wakers.extend(keeper.map(|waiter| waiter.waker.clone()));
+        if let Some((key, waiter)) = keeper {
+            self.keeper = Some((*key, time));
+            wakers.push(waiter.waker.clone());
+        }
     }
 
     /// Returns true if this waiter is the timekeeper, which then waits for `time`.

@@ -58,6 +58,8 @@ pub(crate) struct LaneState {
     documented: Vec<(usize, Seconds)>,
     /// The requests accepted since no limit was known.
     accepted: usize,
+    /// True after throttling responses from which no limit was learned, because no request was accepted before them.
+    is_cautious: bool,
     /// The time before which nothing is sent.
     until: Seconds,
     /// The part of the pause that spreads the clients that were throttled together.

@@ -17,6 +17,9 @@ pub(crate) const LONGEST_USUAL: Seconds = 60.0;
 /// The usual lengths of windows, in seconds. A window without a hint is assumed to have one of them.
 const USUAL: [Seconds; 12] = [1.0, 2.0, 3.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, LONGEST_USUAL];
 
+/// A usual length is near a measured one if it is longer than this fraction of it.
+const NEAR: f64 = 0.8;
+
 /// A number of requests that a service accepts in a rolling window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Window {
@@ -64,6 +67,13 @@ pub(crate) fn next_usual(elapsed: Seconds) -> Seconds {
     usual.unwrap_or_else(|| ((elapsed / LONGEST_USUAL).floor() + 1.0) * LONGEST_USUAL)
 }
 
+/// Returns the length of a window that is longer than `too_short` and at most `measured` seconds: a usual one if it is
+/// near `measured`, which includes the time until the first request after the pause.
+pub(crate) fn usual_within(too_short: Seconds, measured: Seconds) -> Seconds {
+    let is_near = |length: &Seconds| *length <= measured && *length > too_short.max(NEAR * measured);
+    USUAL.into_iter().rev().find(is_near).unwrap_or(measured)
+}
+
 /// The running mean of the response time and its mean deviation, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ResponseTime {
@@ -72,9 +82,11 @@ pub(crate) struct ResponseTime {
 }
 
 impl ResponseTime {
-    /// Adds a response to the mean. Each one has a weight of 1/16, as in the simulation.
+    /// Adds a response to the mean. Each one has a weight of 1/16, as in the simulation. A time of more than four means
+    /// counts as four means: the call was probably not polled when its response arrived.
     pub(crate) fn with(known: Option<Self>, time: Seconds) -> Self {
         let Self { mean, deviation } = known.unwrap_or(Self { mean: time, deviation: time / 32.0 });
+        let time = time.min(4.0 * mean.max(0.001));
         let deviation = deviation + ((time - mean).abs() - deviation) / 16.0;
         Self { mean: mean + (time - mean) / 16.0, deviation }
     }

@@ -1,5 +1,6 @@
 //! The rate limiter and the calls that wait at it.
 
+mod executors;
 mod field;
 mod limiter;
 mod matrix;

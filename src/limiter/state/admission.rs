@@ -138,17 +138,21 @@ impl LaneState {
         }
         let Some(window) = self.window else {
             let may_start = self.out < self.may_be_open_without_window();
-            return if may_start {
+            let patience = if self.is_cautious { self.patience() } else { f64::INFINITY };
+            let next = self.ledger.last().unwrap_or(now) + patience;
+            return if may_start || now >= next {
                 Admission::Now { kind: Kind::Free, is_certain: self.is_certain_without_window() }
             } else {
-                Admission::NotBefore(f64::INFINITY)
+                Admission::NotBefore(next)
             };
         };
         match self.classify(window, now) {
             Admission::Now { kind: Kind::Slot, .. } if self.is_sure => {
                 let half = window.limit.div_ceil(2);
                 let came = self.ledger.nth_last(half).is_none_or(|sent| sent + window.length + self.pad() <= now);
-                Admission::Now { kind: Kind::Slot, is_certain: self.proved > self.out && came }
+                // After a quota that was used up, the next one is not known to be as large as the window.
+                let is_used_up = self.quota.is_some_and(|quota| quota.remaining == 0);
+                Admission::Now { kind: Kind::Slot, is_certain: self.proved > self.out && came && !is_used_up }
             }
             admission => {
                 self.bound_at = now;
@@ -187,7 +191,7 @@ impl LaneState {
     }
 
     pub(super) fn forget(&mut self) {
-        (self.window, self.accepted, self.is_sure, self.was_sure) = (None, 0, false, false);
+        (self.window, self.accepted, self.is_sure, self.was_sure, self.is_cautious) = (None, 0, false, false, false);
     }
 
     /// Returns the number of requests of an unproved window that may be without a response.

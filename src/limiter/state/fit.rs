@@ -3,7 +3,7 @@
 use super::probes::COST;
 use super::{LaneState, Lengthened, Throttled};
 use crate::limiter::ledger::{Kind, MOST, Seconds, Sent, count};
-use crate::limiter::window::{LONGEST, PROBE_EVERY, Window, next_usual};
+use crate::limiter::window::{LONGEST, PROBE_EVERY, Window, next_usual, usual_within};
 
 /// The longest time between two requests of a run, in seconds. Chosen by simulation.
 const RUN_GAP: Seconds = 1.0;
@@ -80,12 +80,14 @@ impl LaneState {
             let is_probe = lesson == Lesson::AsKnown || matches!(sent.kind, Kind::Beyond | Kind::Early);
             self.needs_first |= !is_probe;
         }
+        // A probe that failed cost a request and perhaps a delay. The next one waits for COST times as much.
+        let share = self.window.map_or(0.0, |window| COST * window.length / count(window.limit));
+        let wait = self.length().max(share).max(COST * (self.until - slot));
         if lesson == Lesson::AsKnown || sent.kind == Kind::Beyond {
-            self.probes.beyond.next = now + self.length().max(COST * (self.until - slot));
+            self.probes.beyond.next = now + wait;
         } else if sent.kind == Kind::Early {
             let factor = if self.probes.early_failed > 0 { 2.0 } else { 1.0 };
-            let share = self.window.map_or(0.0, |window| COST * window.length / count(window.limit));
-            self.probes.early.next = now + factor * self.length().max(share).max(COST * (self.until - slot));
+            self.probes.early.next = now + factor * wait;
             self.probes.early_failed = self.probes.early_failed.saturating_add(1);
         }
         self.hinted = hint.or(documented.map(|end| end - sent.at)).unwrap_or(0.0);
@@ -194,8 +196,10 @@ impl LaneState {
                 self.fit_window(at, end, start);
             }
             return Lesson::AsKnown;
-        } else if self.is_jittery() && (end.is_some() || self.proved > 0) {
-            return Lesson::AsKnown;
+        } else if self.is_jittery() && (end.is_some() || self.proved > 0)
+            || self.is_documented(window) && accepted >= floor.saturating_mul(3) / 4
+        {
+            return Lesson::AsKnown; // requests overtook each other
         } else {
             self.shedding.weigh(accepted, window);
             let since = self.mark.max(at - window.length);
@@ -205,6 +209,11 @@ impl LaneState {
             (self.probes.early_failed, self.is_sure) = (0, false);
         }
         Lesson::Window
+    }
+
+    /// Returns true if the window is no shorter than a documented one, and its limit no higher.
+    fn is_documented(&self, window: Window) -> bool {
+        self.documented.iter().any(|(limit, length)| window.limit <= *limit && window.length >= *length)
     }
 
     /// Learns from a throttling response to the first request after a pause.
@@ -242,7 +251,7 @@ impl LaneState {
             // Requests that were in flight when the pause began may belong to a later window.
             let last = self.ledger.before(sent.at).checked_sub(1).and_then(|index| self.ledger.sent(index));
             let start = last.map_or(start, |last| self.ledger.run_start(last, RUN_GAP).max(start));
-            window.length = (sent.at - start).max(window.too_short);
+            window.length = usual_within(window.too_short, sent.at - start).max(window.too_short);
         }
         if self.length() > LONGEST {
             self.forget();
@@ -261,8 +270,10 @@ impl LaneState {
                 let least = window.limit / 2;
                 self.recount_from(since, sent.at.max(since), least);
             }
-        } else if let Some((start, _)) = self.refit {
-            self.refit_up_to = self.refit_up_to.min(sent.at.max(start));
+        } else if let Some((start, _)) = self.refit
+            && sent.at >= start
+        {
+            self.refit_up_to = self.refit_up_to.min(sent.at);
             self.recount();
         }
     }
@@ -277,11 +288,12 @@ impl LaneState {
         let Some((start, least)) = self.refit else { return };
         let to = self.ledger.up_to(self.refit_up_to + self.pad());
         let accepted = to.saturating_sub(self.ledger.before(start - 1e-9));
-        if accepted == 0
-            && let Some(saved) = self.saved
-        {
+        if accepted == 0 {
             // The service was still throttling when the window seemed to begin.
-            (self.window, self.refit) = (Some(saved), None);
+            (self.window, self.refit) = (self.saved, None);
+            if self.saved.is_none() {
+                (self.accepted, self.measuring, self.needs_first, self.is_cautious) = (0, None, true, true);
+            }
         } else if let Some(window) = &mut self.window {
             window.limit = accepted.max(least).min(MOST);
         }
@@ -299,7 +311,7 @@ impl LaneState {
             self.until = self.until.max(quota.resets_at);
             self.needs_first = true;
             self.set_mark(self.until, false);
-        } else if self.window.is_none() {
+        } else if self.window.is_none() && end - sent.at > 4.0 * (now - sent.at) {
             self.fit(sent, Some(end));
             self.set_mark(now, false);
             self.bound_at = now;

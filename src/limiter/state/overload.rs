@@ -4,6 +4,10 @@ use super::shedding::{DOUBT, MOST_CONTRADICTIONS, PROVED};
 use super::{FIRST_REQUESTS, LaneState};
 use crate::limiter::ledger::{Seconds, Sent};
 
+/// After throttling responses from which no limit was learned, the service is almost certain to accept a request once
+/// it has accepted this many.
+const FEW: usize = 8;
+
 impl LaneState {
     /// Records a response. Once most are throttling responses, the former window is in force again.
     pub(super) fn responded(&mut self, is_throttled: bool) {
@@ -52,11 +56,13 @@ impl LaneState {
 
     /// Returns how many requests may be without a response while no window is known.
     pub(super) fn may_be_open_without_window(&self) -> usize {
-        self.accepted.saturating_add(if self.shedding.is_on() { 1 } else { FIRST_REQUESTS })
+        let is_cautious = self.is_cautious || self.shedding.is_on();
+        self.accepted.saturating_add(if is_cautious { 1 } else { FIRST_REQUESTS })
     }
 
     /// Returns true if the service is almost certain to accept a request while no window is known.
     pub(super) fn is_certain_without_window(&self) -> bool {
-        self.shedding.throttled.is_none_or(|share| share < DOUBT && self.accepted >= PROVED)
+        let is_proved = !self.is_cautious || self.accepted >= FEW;
+        is_proved && self.shedding.throttled.is_none_or(|share| share < DOUBT && self.accepted >= PROVED)
     }
 }

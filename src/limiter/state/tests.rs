@@ -160,6 +160,38 @@ fn thirty_two_responses_without_a_hint_are_one_pause_of_the_first_step() {
 }
 
 #[test]
+fn if_no_request_was_accepted_no_limit_is_learned_and_the_number_in_flight_doubles() {
+    for hint in [None, Some(2.0)] {
+        let mut lane = Lane::new();
+        let sent: Vec<Sent> = (0..32).map(|_| lane.send(0.0)).collect();
+        for sent in sent {
+            lane.throttle(sent, 0.05, hint);
+        }
+        assert_eq!(lane.limit(), (0, 0.0));
+        let mut now = lane.next(0.1);
+        for expected in [1, 2, 4, 8, 16] {
+            let sent: Vec<Sent> =
+                std::iter::from_fn(|| lane.is_admitted(now).then(|| lane.send(now))).take(99).collect();
+            assert_eq!(sent.len(), expected, "{hint:?}");
+            now += 0.05;
+            sent.into_iter().for_each(|sent| lane.accept(sent, now));
+        }
+    }
+}
+
+#[test]
+fn a_late_response_to_a_request_of_an_earlier_window_does_not_correct_the_limit() {
+    let mut lane = Lane::new();
+    let late = lane.send(0.0);
+    let now = lane.accepted(10, 5.0);
+    let sent = lane.send(now);
+    lane.throttle(sent, now + 0.005, Some(2.0));
+    assert_eq!(lane.limit(), (10, 2.0));
+    lane.throttle(late, now + 0.01, Some(2.0));
+    assert_eq!(lane.limit(), (10, 2.0));
+}
+
+#[test]
 fn without_a_hint_the_documented_limit_gives_the_wait() {
     let mut lane = Lane::documented(&[(300, 60.0)]);
     let now = lane.accepted(300, 10.0);
