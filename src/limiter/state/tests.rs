@@ -174,7 +174,9 @@ fn if_no_request_was_accepted_no_limit_is_learned_and_the_number_in_flight_doubl
                 std::iter::from_fn(|| lane.is_admitted(now).then(|| lane.send(now))).take(99).collect();
             assert_eq!(sent.len(), expected, "{hint:?}");
             now += 0.05;
-            sent.into_iter().for_each(|sent| lane.accept(sent, now));
+            for sent in sent {
+                lane.accept(sent, now);
+            }
         }
     }
 }
@@ -182,12 +184,12 @@ fn if_no_request_was_accepted_no_limit_is_learned_and_the_number_in_flight_doubl
 #[test]
 fn a_late_response_to_a_request_of_an_earlier_window_does_not_correct_the_limit() {
     let mut lane = Lane::new();
-    let late = lane.send(0.0);
+    let delayed = lane.send(0.0);
     let now = lane.accepted(10, 5.0);
     let sent = lane.send(now);
     lane.throttle(sent, now + 0.005, Some(2.0));
     assert_eq!(lane.limit(), (10, 2.0));
-    lane.throttle(late, now + 0.01, Some(2.0));
+    lane.throttle(delayed, now + 0.01, Some(2.0));
     assert_eq!(lane.limit(), (10, 2.0));
 }
 
