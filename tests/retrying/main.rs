@@ -3,7 +3,6 @@
 mod budget;
 mod cancellation;
 mod flapping;
-mod invariants;
 mod load;
 mod logs;
 mod observation;
