@@ -11,8 +11,8 @@ use crate::hint::{self, WaitSource};
 ///
 /// The record has the members `error` (the `Display` text), `kind` (the variant in snake case), `service`, `status`,
 /// `code`, `message`, `request_id`, `fields`, `help`, `occurred_at` (RFC 3339), `method`, `path`, `is_retryable`,
-/// `retry_after_seconds`, `retry_at_unix_seconds`, `stop_reason`, `scope`, `lookup` and `looked_up_at`, `elapsed_seconds` and
-/// `attempts`. Members without a value are omitted.
+/// `retry_after_seconds`, `retry_at_unix_seconds`, `stop_reason`, `scope`, `lookup` and `looked_up_at`,
+/// `elapsed_seconds` and `attempts`. Members without a value are omitted.
 ///
 /// Of the body of an error response, the record holds the code, the message, the request ID, and of each field error
 /// the field, the code and the message, as the service wrote them. A service can repeat its input there, such as an
