@@ -1,8 +1,8 @@
 //! Properties that hold for every input of a service, a caller or a setting, as functions of bytes that panic if a
 //! property is violated.
 //!
-//! The fuzz targets run them on the inputs of libFuzzer, `tests/reading/fuzzing.rs` on inputs of proptest and on the
-//! stored inputs.
+//! The fuzz targets run them on the inputs of libFuzzer, `tests/reading/fuzzing.rs` on the stored inputs, and
+//! `tests/extended/inputs.rs` on inputs of proptest.
 #![allow(missing_docs, unreachable_pub, clippy::missing_panics_doc, reason = "not published")]
 
 mod addresses;

@@ -49,7 +49,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 const SELF: &str = "tests/docs/prose.rs";
 
 /// The folders to read, besides the root itself.
-const FOLDERS: [&str; 9] = [".cargo", ".ci", ".github", "benches", "docs", "examples", "fuzz", "src", "tests"];
+pub(super) const FOLDERS: [&str; 10] =
+    [".cargo", ".ci", ".github", "benches", "docs", "examples", "fuzz", "src", "tests", "vectors"];
 
 #[test]
 fn every_text_keeps_the_rules_of_prose() {
@@ -96,7 +97,7 @@ fn each_rule_has_a_line_that_breaks_it() {
 }
 
 /// Adds the paths of the files of `folder`, and of the folders below unless it is the root.
-fn collect(root: &Path, folder: &str, files: &mut Vec<String>) {
+pub(super) fn collect(root: &Path, folder: &str, files: &mut Vec<String>) {
     let Ok(entries) = std::fs::read_dir(root.join(folder)) else { return };
     for entry in entries {
         let entry = entry.expect("an entry of a folder");

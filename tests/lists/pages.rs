@@ -1,10 +1,7 @@
 //! Lists that are read page by page, in the documented format of each service.
 
-use http::Response;
-use proptest::prelude::*;
 use serde_json::{Value, json};
-use steadfast::testing::{MockService, Received};
-use steadfast::transport::Body;
+use steadfast::testing::MockService;
 use steadfast::{Abaco, ApiError, BuildErrorKind, FsmNavigator, Page, Pages, Service, Stayforge};
 use steadfast::{abaco, fsm_navigator};
 
@@ -243,83 +240,4 @@ fn pages_are_a_stream_that_can_be_sent_to_another_thread() {
     let service = MockService::<Abaco>::new();
     takes(&service.client().get("/documents").pages());
     assert_eq!(service.received().len(), 0);
-}
-
-/// A service with a list of this many items, and the counts that it reports.
-#[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent properties of a service")]
-struct Lister {
-    items: u32,
-    size: u32,
-    reports_total: bool,
-    reports_pages: bool,
-    reports_size: bool,
-    /// Returns the last page for every later one, as some services do.
-    clamps: bool,
-    /// Responds with 404 beyond the last page.
-    rejects: bool,
-}
-
-impl Lister {
-    fn respond(self, request: &Received) -> Response<Body> {
-        let (_, page) = request.query.iter().find(|(name, _)| name == "page").expect("a page");
-        let page = page.parse::<u32>().expect("a number");
-        let pages = self.items.div_ceil(self.size);
-        if self.rejects && page > pages.max(1) {
-            return Response::builder().status(404).body("{}".into()).expect("a response");
-        }
-        let page = if self.clamps { page.min(pages).max(1) } else { page };
-        let first = (page - 1) * self.size + 1;
-        let items: Vec<u32> = (first..=self.items).take(self.size as usize).collect();
-        let mut body = json!({"documents": items, "page": page});
-        if self.reports_size {
-            body["limit"] = self.size.into();
-        }
-        if self.reports_total {
-            body["total"] = self.items.into();
-        }
-        if self.reports_pages {
-            body["total_pages"] = pages.into();
-        }
-        Response::new(body.to_string().into())
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
-
-    /// Every item from the first page on arrives once, and the number of requests exceeds the number of pages by at
-    /// most one.
-    #[test]
-    fn every_item_arrives_once_whatever_counts_the_service_reports(
-        items in 0..60_u32,
-        size in 1..12_u32,
-        first in 1..8_u32,
-        reports_total: bool,
-        reports_pages: bool,
-        reports_size: bool,
-        clamps: bool,
-        rejects: bool,
-    ) {
-        let pages = items.div_ceil(size);
-        // A service can only reject a page beyond the last if it reports the last page: by the number of pages, or by
-        // the total together with the size or from the first page on.
-        let reports_last = reports_pages || reports_total && (reports_size || first == 1);
-        let rejects = rejects && first <= pages.max(1) && reports_last;
-        let lister = Lister { items, size, reports_total, reports_pages, reports_size, clamps, rejects };
-        prop_assume!(!clamps || first <= pages.max(1));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let service = MockService::<Abaco>::new();
-            service.any().respond(move |request| lister.respond(request)).always();
-            let list = service.client().get("/documents").query(&[("page", first)]);
-            let (arrived, error) = all(list.pages()).await;
-            prop_assert!(error.is_none(), "{error:?}");
-            let expected: Vec<u32> = ((first - 1) * size + 1..=items).collect();
-            prop_assert_eq!(arrived, expected);
-            let most = (pages + 1).saturating_sub(first - 1).max(1);
-            prop_assert!(service.request_count() <= most as usize);
-            Ok(())
-        })?;
-    }
 }

@@ -176,7 +176,6 @@ fn a_reqwest_builder_that_would_break_a_promise_is_rejected() {
         reqwest::Client::builder().default_headers(headers)
     };
     for (builder, said) in [
-        (reqwest::Client::builder().cookie_store(true), "a cookie store"),
         (with_header(COOKIE), "the default header cookie"),
         (with_header(ORIGIN), "the default header origin"),
         (with_header(REFERER), "the default header referer"),

@@ -10,6 +10,7 @@ mod reading;
 mod requests;
 mod retry_after;
 mod routes;
+mod vectors;
 mod vendor_docs;
 
 #[path = "../support/mod.rs"]

@@ -5,7 +5,6 @@ mod cancellation;
 mod closing;
 mod conditional;
 mod flapping;
-mod invariants;
 mod load;
 mod logs;
 mod observation;

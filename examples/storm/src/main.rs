@@ -2,7 +2,7 @@
 //! crate with bare reqwest, reqwest-retry, and a loop written with backon that reads `Retry-After`.
 //!
 //! ```text
-//! cargo run --release --example storm
+//! cargo run --release --package steadfast-storm
 //! ```
 //!
 //! It takes about four minutes, prints a table for each case, and draws `docs/img/storm.svg`. The other clients run in
@@ -81,7 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         first.get_or_insert(outcomes);
     }
     if let Some(outcomes) = first {
-        chart::draw(&outcomes, "docs/img/storm.svg")?;
+        chart::draw(&outcomes, concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/img/storm.svg"))?;
         println!("\nwrote docs/img/storm.svg: the first case over time");
     }
     simulation::run();

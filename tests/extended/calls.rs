@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use steadfast::testing::MockService;
 use steadfast::{Abaco, ApiError, CallState, Decision, Fault, RetryBudget, RetryPolicy, StopReason};
 
-use crate::support::mock::{object, times};
+use crate::mock::{object, times};
 
 /// A response of a service, or a failure without one.
 #[derive(Clone, Debug)]

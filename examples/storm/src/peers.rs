@@ -16,10 +16,8 @@ pub fn build() -> Result<PathBuf, Box<dyn Error>> {
     if !status.success() {
         return Err("the peers could not be built".into());
     }
-    // This program is in `release/examples`, the other one in `release`.
-    let own = std::env::current_exe()?;
-    let target = own.ancestors().nth(3).ok_or("the target folder was not found")?;
-    Ok(target.join("release").join("steadfast-peers"))
+    // Both programs are in the same folder.
+    Ok(std::env::current_exe()?.with_file_name(format!("steadfast-peers{}", std::env::consts::EXE_SUFFIX)))
 }
 
 /// Makes the calls. Returns the number of failed calls, and the total time in seconds.
