@@ -12,7 +12,7 @@ use crate::core::Core;
 use crate::error::{ApiError, Attempt, BuildError, Rejection, StopReason};
 use crate::event::Event;
 use crate::hint::WaitSource;
-use crate::limiter::{Ask, Lane, NotAdmitted, Outcome, Permit, Quota, Scope, Throttling, Transition};
+use crate::limiter::{Ask, Lane, NotAdmitted, Outcome, Permit, Quota, Scope, Throttling};
 use crate::request::parts::RequestParts;
 use crate::response::Response;
 use crate::retry::budget::Withdrawal;
@@ -38,7 +38,7 @@ pub(crate) async fn run(
         let mut permit = match call.try_acquire(&ask) {
             Some(permit) => permit,
             // In a box, so that the future of a call that need not wait stays small.
-            None => match Box::pin(call.acquire(ask)).await {
+            None => match Box::pin(call.acquire(&core, ask)).await {
                 Ok(permit) => permit,
                 Err(reason) => return Err(call.not_admitted(reason)),
             },
@@ -71,20 +71,7 @@ struct Reporter<'a>(&'a Core);
 
 impl Drop for Reporter<'_> {
     fn drop(&mut self) {
-        report_transitions(self.0);
-    }
-}
-
-/// Reports the limiter's transitions to the observer.
-fn report_transitions(core: &Core) {
-    if std::thread::panicking() {
-        return; // the observer may be the cause of the panic; the next call reports the transitions
-    }
-    for transition in core.limiter.transitions(Instant::now()) {
-        core.observer.notify(|| match transition {
-            Transition::Resumed(lane) => Event::Resumed { service: core.service, lane },
-            Transition::Paused(lane, wait) => Event::Paused { service: core.service, lane, wait },
-        });
+        self.0.report_transitions();
     }
 }
 
@@ -165,11 +152,18 @@ impl<'a> Call<'a> {
     }
 
     /// Waits for a permit.
-    async fn acquire(&self, ask: Ask) -> Result<Permit<'a, Arc<Rejection>>, NotAdmitted<Arc<Rejection>>> {
+    async fn acquire(
+        &self,
+        core: &Arc<Core>,
+        ask: Ask,
+    ) -> Result<Permit<'a, Arc<Rejection>>, NotAdmitted<Arc<Rejection>>> {
+        if let Some(link) = &core.link {
+            link.join(core).await;
+        }
         let mut acquire = self.core.limiter.acquire(ask);
         poll_fn(|context| {
             let permit = Pin::new(&mut acquire).poll(context);
-            report_transitions(self.core);
+            self.core.report_transitions();
             permit
         })
         .await
@@ -212,7 +206,7 @@ impl<'a> Call<'a> {
             permit.finish(ended, outcome);
             None
         };
-        report_transitions(self.core);
+        self.core.report_transitions();
         pause
     }
 

@@ -7,15 +7,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::HeaderName;
 use http::{HeaderMap, Method, StatusCode};
+use tokio::time::Instant;
 use url::Url;
 
 use crate::catalog::CodeInfo;
 use crate::error::{ApiError, Rejection};
-use crate::event::Observer;
-use crate::limiter::{Lane, Limiter};
+use crate::event::{Event, Observer};
+use crate::limiter::{Lane, Limiter, Transition};
 use crate::redact::Secret;
 use crate::retry::RetryPolicy;
 use crate::retry::budget::Bucket;
+use crate::sharing::{Change, Link, Member};
 use crate::transport::carrier::Carrier;
 
 /// The state that all clones of a client share.
@@ -39,6 +41,8 @@ pub(crate) struct Core {
     pub(crate) budget: Bucket,
     pub(crate) limiter: Limiter<Arc<Rejection>>,
     pub(crate) observer: Observer,
+    /// The link to other clients, if the limiter is shared.
+    pub(crate) link: Option<Link>,
     pub(crate) lane: fn(&Method, &Url) -> Lane,
     pub(crate) queue_timeout: Option<Duration>,
     pub(crate) deadline: Duration,
@@ -53,5 +57,43 @@ impl fmt::Debug for Core {
             .field("base_url", &self.base_url.as_str())
             .field("retry", &self.retry)
             .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Reports the limiter's transitions to the observer.
+    pub(crate) fn report_transitions(&self) {
+        if std::thread::panicking() {
+            return; // the observer may be the cause of the panic; the next call reports the transitions
+        }
+        let service = self.service;
+        for transition in self.limiter.transitions(Instant::now()) {
+            self.observer.notify(|| match transition {
+                Transition::Resumed(lane) => Event::Resumed { service, lane },
+                Transition::Paused(lane, wait) => Event::Paused { service, lane, wait },
+                Transition::PausedElsewhere(lane, wait) => Event::PausedElsewhere { service, lane, wait },
+            });
+        }
+    }
+}
+
+impl Member for Core {
+    fn limiter(&self) -> &Limiter<Arc<Rejection>> {
+        &self.limiter
+    }
+
+    fn report(&self, change: Change) {
+        let service = self.service;
+        match change {
+            Change::Joined => {
+                self.observer.notify(|| Event::SharedLimiterJoined { service });
+                self.limiter.end_joining();
+                if let Some(link) = &self.link {
+                    link.has_joined();
+                }
+            }
+            Change::Lost(why) => self.observer.notify(|| Event::SharedLimiterLost { service, why }),
+            Change::Heard => self.report_transitions(),
+        }
     }
 }

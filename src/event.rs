@@ -48,6 +48,33 @@ pub enum Event {
         /// The minimum length of the pause, counted from now.
         wait: Duration,
     },
+    /// Another client that shares the limiter was throttled, so the lane is paused here too. See
+    /// [`ClientBuilder::shared_limiter`](crate::ClientBuilder::shared_limiter).
+    #[non_exhaustive]
+    PausedElsewhere {
+        /// The service's short name, such as `"abaco"`.
+        service: &'static str,
+        /// The lane that is paused.
+        lane: Lane,
+        /// The length of the pause, counted from now.
+        wait: Duration,
+    },
+    /// The client was connected to the others that share its limiter.
+    #[non_exhaustive]
+    SharedLimiterJoined {
+        /// The service's short name, such as `"abaco"`.
+        service: &'static str,
+    },
+    /// The client has lost the connection to the others that share its limiter, or could not connect. It limits itself
+    /// alone until [`SharedLimiterJoined`](Self::SharedLimiterJoined). Reported once, and not for each attempt to
+    /// connect.
+    #[non_exhaustive]
+    SharedLimiterLost {
+        /// The service's short name, such as `"abaco"`.
+        service: &'static str,
+        /// The reason, without any part of the URL.
+        why: &'static str,
+    },
     /// The pause is over, and the limiter admits requests again. Reported with the first call that needs a permit after
     /// the pause.
     #[non_exhaustive]

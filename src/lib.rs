@@ -101,6 +101,7 @@ mod request;
 mod response;
 mod retry;
 pub mod service;
+pub mod sharing;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod transport;
@@ -123,6 +124,7 @@ pub use service::abaco::{self, Abaco};
 pub use service::fsm_navigator::{self, FsmNavigator};
 pub use service::stayforge::{self, Stayforge};
 pub use service::{Credential, Service, SupportsDelete, XApiKey};
+pub use sharing::{Noticeboard, SharedLimiter};
 pub use transport::Transport;
 
 /// The examples of the README, compiled as doctests.

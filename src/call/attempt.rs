@@ -18,7 +18,7 @@ use http::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
-use super::{Call, report_transitions, span};
+use super::{Call, span};
 use crate::catalog::Effect;
 use crate::core::Core;
 use crate::error::{ApiError, Attempt, DecodeError, Limit, MAX_ERROR_BODY, PartialResponse, Rejection, TimeoutError};
@@ -127,7 +127,7 @@ impl Call<'_> {
             let error = (self.core.read)(head.status, &head.headers, Bytes::new(), Some(&self.core.secret));
             if let Some(rejection) = error.throttling() {
                 self.report_throttling(permit, Instant::now(), quota(head), rejection);
-                report_transitions(self.core);
+                self.core.report_transitions();
             }
         }
     }

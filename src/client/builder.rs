@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{ACCEPT, HeaderValue, USER_AGENT};
+use secrecy::ExposeSecret;
 
 use super::Client;
 use crate::address;
@@ -15,11 +16,12 @@ use crate::core::Core;
 use crate::error::{ApiError, BuildError, BuildErrorKind};
 use crate::event::{Event, Observer};
 use crate::headers;
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, Process};
 use crate::redact::{Exposed, Secret};
 use crate::retry::RetryPolicy;
 use crate::retry::budget::{Bucket, RetryBudget};
 use crate::service::{Credential, Service};
+use crate::sharing::SharedLimiter;
 use crate::transport::Transport;
 use crate::transport::carrier::Carrier;
 use crate::transport::reqwest::{self, Reqwest};
@@ -55,6 +57,7 @@ pub struct ClientBuilder<S: Service> {
     connect_timeout: Option<Duration>,
     max_in_flight: usize,
     observer: Observer,
+    shared_limiter: Option<SharedLimiter>,
     max_body: usize,
     user_agent: String,
     headers: Vec<(String, String)>,
@@ -83,6 +86,7 @@ impl<S: Service> ClientBuilder<S> {
             connect_timeout: None,
             max_in_flight: 32,
             observer: Observer::default(),
+            shared_limiter: None,
             max_body: 32 * 1024 * 1024,
             user_agent: concat!("steadfast/", env!("CARGO_PKG_VERSION")).to_owned(),
             headers: Vec::new(),
@@ -194,6 +198,27 @@ impl<S: Service> ClientBuilder<S> {
     /// ```
     pub fn observer(mut self, callback: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.observer = Observer::new(callback);
+        self
+    }
+
+    /// Shares the rate limiter with all clients that use the same service, base URL and key, in this process or in
+    /// others. Not shared by default.
+    ///
+    /// The first calls of the client wait for at most 250 ms until it has joined the others. After that, no call waits
+    /// for the connection. Without it, the client limits itself alone. The retry quota and
+    /// [`max_in_flight`](Self::max_in_flight) are not shared. Do not share the limiter if the service limits each
+    /// network address on its own.
+    ///
+    /// ```
+    /// use steadfast::{Abaco, Client, SharedLimiter, abaco};
+    ///
+    /// let client = Client::<Abaco>::builder(abaco::ApiKey::new("abk_abc123", "your-secret")?)
+    ///     .shared_limiter(SharedLimiter::in_process())
+    ///     .build()?;
+    /// # Ok::<(), steadfast::ApiError>(())
+    /// ```
+    pub fn shared_limiter(mut self, shared: SharedLimiter) -> Self {
+        self.shared_limiter = Some(shared);
         self
     }
 
@@ -324,6 +349,13 @@ impl<S: Service> ClientBuilder<S> {
         value.set_sensitive(true);
         headers.insert(key_header.clone(), value);
 
+        let mut limiter = Limiter::new(self.max_in_flight, S::LIMITS);
+        let mut link = None;
+        if let Some(shared) = &self.shared_limiter {
+            link = Some(shared.link(S::NAME, base_url.as_str(), self.key.secret().expose_secret())?);
+            // Not from the seed of the retry policy: two processes with one seed must not be one.
+            limiter = limiter.shared_as(Process(fastrand::u64(..)));
+        }
         let transport = if let Some(transport) = self.transport {
             Carrier::Given(transport)
         } else {
@@ -354,7 +386,8 @@ impl<S: Service> ClientBuilder<S> {
             transport,
             retry: self.retry,
             budget: Bucket::new(self.budget),
-            limiter: Limiter::new(self.max_in_flight, S::LIMITS),
+            limiter,
+            link,
             lane: S::lane,
             queue_timeout: self.queue_timeout,
             observer: self.observer,

@@ -1,0 +1,8 @@
+//! A rate limiter that several clients share: in one process, and through a Redis server.
+
+mod board;
+mod figures;
+mod fleet;
+#[path = "../limiting/server.rs"]
+#[allow(dead_code, reason = "shared with the tests of the limiter")]
+mod server;
