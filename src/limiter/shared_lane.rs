@@ -59,12 +59,15 @@ impl SharedLane {
             if !is_open {
                 self.crowd.correct(took, waiting);
             }
-        } else if is_delayed
-            && waiting > 0
-            && now >= self.held_until
-            && let Some(next) = state.used_up_until(now)
-        {
-            self.crowd.used_up(next, waiting);
+        } else if is_delayed && waiting > 0 {
+            let next = if now < self.held_until {
+                Some(self.held_until)
+            } else {
+                state.used_up_until(self.crowd.began(), now)
+            };
+            if let Some(next) = next {
+                self.crowd.used_up(next, waiting);
+            }
         }
     }
 

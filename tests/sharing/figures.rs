@@ -58,3 +58,16 @@ fn overview() {
         }
     }
 }
+
+#[test]
+#[ignore]
+fn trace() {
+    let clients = std::env::var("CLIENTS").map_or(4, |clients| clients.parse().unwrap());
+    let counts = run::<Stayforge>(&Fleet::new(clients), key, 1);
+    for (time, text) in &counts.notices {
+        println!("{:8.3} {text}", time.as_secs_f64());
+    }
+    for line in &counts.log {
+        println!("{line}");
+    }
+}

@@ -58,6 +58,23 @@ pub(crate) struct Counts {
     pub(crate) apart: f64,
     pub(crate) notices: Vec<(Duration, String)>,
     paused_until: f64,
+    pub(crate) log: Vec<String>,
+}
+
+struct Numbered(Arc<Limited>, usize);
+
+impl Transport for Numbered {
+    fn send(&self, request: HttpRequest) -> SendFuture<'_> {
+        let (sent, number) = (self.0.now(), self.1);
+        Box::pin(async move {
+            let response = self.0.send(request).await;
+            if std::env::var("CLIENTS").is_ok() {
+                let status = response.as_ref().map_or(0, |response| response.status().as_u16());
+                self.0.counts.lock().unwrap().log.push(format!("client {number} sent {sent:.3} got {:.3} {status}", self.0.now()));
+            }
+            response
+        })
+    }
 }
 
 struct Limited {
@@ -133,7 +150,7 @@ pub(crate) fn run<S: Service>(fleet: &Fleet, key: impl Fn() -> S::Key, seed: u64
         let mut clients = Vec::new();
         for number in 0..fleet.clients {
             let mut builder = Client::<S>::builder(key())
-                .transport(Arc::clone(&limited))
+                .transport(Numbered(Arc::clone(&limited), number))
                 .max_in_flight(fleet.max_in_flight)
                 .retry(RetryPolicy::new().with_max_wait(Duration::MAX))
                 .deadline(Duration::MAX);

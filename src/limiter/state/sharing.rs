@@ -89,10 +89,11 @@ impl LaneState {
         self.hinted > 0.0
     }
 
-    /// Returns when the next place in the window comes, if it is used up.
-    pub(crate) fn used_up_until(&self, now: Seconds) -> Option<Seconds> {
+    /// Returns when the next place in the window comes, if the requests since `began` have used up the limit.
+    pub(crate) fn used_up_until(&self, began: Seconds, now: Seconds) -> Option<Seconds> {
         let window = self.window.filter(|_| now >= self.until)?;
-        let slot = self.ledger.nth_last(window.limit)? + window.length + self.pad();
+        let oldest = self.ledger.nth_last(window.limit).filter(|oldest| *oldest >= began - 1e-6)?;
+        let slot = oldest + window.length + self.pad();
         (slot > now).then_some(slot)
     }
 }
