@@ -15,6 +15,8 @@ use super::notice::{Process, Word};
 const MOST: usize = 1024;
 /// The rounds without any statement after which the expected calls of other processes are forgotten.
 const SILENT_ROUNDS: f64 = 3.0;
+/// The share of a limit that is not known.
+pub(crate) const UNKNOWN: usize = usize::MAX;
 /// The notices of a process about one round.
 const MOST_NOTICES: u8 = 3;
 
@@ -180,7 +182,8 @@ impl Crowd {
             me.share = facts.limit;
             self.limit = self.limit.saturating_add(gained);
         }
-        if !self.has_others() {
+        // If nothing was accepted, others have used up the limit that nobody knows.
+        if !self.has_others() && (facts.took > 0 || self.limit > 0) {
             self.limit = facts.limit;
         }
         let until = if is_paused { self.own_until } else { self.ends.unwrap_or(now) };
@@ -298,6 +301,9 @@ impl Crowd {
         }
         self.member(self.me);
         let wants: Vec<_> = self.members.iter().map(|(process, member)| (*process, member.want)).collect();
+        if self.limit == 0 {
+            return UNKNOWN;
+        }
         let (shares, rest) = shares(self.limit, &wants, self.unnamed);
         for (process, share) in shares {
             self.member(process).share = share;
@@ -335,6 +341,5 @@ fn shares(limit: usize, wants: &[(Process, usize)], unnamed: usize) -> (Vec<(Pro
         claims = claims.saturating_sub(1);
         shares.push((process, share));
     }
-    let unnamed_share = rest.checked_div(claims).map_or(0, |share| share.saturating_mul(claims));
-    (shares, rest.saturating_sub(unnamed_share))
+    (shares, if unnamed > 0 { 0 } else { rest })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::crowd::{Crowd, Facts};
+use super::crowd::{Crowd, Facts, UNKNOWN};
 use super::ledger::Seconds;
 use super::notice::{Kept, Process, Word};
 use super::sharing::Sharing;
@@ -76,6 +76,7 @@ impl SharedLane {
         if let Some(until) = state.throttled_until(now) {
             self.is_paused_elsewhere &= self.crowd.is_paused();
             self.crowd.throttled(until);
+            state.throttled_with_others(self.crowd.has_others());
             if !has_hint {
                 self.pause_documented(state);
             }
@@ -103,7 +104,7 @@ impl SharedLane {
         let (limit, processes) = (kept.limit as usize, kept.processes as usize);
         let until = now + left.min(LONGEST_PAUSE);
         self.crowd.join(now, until, kept.length, limit, processes);
-        state.share(now, limit, kept.length, false);
+        state.share(now, if limit == 0 { UNKNOWN } else { limit }, kept.length, false);
         if left > 0.0 {
             self.held_until = until;
         }
@@ -117,7 +118,7 @@ impl SharedLane {
         let (limit, processes) = self.crowd.kept();
         let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let kept = Kept { length: word.length, limit: small(limit), processes: small(processes) };
-        let is_worth_keeping = word.left > 0.0 && kept.length > 0.0 && limit > 0;
+        let is_worth_keeping = word.left > 0.0 && kept.length > 0.0;
         (word, is_worth_keeping.then_some(kept))
     }
 

@@ -98,6 +98,8 @@ pub(crate) struct LaneState {
     unhinted_since: Seconds,
     /// The window is measured from this time to the first success after the pause.
     measuring: Option<Seconds>,
+    /// True if the service has a limit of which nothing but the window is known.
+    is_ramping: bool,
     /// True if another process probes for a higher limit.
     leaves_probing: bool,
     /// The number of other processes that use the reported quota.

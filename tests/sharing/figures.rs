@@ -63,7 +63,14 @@ fn overview() {
 #[ignore]
 fn trace() {
     let clients = std::env::var("CLIENTS").map_or(4, |clients| clients.parse().unwrap());
-    let counts = run::<Stayforge>(&Fleet::new(clients), key, 1);
+    let number = |name: &str, other: f64| std::env::var(name).map_or(other, |number| number.parse().unwrap());
+    let kind = match std::env::var("KIND").as_deref() {
+        Ok("Rolling") => Kind::Rolling,
+        Ok("Bucket") => Kind::Bucket,
+        _ => Kind::Fixed,
+    };
+    let (apart, latency) = (number("APART", 0.0), number("LATENCY", 0.005));
+    let counts = run::<Stayforge>(&Fleet { kind, apart, latency, ..Fleet::new(clients) }, key, 1);
     for (time, text) in &counts.notices {
         println!("{:8.3} {text}", time.as_secs_f64());
     }

@@ -198,6 +198,9 @@ impl LaneState {
         if self.proved == 0 && self.is_quick(window, 16.0) {
             return 1;
         }
+        if self.is_ramping {
+            return (self.proved / 2).saturating_add(1);
+        }
         let is_quick = self.is_quick(window, 16.0 * (count(window.limit.max(1)).log2().floor() + 1.0));
         match (is_quick || self.response_time.is_none(), self.is_sure) {
             (true, true) => self.proved.saturating_add(1),

@@ -1,7 +1,8 @@
 //! The hooks for a limit that several processes share.
 
 use super::LaneState;
-use crate::limiter::ledger::Seconds;
+use crate::limiter::crowd::UNKNOWN;
+use crate::limiter::ledger::{MOST, Seconds};
 use crate::limiter::window::{LONGEST, Window};
 
 impl LaneState {
@@ -39,16 +40,38 @@ impl LaneState {
         (self.measuring, self.refit, self.hinted) = (None, None, length);
     }
 
-    /// Sets the share of this process. `may_probe` is true if it probes for a higher limit on behalf of all.
+    /// Sets the share of this process. `may_probe` is true if it probes for a higher limit on behalf of all. If the
+    /// limit is not known, the requests grow in number until one is throttled.
     pub(crate) fn share(&mut self, now: Seconds, limit: usize, length: Seconds, may_probe: bool) {
+        self.is_ramping = limit == UNKNOWN;
+        if self.is_ramping {
+            (self.is_sure, self.was_sure) = (false, false);
+        }
+        let limit = limit.min(MOST);
         match &mut self.window {
             Some(window) => window.limit = limit.max(1),
             None if length > 0.0 && length <= LONGEST => self.begin_shared(limit, length),
             None => return,
         }
+        if !self.is_sure {
+            self.set_mark(now, false);
+        }
         self.shedding.contradictions = 0; // other processes explain them
         (self.refit, self.leaves_probing) = (None, !may_probe);
         self.bound_at = self.bound_at.max(now);
+    }
+
+    /// Corrects the lesson of a throttling response: the limit is known now, and if `has_others`, they have used up the
+    /// window. It is not too short.
+    pub(crate) fn throttled_with_others(&mut self, has_others: bool) {
+        self.is_ramping = false;
+        if has_others
+            && self.hinted > 0.0
+            && let Some(lengthened) = self.lengthened.take()
+            && let Some(window) = &mut self.window
+        {
+            window.length = lengthened.length;
+        }
     }
 
     /// Returns the number of requests sent since `since` that were accepted or are in flight, and whether any is.
