@@ -122,6 +122,11 @@ impl Crowd {
         self.is_to_tell
     }
 
+    /// Returns true if the others do not know yet that the service has throttled this process.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.is_to_tell && self.is_paused && self.stated.is_none() && self.own_until >= self.ends.unwrap_or(0.0)
+    }
+
     /// Returns the accepted requests of all processes in this round, as far as they are known.
     pub(crate) fn took(&self) -> usize {
         self.members.values().filter_map(|member| member.took).fold(0, usize::saturating_add)

@@ -31,6 +31,11 @@ impl SharedLane {
         self.crowd.is_to_tell()
     }
 
+    /// Returns true if the others do not know yet that the service has throttled this process.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.crowd.is_urgent()
+    }
+
     /// Returns true if the present pause was reported by another process first.
     pub(super) fn is_paused_elsewhere(&self) -> bool {
         self.is_paused_elsewhere

@@ -25,6 +25,8 @@ pub(crate) struct Sharing {
     pub(super) me: Process,
     /// Wakes the task that talks to the others.
     news: Arc<Notify>,
+    /// True while there is something to tell at once.
+    is_urgent: AtomicBool,
     /// True until the client has joined the others, or has waited for that for long enough.
     is_joining: AtomicBool,
     /// True while the client is not connected.
@@ -45,8 +47,9 @@ impl Sharing {
     }
 
     /// Wakes the task if a lane has something to tell.
-    pub(super) fn wake_if<'a>(&self, mut lanes: impl Iterator<Item = &'a SharedLane>) {
-        if lanes.any(SharedLane::is_to_tell) {
+    pub(super) fn wake_if<'a>(&self, lanes: impl Iterator<Item = &'a SharedLane>) {
+        for lane in lanes.filter(|lane| lane.is_to_tell()) {
+            self.is_urgent.fetch_or(lane.is_urgent(), Ordering::Relaxed);
             self.news.notify_one();
         }
     }
@@ -71,6 +74,7 @@ impl<R> Limiter<R> {
         self.sharing = Some(Arc::new(Sharing {
             me,
             news: Arc::new(Notify::new()),
+            is_urgent: AtomicBool::new(false),
             is_joining: AtomicBool::new(true),
             is_deaf: AtomicBool::new(true),
             present: AtomicUsize::new(1),
@@ -94,6 +98,11 @@ impl<R> Limiter<R> {
     /// Returns the signal that there is something to tell.
     pub(crate) fn news(&self) -> Option<Arc<Notify>> {
         self.sharing.as_ref().map(|sharing| Arc::clone(&sharing.news))
+    }
+
+    /// Returns true if there is something to tell at once.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.sharing.as_ref().is_some_and(|sharing| sharing.is_urgent.swap(false, Ordering::Relaxed))
     }
 
     /// Records whether the client is connected to the other processes.

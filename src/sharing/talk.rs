@@ -19,8 +19,8 @@ const PRESENCE: Duration = Duration::from_secs(4);
 const ECHO: Duration = Duration::from_secs(1);
 /// The time in which a client must have joined.
 const JOIN: Duration = Duration::from_secs(5);
-/// The time for which notices are collected: at least the first, and up to the second. Responses that arrive together
-/// are then stated together.
+/// The time in milliseconds for which notices are collected, unless they are urgent: at least the first, and up to the
+/// second. Responses that arrive together are then stated together.
 const COLLECT: (u64, u64) = (3, 10);
 
 /// The future of [`Noticeboard::attend`].
@@ -169,7 +169,8 @@ impl Talk {
                 sleep_until(at.min(self.present_at)).await;
             } else if let Either::Left(()) = first(pin!(self.news.notified()), pin!(sleep_until(self.present_at))).await
             {
-                self.collect_at = now_plus(fastrand::u64(COLLECT.0..=COLLECT.1));
+                let is_urgent = self.member.upgrade().is_some_and(|member| member.limiter().is_urgent());
+                self.collect_at = now_plus(if is_urgent { 0 } else { fastrand::u64(COLLECT.0..=COLLECT.1) });
             }
         }
     }

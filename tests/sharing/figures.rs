@@ -46,6 +46,12 @@ fn overview() {
             }
         }
     }
+    if filter == "apart" {
+        for seed in 1..=20 {
+            let counts = run::<Stayforge>(&Fleet { apart: 0.3, ..Fleet::new(16) }, key, seed);
+            println!("apart {seed}: {} failed {} requests {:.1} s", counts.failed, counts.requests, counts.seconds);
+        }
+    }
     if !filter.is_empty() {
         return;
     }
@@ -70,7 +76,8 @@ fn trace() {
         _ => Kind::Fixed,
     };
     let (apart, latency) = (number("APART", 0.0), number("LATENCY", 0.005));
-    let counts = run::<Stayforge>(&Fleet { kind, apart, latency, ..Fleet::new(clients) }, key, 1);
+    let counts =
+        run::<Stayforge>(&Fleet { kind, apart, latency, ..Fleet::new(clients) }, key, number("SEED", 1.0) as u64);
     for (time, text) in &counts.notices {
         println!("{:8.3} {text}", time.as_secs_f64());
     }

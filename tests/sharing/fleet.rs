@@ -70,7 +70,12 @@ impl Transport for Numbered {
             let response = self.0.send(request).await;
             if std::env::var("CLIENTS").is_ok() {
                 let status = response.as_ref().map_or(0, |response| response.status().as_u16());
-                self.0.counts.lock().unwrap().log.push(format!("client {number} sent {sent:.3} got {:.3} {status}", self.0.now()));
+                self.0
+                    .counts
+                    .lock()
+                    .unwrap()
+                    .log
+                    .push(format!("client {number} sent {sent:.3} got {:.3} {status}", self.0.now()));
             }
             response
         })
@@ -133,58 +138,70 @@ impl Transport for Limited {
     }
 }
 
-/// Lets the clients make their calls, each with three attempts and without a deadline.
+/// Lets the clients make their calls with a paused clock.
 pub(crate) fn run<S: Service>(fleet: &Fleet, key: impl Fn() -> S::Key, seed: u64) -> Counts {
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let started = Instant::now();
-        let limited = Arc::new(Limited {
-            server: Mutex::new(Server::new(fleet.kind, fleet.limit, fleet.reports)),
-            counts: Mutex::default(),
-            random: Mutex::new(fastrand::Rng::with_seed(seed)),
-            latency: fleet.latency,
-            started,
-        });
         let board = fleet.board.map(|faults| Board::new(faults, seed));
-        let mut clients = Vec::new();
-        for number in 0..fleet.clients {
-            let mut builder = Client::<S>::builder(key())
-                .transport(Numbered(Arc::clone(&limited), number))
-                .max_in_flight(fleet.max_in_flight)
-                .retry(RetryPolicy::new().with_max_wait(Duration::MAX))
-                .deadline(Duration::MAX);
-            if let Some(board) = &board {
-                builder = builder.shared_limiter(SharedLimiter::new(board.clone()));
-            }
-            let client = builder.build().unwrap();
-            let (calls, apart) = (fleet.calls, fleet.apart);
-            clients.push(tokio::spawn(async move {
-                sleep(Duration::from_secs_f64(apart * f64::from(u32::try_from(number).unwrap()))).await;
-                let calls: Vec<_> = (0..calls)
-                    .map(|call| {
-                        let policy = RetryPolicy::new()
-                            .with_max_wait(Duration::MAX)
-                            .with_seed(seed.wrapping_mul(1_000_000) + (number * 10_000 + call) as u64);
-                        tokio::spawn(client.get("/v1/branches").retry(policy).send())
-                    })
-                    .collect();
-                let mut failed = 0;
-                for call in calls {
-                    failed += usize::from(call.await.unwrap().is_err());
-                }
-                (failed, started.elapsed().as_secs_f64())
-            }));
-        }
-        let (mut failed, mut first, mut last) = (0, f64::INFINITY, 0.0_f64);
-        for client in clients {
-            let (more, end) = client.await.unwrap();
-            failed += more;
-            (first, last) = (first.min(end), last.max(end));
-        }
-        let mut counts = limited.counts.lock().unwrap().clone();
-        (counts.failed, counts.seconds, counts.apart) = (failed, last, last - first);
-        counts.notices = board.map(|board| board.notices()).unwrap_or_default();
+        let share = || board.clone().map(SharedLimiter::new);
+        let mut counts = run_with::<S>(fleet, key, seed, &share).await;
+        counts.notices = board.as_ref().map(Board::notices).unwrap_or_default();
         counts
     })
+}
+
+/// Lets the clients make their calls, each with three attempts and without a deadline.
+pub(crate) async fn run_with<S: Service>(
+    fleet: &Fleet,
+    key: impl Fn() -> S::Key,
+    seed: u64,
+    share: &dyn Fn() -> Option<SharedLimiter>,
+) -> Counts {
+    let started = Instant::now();
+    let limited = Arc::new(Limited {
+        server: Mutex::new(Server::new(fleet.kind, fleet.limit, fleet.reports)),
+        counts: Mutex::default(),
+        random: Mutex::new(fastrand::Rng::with_seed(seed)),
+        latency: fleet.latency,
+        started,
+    });
+    let mut clients = Vec::new();
+    for number in 0..fleet.clients {
+        let mut builder = Client::<S>::builder(key())
+            .transport(Numbered(Arc::clone(&limited), number))
+            .max_in_flight(fleet.max_in_flight)
+            .retry(RetryPolicy::new().with_max_wait(Duration::MAX))
+            .deadline(Duration::MAX);
+        if let Some(shared) = share() {
+            builder = builder.shared_limiter(shared);
+        }
+        let client = builder.build().unwrap();
+        let (calls, apart) = (fleet.calls, fleet.apart);
+        clients.push(tokio::spawn(async move {
+            sleep(Duration::from_secs_f64(apart * f64::from(u32::try_from(number).unwrap()))).await;
+            let calls: Vec<_> = (0..calls)
+                .map(|call| {
+                    let policy = RetryPolicy::new()
+                        .with_max_wait(Duration::MAX)
+                        .with_seed(seed.wrapping_mul(1_000_000) + (number * 10_000 + call) as u64);
+                    tokio::spawn(client.get("/v1/branches").retry(policy).send())
+                })
+                .collect();
+            let mut failed = 0;
+            for call in calls {
+                failed += usize::from(call.await.unwrap().is_err());
+            }
+            (failed, started.elapsed().as_secs_f64())
+        }));
+    }
+    let (mut failed, mut first, mut last) = (0, f64::INFINITY, 0.0_f64);
+    for client in clients {
+        let (more, end) = client.await.unwrap();
+        failed += more;
+        (first, last) = (first.min(end), last.max(end));
+    }
+    let mut counts = limited.counts.lock().unwrap().clone();
+    (counts.failed, counts.seconds, counts.apart) = (failed, last, last - first);
+    counts
 }

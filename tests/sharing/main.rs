@@ -3,6 +3,10 @@
 mod board;
 mod figures;
 mod fleet;
+#[cfg(all(feature = "redis", target_os = "linux"))]
+mod redis;
+#[cfg(all(feature = "redis", target_os = "linux"))]
+mod redis_server;
 #[path = "../limiting/server.rs"]
 #[allow(dead_code, reason = "shared with the tests of the limiter")]
 mod server;
