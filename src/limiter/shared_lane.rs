@@ -118,7 +118,7 @@ impl SharedLane {
     /// Returns the statement of this process, and what is kept for processes that join later.
     pub(super) fn tell(&mut self, state: &LaneState, lane: u8, waiting: usize, now: Seconds) -> (Word, Option<Kept>) {
         let (took, _) = self.took(state);
-        let (limit, length) = state.learned().map_or((0, 0.0), |window| (window.limit, window.length));
+        let (limit, length) = state.measured().map_or((0, 0.0), |window| (window.limit, window.length));
         let word = self.crowd.tell(lane, now, Facts { took, want: waiting, limit, length });
         let (limit, processes) = self.crowd.kept();
         let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);

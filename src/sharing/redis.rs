@@ -40,7 +40,7 @@ impl Redis {
             }
             _ => None,
         };
-        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
         let info = info.set_redis_settings(settings);
         let client = Client::open(info).map_err(|_| invalid(&format!("it cannot be used; {FORM}")))?;
         Ok((Self(client), plain_host))

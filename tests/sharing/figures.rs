@@ -4,7 +4,7 @@ use steadfast::{Stayforge, stayforge};
 
 use crate::board::Faults;
 use crate::fleet::{Counts, Fleet, run};
-use crate::server::Kind;
+use crate::server::{Kind, Reports};
 
 fn key() -> stayforge::ApiKey {
     stayforge::ApiKey::new("sk_example").unwrap()
@@ -26,6 +26,36 @@ fn measure(name: &str, fleet: &Fleet) -> Vec<Counts> {
         mean(|count| count.notices.iter().filter(|(_, text)| text.len() > 18).count() as f64),
     );
     counts
+}
+
+#[test]
+#[ignore]
+fn others() {
+    let abaco = || steadfast::abaco::ApiKey::new("abk_abc123", "your-secret").unwrap();
+    for reports in [Reports::Nothing, Reports::RetryAfter] {
+        for latency in [0.005, 0.05, 0.2] {
+            let fleet = Fleet { calls: 500, limit: (300, 60.0), reports, latency, ..Fleet::new(4) };
+            for seed in 1..=2 {
+                let counts = run::<steadfast::Abaco>(&fleet, abaco, seed);
+                println!("abaco {reports:?} {latency}: {} failed {} requests {:.1} s {} notices", counts.failed, counts.requests, counts.seconds, counts.notices.len());
+            }
+        }
+    }
+    for clients in [4, 16] {
+        let fleet = Fleet { calls: 100, max_in_flight: 16, reports: Reports::Quota, ..Fleet::new(clients) };
+        measure(&format!("quota {clients}"), &fleet);
+        measure(&format!("quota alone {clients}"), &Fleet { board: None, ..fleet });
+    }
+    for (name, faults) in [
+        ("loss 10", Faults { loss: 0.1, ..Faults::default() }),
+        ("loss 60", Faults { loss: 0.6, ..Faults::default() }),
+        ("slow 100", Faults { delay: std::time::Duration::from_millis(100), ..Faults::default() }),
+        ("cut 5 s", Faults { cut_until: std::time::Duration::from_secs(5), ..Faults::default() }),
+    ] {
+        for clients in [4, 8, 16] {
+            measure(&format!("{name} {clients}"), &Fleet { board: Some(faults), ..Fleet::new(clients) });
+        }
+    }
 }
 
 #[test]
@@ -68,6 +98,18 @@ fn overview() {
 #[test]
 #[ignore]
 fn trace() {
+    if std::env::var("ABACO").is_ok() {
+        let abaco = || steadfast::abaco::ApiKey::new("abk_abc123", "your-secret").unwrap();
+        let fleet = Fleet { calls: 500, limit: (300, 60.0), reports: Reports::Nothing, ..Fleet::new(4) };
+        let counts = run::<steadfast::Abaco>(&fleet, abaco, 1);
+        for (time, text) in &counts.notices {
+            println!("{:8.3} {text}", time.as_secs_f64());
+        }
+        for line in &counts.log {
+            println!("{line}");
+        }
+        return;
+    }
     let clients = std::env::var("CLIENTS").map_or(4, |clients| clients.parse().unwrap());
     let number = |name: &str, other: f64| std::env::var(name).map_or(other, |number| number.parse().unwrap());
     let kind = match std::env::var("KIND").as_deref() {

@@ -80,9 +80,9 @@ impl LaneState {
         (taken, self.ledger.open_since(since - 1e-6, 0) > 0)
     }
 
-    /// Returns the earliest start of the window that ends with the present pause.
+    /// Returns the earliest start of the window that ends with the present pause, if its length is known.
     pub(crate) fn window_start(&self) -> Seconds {
-        let length = self.window.map_or(0.0, |window| window.length);
+        let Some(Window { length, .. }) = self.measured() else { return 0.0 };
         let travel = self.response_time.map_or(0.0, |time| time.mean);
         self.until - 1.25 * length - travel - self.jitter
     }
@@ -105,6 +105,11 @@ impl LaneState {
     /// Returns the end of the pause after a throttling response, if the lane is paused.
     pub(crate) fn throttled_until(&self, now: Seconds) -> Option<Seconds> {
         (now < self.until).then_some(self.until)
+    }
+
+    /// Returns the learned window, unless its length is still being measured.
+    pub(crate) fn measured(&self) -> Option<Window> {
+        self.window.filter(|_| self.measuring.is_none())
     }
 
     /// Returns true if the service has requested the length of the last pause.
