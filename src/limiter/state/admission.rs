@@ -170,6 +170,8 @@ impl LaneState {
         if now < quota.resets_at {
             return match quota.left(&self.ledger, self.others) {
                 0 => Some(Admission::NotBefore(quota.resets_at)),
+                // The share of this process is known, and takes the place of an equal part.
+                _ if self.others > 0 && self.window.is_some() => None,
                 left => {
                     let is_certain = left > 8 && left.saturating_mul(2) > quota.remaining as usize;
                     Some(Admission::Now { kind: Kind::Quota, is_certain })
