@@ -58,28 +58,6 @@ pub(crate) struct Counts {
     pub(crate) apart: f64,
     pub(crate) notices: Vec<(Duration, String)>,
     paused_until: f64,
-    pub(crate) log: Vec<String>,
-}
-
-struct Numbered(Arc<Limited>, usize);
-
-impl Transport for Numbered {
-    fn send(&self, request: HttpRequest) -> SendFuture<'_> {
-        let (sent, number) = (self.0.now(), self.1);
-        Box::pin(async move {
-            let response = self.0.send(request).await;
-            if std::env::var("CLIENTS").is_ok() {
-                let status = response.as_ref().map_or(0, |response| response.status().as_u16());
-                self.0
-                    .counts
-                    .lock()
-                    .unwrap()
-                    .log
-                    .push(format!("client {number} sent {sent:.3} got {:.3} {status}", self.0.now()));
-            }
-            response
-        })
-    }
 }
 
 struct Limited {
@@ -169,7 +147,7 @@ pub(crate) async fn run_with<S: Service>(
     let mut clients = Vec::new();
     for number in 0..fleet.clients {
         let mut builder = Client::<S>::builder(key())
-            .transport(Numbered(Arc::clone(&limited), number))
+            .transport(Arc::clone(&limited))
             .max_in_flight(fleet.max_in_flight)
             .retry(RetryPolicy::new().with_max_wait(Duration::MAX))
             .deadline(Duration::MAX);
