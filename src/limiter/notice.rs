@@ -133,3 +133,59 @@ fn seconds(milliseconds: u32) -> Option<Seconds> {
 fn milliseconds(time: Seconds) -> u32 {
     (time.clamp(0.0, LONGEST_PAUSE) * 1000.0 - 1e-6).ceil() as u32
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Kept, Notice, Process, Word};
+
+    #[test]
+    fn a_notice_reads_as_it_was_written() {
+        let word = Word { lane: 15, is_paused: true, left: 1.992, length: 3600.0, took: 1 << 20, want: 50, limit: 0 };
+        for word in [Some(word), Some(Word { is_paused: false, ..word }), None] {
+            let notice = Notice { process: Process(u64::MAX - 1), word };
+            let text = notice.to_string();
+            assert!(text.len() <= 96, "{text}");
+            assert_eq!(Notice::parse(text.as_bytes()), Some(notice), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_notice_is_ignored() {
+        let id = "00000000000000ff";
+        let texts = [
+            String::new(),
+            "1".to_owned(),
+            format!("2 {id}"),
+            format!("1 {id} "),
+            "1 ff".to_owned(),
+            format!("1 {id} x 0 1 1 1 1 1"),
+            format!("1 {id} p 16 1 1 1 1 1"),
+            format!("1 {id} p 0 3600001 1 1 1 1"),
+            format!("1 {id} p 0 1 1 1048577 1 1"),
+            format!("1 {id} p 0 1 1 1 1"),
+            format!("1 {id} p 0 1 1 1 1 1 1"),
+            format!("1 {id} p 0 -1 1 1 1 1"),
+            format!("1 {id} p 0 1 1 1 1 99999999999"),
+            format!("1 {id} p 0 1 1 1 1 1{}", " ".repeat(96)),
+        ];
+        for text in texts {
+            assert_eq!(Notice::parse(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(Notice::parse(&[0xff; 20]), None);
+    }
+
+    #[test]
+    fn what_is_kept_lasts_for_ten_windows_after_the_present_one() {
+        let kept = Kept { length: 2.0, limit: 50, processes: 4 };
+        assert_eq!(Kept::parse(kept.to_string().as_bytes()), Some(kept));
+        assert_eq!(kept.lasts(1.5), Duration::from_millis(21_500));
+        assert!((kept.left(Duration::from_millis(21_500)) - 1.5).abs() < 1e-6);
+        assert!(kept.left(Duration::from_secs(19)).abs() < 1e-6, "the window has passed");
+        for text in ["", "0 1 1", "1 1", "1 1 1 1", "1 1048577 1", "99999999 1 1", "a b c"] {
+            assert_eq!(Kept::parse(text.as_bytes()), None, "{text:?}");
+        }
+    }
+}
