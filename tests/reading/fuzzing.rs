@@ -17,11 +17,12 @@ use proptest::sample::{Index, select};
 type Check = fn(&[u8]);
 
 /// The checks and the names of their fuzz targets.
-const CHECKS: [(&str, Check); 5] = [
+const CHECKS: [(&str, Check); 6] = [
     ("bodies", checks::bodies),
     ("hints", checks::hints),
     ("addresses", checks::addresses),
     ("decisions", checks::decisions),
+    ("notice", checks::notice),
     ("pages", checks::pages),
 ];
 
@@ -175,5 +176,10 @@ proptest! {
     #[test]
     fn a_list_of_arbitrary_pages_ends(input in input("pages")) {
         checks::pages(&input);
+    }
+
+    #[test]
+    fn no_notice_of_another_process_breaks_a_client(input in input("notice")) {
+        checks::notice(&input);
     }
 }

@@ -3,6 +3,7 @@
 mod board;
 mod figures;
 mod fleet;
+mod in_process;
 #[cfg(all(feature = "redis", target_os = "linux"))]
 mod redis;
 #[cfg(all(feature = "redis", target_os = "linux"))]
