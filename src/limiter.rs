@@ -17,7 +17,7 @@
 //! - [`entry`] is one lane behind the lock, and [`shared`] the whole limiter.
 //! - [`lane`] and [`ask`] describe a request for a permit; [`acquire`] grants a [`permit`].
 //! - [`snapshot`] is the view for users and events.
-//! - [`notice`], [`crowd`], [`shared_lane`] and [`sharing`] divide the limit among several processes.
+//! - [`notice`], [`crowd`], [`peers`], [`shared_lane`] and [`sharing`] divide the limit among several processes.
 
 mod acquire;
 mod ask;
@@ -26,6 +26,7 @@ mod entry;
 mod lane;
 mod ledger;
 mod notice;
+mod peers;
 mod permit;
 mod places;
 mod queue;

@@ -17,12 +17,14 @@ use crate::error::{ApiError, BuildError, BuildErrorKind};
 mod digest;
 mod in_process;
 mod link;
+mod member;
 mod name;
 #[cfg(feature = "redis")]
 mod redis;
 mod talk;
 
-pub(crate) use link::{Change, Link, Member};
+pub(crate) use link::Link;
+pub(crate) use member::{Change, Member};
 pub use talk::{Keep, Lost, Notice, Noticeboard, Talk};
 
 /// A limiter that all clients with the same service, base URL and key share.
@@ -50,16 +52,17 @@ impl SharedLimiter {
     /// Shares the limiter through a Redis or Valkey server, version 6 or later. Nothing is sent before the first call
     /// of a client.
     ///
-    /// The URL has the form `rediss://user:password@host:port/database`. `redis://`, which is not encrypted, is accepted
-    /// for a loopback address only; see [`danger_allow_plain`](Self::danger_allow_plain). `valkeys://`, `valkey://` and
-    /// `unix:///path` are accepted too. `rediss://` needs the feature `rustls` or `native-tls`.
+    /// The URL has the form `rediss://user:password@host:port/database`. `redis://` is not encrypted, so it is accepted
+    /// for loopback addresses only; see [`danger_allow_plain`](Self::danger_allow_plain). `valkeys://`, `valkey://` and
+    /// `unix:///path` are accepted too. `rediss://` needs the feature `rustls`, and trusts the system's certificates.
     ///
     /// ```no_run
     /// use steadfast::{Client, SharedLimiter, Stayforge, stayforge};
     ///
     /// # fn example() -> Result<(), steadfast::ApiError> {
     /// let shared = SharedLimiter::redis("rediss://steadfast:password@cache.internal:6380")?;
-    /// let client = Client::<Stayforge>::builder(stayforge::ApiKey::new("sk_example")?).shared_limiter(shared).build()?;
+    /// let key = stayforge::ApiKey::new("sk_example")?;
+    /// let client = Client::<Stayforge>::builder(key).shared_limiter(shared).build()?;
     /// # Ok(()) }
     /// ```
     ///

@@ -11,10 +11,11 @@ use tokio::time::Instant;
 use super::entry::Entry;
 use super::lane::{LANES, Lane, RateLimit};
 use super::ledger::Seconds;
+use super::peers::Peers;
 use super::places::Places;
 use super::queue::{Order, Priority};
 use super::sends::Sends;
-use super::sharing::Sharing;
+use super::shared_lane::SharedLane;
 
 /// The limiter of a client and its clones. `R` is the part of a throttling response that is kept during the pause.
 pub(crate) struct Limiter<R> {
@@ -30,7 +31,7 @@ pub(crate) struct Limiter<R> {
     /// True while there are transitions that have not been reported.
     pub(super) has_news: AtomicBool,
     /// The other processes, if the limiter is shared with them.
-    pub(super) sharing: Option<Arc<Sharing>>,
+    pub(super) peers: Option<Arc<Peers>>,
 }
 
 /// The part of the limiter behind the lock.
@@ -61,14 +62,14 @@ impl<R> Limiter<R> {
             shared: Mutex::new(State { lanes: BTreeMap::new(), tickets: 0 }),
             is_waiting: AtomicBool::new(false),
             has_news: AtomicBool::new(false),
-            sharing: None,
+            peers: None,
         }
     }
 
     /// Returns a new entry of a lane.
     pub(super) fn entry(&self, lane: Lane) -> Entry<R> {
         let mut entry = Entry::new(lane, &self.documented);
-        entry.shared = self.sharing.as_ref().map(Sharing::lane);
+        entry.shared = self.peers.as_ref().map(|peers| Box::new(SharedLane::new(peers)));
         entry
     }
 
@@ -133,8 +134,9 @@ impl<R> Limiter<R> {
         }
         let has_news = guard.lanes.values().any(Entry::has_news);
         self.has_news.store(has_news, Ordering::Relaxed);
-        if let Some(sharing) = &self.sharing {
-            sharing.wake_if(guard.lanes.values().filter_map(|entry| entry.shared.as_deref()));
+        if let Some(peers) = &self.peers {
+            let shared = guard.lanes.values().filter_map(|entry| entry.shared.as_ref());
+            shared.filter(|lane| lane.is_to_tell()).for_each(|lane| peers.wake(lane.is_urgent()));
         }
         drop(guard);
         // Waking or dropping a waker may run code of an executor, which may call the limiter again.

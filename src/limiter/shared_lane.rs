@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::crowd::{Crowd, Facts, UNKNOWN};
 use super::ledger::Seconds;
 use super::notice::{Kept, Process, Word};
-use super::sharing::Sharing;
+use super::peers::Peers;
 use super::state::LaneState;
 use super::window::{LONGEST, LONGEST_PAUSE};
 
 /// The part of a lane that a client needs if it shares its limiter.
 #[derive(Debug)]
 pub(crate) struct SharedLane {
-    sharing: Arc<Sharing>,
+    peers: Arc<Peers>,
     crowd: Crowd,
     /// Without a share of the limit, the time at which the next round begins.
     held_until: Seconds,
@@ -21,9 +21,9 @@ pub(crate) struct SharedLane {
 }
 
 impl SharedLane {
-    pub(super) fn new(sharing: &Arc<Sharing>) -> Self {
-        let crowd = Crowd::new(sharing.me);
-        Self { sharing: Arc::clone(sharing), crowd, held_until: 0.0, is_paused_elsewhere: false }
+    pub(super) fn new(peers: &Arc<Peers>) -> Self {
+        let crowd = Crowd::new(peers.me);
+        Self { peers: Arc::clone(peers), crowd, held_until: 0.0, is_paused_elsewhere: false }
     }
 
     /// Returns true if this process has a statement to make.
@@ -43,7 +43,7 @@ impl SharedLane {
 
     /// Begins the next round if the present one is over. Returns the time until which the process has no share.
     pub(super) fn advance(&mut self, state: &mut LaneState, now: Seconds) -> Option<Seconds> {
-        let (present, is_deaf) = self.sharing.present();
+        let (present, is_deaf) = self.peers.present();
         state.set_present(present);
         if let Some(division) = self.crowd.advance(now, present, is_deaf) {
             state.share(now, division.share, division.length, division.may_probe);
@@ -134,7 +134,7 @@ impl SharedLane {
 
     /// Forgets everything.
     pub(super) fn reset(&mut self) {
-        *self = Self::new(&self.sharing);
+        *self = Self::new(&self.peers);
     }
 
     /// Returns the number of requests of this process that were accepted in this round or are in flight, and whether

@@ -47,6 +47,7 @@ pub(super) fn sha256(message: &[u8]) -> [u8; 32] {
     digest
 }
 
+#[allow(clippy::many_single_char_names, reason = "the names of the standard")]
 fn compress(state: &mut [u32; 8], block: &[u8]) {
     let mut words = Zeroizing::new([0_u32; 16]);
     for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {

@@ -44,7 +44,7 @@ impl Noticeboard for InProcess {
             talk.joined();
             loop {
                 let next = first(pin!(talk.next()), pin!(receiver.recv())).await;
-                let received = match next {
+                let arrived = match next {
                     Either::Left(notice) => {
                         self.with(name, |channel| {
                             if let Some(keep) = notice.keep
@@ -56,9 +56,9 @@ impl Noticeboard for InProcess {
                         });
                         continue;
                     }
-                    Either::Right(received) => received,
+                    Either::Right(arrived) => arrived,
                 };
-                match received {
+                match arrived {
                     Ok(text) => talk.heard(text.as_bytes()),
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return Lost::because("the noticeboard was closed"),

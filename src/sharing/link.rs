@@ -12,34 +12,16 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::member::{Change, Member};
 use super::talk::{Attendance, Due, Lost, Noticeboard, Talk, first};
-use crate::error::Rejection;
-use crate::limiter::Limiter;
 
 /// The longest time for which the first calls of a client wait until it has joined the others.
 const LONGEST_JOIN: Duration = Duration::from_millis(250);
 /// The first and the longest pause before a new attempt to connect.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// A change that a client reports to its observer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// The client has joined the others.
-    Joined,
-    /// The client has lost the others, for this reason.
-    Lost(&'static str),
-    /// Another client was heard, which may have paused a lane.
-    Heard,
-}
-
-/// A client that shares its limiter.
-pub(crate) trait Member: Send + Sync + 'static {
-    fn limiter(&self) -> &Limiter<Arc<Rejection>>;
-
-    /// Reports a change to the observer of the client.
-    fn report(&self, change: Change);
-}
+/// The pause after a panic, which would probably occur again, and whose message is printed each time.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(60);
 
 /// The link of a client to the others. Dropping it ends the connection.
 pub(crate) struct Link {
@@ -130,7 +112,7 @@ async fn run(member: Weak<dyn Member>, board: Arc<dyn Noticeboard>, name: Arc<st
             member.report(Change::Lost(lost.why()));
         }
         drop(member);
-        sleep(pause).await;
+        sleep(if lost == PANICKED { PAUSE_AFTER_PANIC } else { pause }).await;
         pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
     }
 }

@@ -26,7 +26,8 @@ pub(super) fn derived(service: &str, base_url: &str, secret: &str) -> String {
         }
         text.extend_from_slice(part.as_bytes());
     }
-    sha256(&text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let digest = sha256(&text).into_iter().take(16).fold(0, |digest, byte| digest << 8 | u128::from(byte));
+    format!("{digest:032x}")
 }
 
 #[cfg(test)]

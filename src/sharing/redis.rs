@@ -15,6 +15,7 @@ use crate::error::{BuildError, BuildErrorKind};
 
 /// The prefix of the channel and of the keys, with the version of the notices.
 const PREFIX: &str = "steadfast:1:";
+const FORM: &str = "use the form rediss://user:password@host:port";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A Redis or Valkey server.
@@ -26,7 +27,6 @@ impl Redis {
         let invalid = |problem: &str| {
             BuildError::new(BuildErrorKind::Configuration, format!("invalid URL of the shared limiter: {problem}"))
         };
-        const FORM: &str = "use the form rediss://user:password@host:port";
         let parsed = url::Url::parse(url).map_err(|error| invalid(&format!("{error}; {FORM}")))?;
         if parsed.fragment().is_some() {
             return Err(invalid("it has a fragment; remove it"));
@@ -35,8 +35,8 @@ impl Redis {
         let info = url.into_connection_info().map_err(|_| invalid(&format!("it is not a Redis URL; {FORM}")))?;
         let plain_host = match info.addr() {
             ConnectionAddr::Tcp(host, _) if !is_loopback(host) => Some(host.as_str().into()),
-            ConnectionAddr::TcpTls { .. } if !cfg!(any(feature = "rustls", feature = "native-tls")) => {
-                return Err(invalid("rediss requires TLS; enable the feature `rustls` or `native-tls` of steadfast"));
+            ConnectionAddr::TcpTls { .. } if !cfg!(feature = "rustls") => {
+                return Err(invalid("rediss requires TLS; enable the feature `rustls` of steadfast"));
             }
             _ => None,
         };

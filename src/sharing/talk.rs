@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::link::{Change, Member};
+use super::member::{Change, Member};
 use crate::limiter::{Kept, Notice as Statement};
 
 /// The time between two notices that a client is present, in the absence of others.

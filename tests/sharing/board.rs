@@ -31,9 +31,12 @@ impl Default for Faults {
     }
 }
 
+/// A notice, and the time at which it arrives.
+type Sent = (Instant, Arc<str>);
+
 #[derive(Default)]
 struct State {
-    clients: Vec<Option<mpsc::UnboundedSender<(Instant, Arc<str>)>>>,
+    clients: Vec<Option<mpsc::UnboundedSender<Sent>>>,
     kept: Vec<(u8, String, Instant)>,
     notices: Vec<(Duration, String)>,
 }
@@ -93,7 +96,7 @@ impl Noticeboard for Board {
             if self.is_away() && !self.faults.is_silent {
                 return Lost::because("the board is away");
             }
-            let (sender, mut receiver) = mpsc::unbounded_channel();
+            let (sender, mut notices) = mpsc::unbounded_channel();
             let (number, kept) = {
                 let mut state = self.state.lock().unwrap();
                 state.clients.push(Some(sender));
@@ -133,8 +136,8 @@ impl Noticeboard for Board {
                             self.publish(number, notice);
                         }
                     }
-                    received = receiver.recv() => {
-                        let Some((at, text)) = received else {
+                    notice = notices.recv() => {
+                        let Some((at, text)) = notice else {
                             std::future::pending::<()>().await;
                             unreachable!();
                         };

@@ -1,7 +1,7 @@
 //! The figures of several clients that share a limiter over a noticeboard in memory, with a paused clock.
 //!
-//! Unless stated otherwise, each client makes 50 calls at once, the service accepts 50 requests in a fixed window of 2 s,
-//! and a response takes 5 ms. A cold start costs about `32 × clients − 50` requests, which are on their way before the
+//! Unless stated otherwise, each client makes 50 calls at once, the service accepts 50 requests in a fixed window of
+//! 2 s, and a response takes 5 ms. A cold start costs about `32 × clients − 50` requests, which are on their way before the
 //! first throttling response.
 
 use std::time::Duration;
@@ -165,7 +165,7 @@ fn a_client_sends_at_most_three_notices_for_each_window() {
             assert!(text.len() <= 96 && text.is_ascii(), "{text}");
             let process = text.split(' ').nth(1).unwrap();
             // The windows begin about every 2 s, a few hundredths late.
-            *windows.entry((process, (time.as_secs_f64() / 2.06) as usize)).or_insert(0) += 1;
+            *windows.entry((process, time.as_millis() / 2060)).or_insert(0) += 1;
         }
         let most = windows.values().max().unwrap();
         assert!(*most <= 4, "{most} notices about one window, or about two");

@@ -116,6 +116,16 @@ impl Transport for Limited {
     }
 }
 
+/// A service without a limit.
+#[allow(dead_code, reason = "only for the tests with a real server")]
+pub(crate) struct Unlimited;
+
+impl Transport for Unlimited {
+    fn send(&self, _: HttpRequest) -> SendFuture<'_> {
+        Box::pin(async { Ok(Response::builder().status(StatusCode::OK).body(Body::from("{}")).unwrap()) })
+    }
+}
+
 /// Lets the clients make their calls with a paused clock.
 pub(crate) fn run<S: Service>(fleet: &Fleet, key: impl Fn() -> S::Key, seed: u64) -> Counts {
     fastrand::seed(seed);

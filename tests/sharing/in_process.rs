@@ -1,8 +1,10 @@
 //! Clients of one process that share a limiter without a server.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use steadfast::sharing::{Lost, Noticeboard, Talk};
 use steadfast::testing::MockService;
 use steadfast::{Client, Event, SharedLimiter, Stayforge, stayforge};
 use tokio::time::{Instant, sleep};
@@ -145,4 +147,24 @@ fn a_client_survives_the_end_of_the_runtime_in_which_it_joined() {
         runtime.block_on(client.get("/v1/b").send()).unwrap();
     }
     assert_eq!(events.lock().unwrap()[0], "stayforge joined");
+}
+
+/// A board that panics, as rustls does in a program with two cryptographic providers.
+struct Panics;
+
+impl Noticeboard for Panics {
+    fn attend<'a>(&'a self, _: &'a str, _: &'a mut Talk) -> Pin<Box<dyn Future<Output = Lost> + Send + 'a>> {
+        panic!("no cryptographic provider")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_survives_a_board_that_panics() {
+    let service = MockService::<Stayforge>::new();
+    service.get("/v1/b").json(&()).times(2);
+    let (client, events) = client(&service, SharedLimiter::new(Panics));
+    client.get("/v1/b").send().await.unwrap();
+    sleep(Duration::from_secs(60)).await;
+    client.get("/v1/b").send().await.unwrap();
+    assert_eq!(*events.lock().unwrap(), ["lost: the set-up of the connection panicked"]);
 }

@@ -3,27 +3,16 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::StatusCode;
-use steadfast::transport::{Body, HttpRequest, SendFuture};
-use steadfast::{Client, Event, SharedLimiter, Stayforge, Transport, stayforge};
+use steadfast::{Client, Event, SharedLimiter, Stayforge, stayforge};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::fleet::{Counts, Fleet, run_with};
+use crate::fleet::{Counts, Fleet, Unlimited, run_with};
 use crate::redis_server::RedisServer;
 
 const KEY: &str = "sk_org_canary.0123456789abcdef";
 
 fn key() -> stayforge::ApiKey {
     stayforge::ApiKey::new(KEY).unwrap()
-}
-
-/// A service without a limit.
-struct Unlimited;
-
-impl Transport for Unlimited {
-    fn send(&self, _: HttpRequest) -> SendFuture<'_> {
-        Box::pin(async { Ok(http::Response::builder().status(StatusCode::OK).body(Body::from("{}")).unwrap()) })
-    }
 }
 
 /// The changes of a client's connection, with their times.
