@@ -21,19 +21,15 @@ async fn main() -> Result<(), Error> {
     println!("alone:");
     run(None).await?;
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    match start_redis(port) {
-        Some(mut redis) => {
-            println!("with a shared limiter:");
-            let result = run(Some(format!("redis://127.0.0.1:{port}"))).await;
-            redis.kill()?;
-            redis.wait()?;
-            result
-        }
-        None => {
-            println!("no redis-server was found; install one, for example with `apt install redis-server`");
-            Ok(())
-        }
-    }
+    let Some(mut redis) = start_redis(port) else {
+        println!("no redis-server was found; install one, for example with `apt install redis-server`");
+        return Ok(());
+    };
+    println!("with a shared limiter:");
+    let result = run(Some(format!("redis://127.0.0.1:{port}"))).await;
+    redis.kill()?;
+    redis.wait()?;
+    result
 }
 
 /// Starts four processes and prints what the service received.

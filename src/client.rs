@@ -21,7 +21,8 @@ pub use builder::ClientBuilder;
 /// A client for the service `S` with one key.
 ///
 /// Cloning a client is cheap. Its clones share the connections, the rate limiter, the retry quota and the limit on the
-/// requests in flight. Clients that are built separately share nothing, even if they use the same key.
+/// requests in flight. Clients that are built separately share nothing, even if they use the same key,
+/// unless they use a [shared limiter](ClientBuilder::shared_limiter).
 ///
 /// ```no_run
 /// use steadfast::{Abaco, Client};

@@ -69,6 +69,7 @@
 //! - `rustls` (default): TLS with rustls and the system's certificates.
 //! - `native-tls`: TLS with the system's library; takes effect only without `rustls`.
 //! - `testing`: the mock services.
+//! - `redis`: [`SharedLimiter::redis`](crate::sharing::SharedLimiter), one rate limiter for several machines.
 //! - `miette`: implements miette's `Diagnostic` for [`ApiError`].
 //! - `serde`: implements `Serialize` for [`ApiError`], as a log record without secrets.
 //! - `backoff`: converts an [`ApiError`] to an error of the unmaintained crate backoff.

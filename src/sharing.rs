@@ -12,7 +12,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::{ApiError, BuildError, BuildErrorKind};
+#[cfg(feature = "redis")]
+use crate::error::ApiError;
+use crate::error::{BuildError, BuildErrorKind};
 
 mod digest;
 mod in_process;

@@ -454,9 +454,9 @@ mod tests {
             })
             .collect();
         for crowd in &mut crowds {
-            words.iter().for_each(|(process, word)| {
+            for (process, word) in &words {
                 crowd.hear(*process, *word, 2.5);
-            });
+            }
         }
         let shares = divisions(&mut crowds, 4.001).iter().map(|division| division.share).sum::<usize>();
         assert_eq!(shares, 30);

@@ -1,8 +1,8 @@
 //! The figures of several clients that share a limiter over a noticeboard in memory, with a paused clock.
 //!
 //! Unless stated otherwise, each client makes 50 calls at once, the service accepts 50 requests in a fixed window of
-//! 2 s, and a response takes 5 ms. A cold start costs about `32 × clients − 50` requests, which are on their way before the
-//! first throttling response.
+//! 2 s, and a response takes 5 ms. A cold start costs about `32 × clients − 50` requests, which are on their way before
+//! the first throttling response.
 
 use std::time::Duration;
 
