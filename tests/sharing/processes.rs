@@ -41,7 +41,7 @@ fn member(service: &str, redis: &str) {
 
 /// Runs this test in several child processes, on a service that accepts 50 requests in 2 s. Kills the Redis server with
 /// `signal` after 3 s.
-async fn run(test: &str, processes: usize, signal: Option<&str>) -> Option<Counts> {
+async fn run(name: &str, processes: usize, signal: Option<&str>) -> Option<Counts> {
     if let (Ok(service), Ok(redis)) = (std::env::var(SERVICE), std::env::var(REDIS)) {
         tokio::task::spawn_blocking(move || member(&service, &redis)).await.unwrap();
         return None;
@@ -53,7 +53,7 @@ async fn run(test: &str, processes: usize, signal: Option<&str>) -> Option<Count
     service.throttle(Throttle::fixed_window(50, Duration::from_secs(2)));
     let began = Instant::now();
     let start = || -> Command {
-        let mut command = child::command(test);
+        let mut command = child::command(name);
         command.env(SERVICE, service.url()).env(REDIS, redis.url()).stdout(Stdio::piped());
         command
     };
@@ -67,8 +67,8 @@ async fn run(test: &str, processes: usize, signal: Option<&str>) -> Option<Count
     });
     let mut failed = 0;
     for output in ended.await.unwrap() {
-        let text = child::text(&output);
-        let count = text.split("failed=").nth(1).and_then(|rest| rest.lines().next()).expect(&text);
+        let printed = child::text(&output);
+        let count = printed.split("failed=").nth(1).and_then(|rest| rest.lines().next()).expect(&printed);
         failed += count.parse::<usize>().unwrap();
     }
     let counts = Counts { failed, requests: service.request_count(), seconds: began.elapsed().as_secs_f64() };
