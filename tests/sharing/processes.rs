@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use steadfast::testing::{MockServer, Throttle};
 use steadfast::{Client, SharedLimiter, Stayforge, stayforge};
 
-use crate::redis_server::RedisServer;
+use crate::redis_server::{MEASURING, RedisServer};
 use crate::support::child;
 
 /// The URL of the service, and that of the Redis server, for a child process.
@@ -46,6 +46,7 @@ async fn run(name: &str, processes: usize, signal: Option<&str>) -> Option<Count
         tokio::task::spawn_blocking(move || member(&service, &redis)).await.unwrap();
         return None;
     }
+    let _alone = MEASURING.lock().await;
     let redis = RedisServer::start(&[])?;
     let service = MockServer::<Stayforge>::start().await;
     service.get("/v1/branches").json(&()).always();
@@ -97,5 +98,5 @@ async fn eight_processes_share_a_limit() {
 async fn four_processes_go_on_when_the_server_is_killed() {
     let Some(counts) = run(&child::test_name!(), 4, Some("-KILL")).await else { return };
     assert_eq!(counts.failed, 0);
-    assert!(counts.requests <= 330 && counts.seconds <= 9.0, "{counts:?}");
+    assert!(counts.requests <= 330 && counts.seconds <= 11.0, "{counts:?}");
 }

@@ -7,7 +7,7 @@ use steadfast::{Client, Event, SharedLimiter, Stayforge, stayforge};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::fleet::{Counts, Fleet, Unlimited, run_with};
-use crate::redis_server::RedisServer;
+use crate::redis_server::{MEASURING, RedisServer};
 
 const KEY: &str = "sk_org_canary.0123456789abcdef";
 
@@ -65,6 +65,7 @@ async fn call(client: &Client<Stayforge>) {
 
 /// Lets four clients share the limiter of a server, and does something to the server 3 s after the start.
 async fn four(server: &RedisServer, at_three_seconds: impl FnOnce()) -> Counts {
+    let _alone = MEASURING.lock().await;
     let url = server.url();
     let fleet = Fleet { board: None, ..Fleet::new(4) };
     let share = || Some(SharedLimiter::redis(&url).unwrap());
