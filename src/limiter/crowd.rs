@@ -175,7 +175,7 @@ impl Crowd {
     pub(crate) fn tell(&mut self, lane: u8, now: Seconds, facts: Facts) -> Word {
         self.is_to_tell = false;
         self.stated = Some((facts.took, facts.want));
-        self.length = if facts.length > 0.0 { facts.length } else { self.length };
+        self.measure(facts.length, facts.took);
         let is_paused = self.is_paused;
         let me = self.member(self.me);
         me.want = facts.want;
@@ -214,9 +214,10 @@ impl Crowd {
         if self.members.len() >= MOST && !self.members.contains_key(&process) {
             return begins_pause.then_some(until);
         }
-        if word.length > 0.0 && (self.length <= 0.0 || begins_pause) {
-            self.length = word.length;
+        if begins_pause && !self.is_paused {
+            self.length = 0.0; // of this pause
         }
+        self.measure(word.length, word.took as usize);
         self.unnamed = self.unnamed.saturating_sub(usize::from(!self.members.contains_key(&process)));
         let member = self.member(process);
         member.want = word.want as usize;
@@ -317,6 +318,19 @@ impl Crowd {
         let me = self.member(self.me);
         me.share = me.share.saturating_add(rest);
         me.share
+    }
+
+    /// Takes over the length of the window as a process has measured it. A process whose requests were all throttled has
+    /// seen only the end of the window.
+    fn measure(&mut self, length: Seconds, took: usize) {
+        if length > 0.0 && (self.length <= 0.0 || self.is_paused && took > 0) {
+            self.length = self.length.max(length);
+        }
+    }
+
+    /// Returns the length of the window.
+    pub(crate) fn length(&self) -> Seconds {
+        self.length
     }
 
     /// Returns true if the process with the most calls left over is this one.

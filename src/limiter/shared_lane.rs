@@ -140,7 +140,7 @@ impl SharedLane {
     /// Returns the number of requests of this process that were accepted in this round or are in flight, and whether
     /// any is.
     fn took(&self, state: &LaneState) -> (usize, bool) {
-        let since = if self.crowd.is_paused() { state.window_start() } else { 0.0 };
+        let since = if self.crowd.is_paused() { state.window_start(self.crowd.length()) } else { 0.0 };
         state.taken(self.crowd.began().max(since))
     }
 

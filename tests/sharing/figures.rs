@@ -97,7 +97,11 @@ fn at_a_response_time_of_200_ms_the_figures_are_those_of_one_client_with_as_many
 
 #[test]
 fn sixteen_clients_that_start_one_after_another_learn_what_the_others_know() {
-    check("16, 0.3 s apart", &Fleet { apart: 0.3, ..Fleet::new(16) }, goal(0, 880, 33.5));
+    check("16, 0.3 s apart", &Fleet { apart: 0.3, ..Fleet::new(16) }, goal(0, 880, 36.0));
+    for apart in [0.003, 0.02, 0.1] {
+        check("4, apart", &Fleet { apart, ..Fleet::new(4) }, goal(0, 310, 7.6));
+        check("8, apart", &Fleet { apart, ..Fleet::new(8) }, goal(0, 640, 15.5));
+    }
 }
 
 #[test]

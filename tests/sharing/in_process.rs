@@ -95,6 +95,41 @@ async fn a_503_pauses_only_the_client_that_received_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_concerns_one_lane() {
+    use steadfast::{FsmNavigator, fsm_navigator::Code};
+    let service = MockService::<FsmNavigator>::new();
+    service.get("/jobs").fail(Code::RateLimitExceeded).retry_after(Duration::from_secs(600));
+    service.post("/jobs").json(&());
+    let shared = SharedLimiter::in_process();
+    let first = service.builder().shared_limiter(shared.clone()).build().unwrap();
+    let second = service.builder().shared_limiter(shared).build().unwrap();
+    second.post("/jobs").send().await.unwrap();
+    first.get("/jobs").send().await.unwrap_err();
+    sleep(Duration::from_millis(20)).await;
+    let began = Instant::now();
+    service.post("/jobs").json(&());
+    second.post("/jobs").send().await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(1), "the lane of writes is not paused");
+    second.get("/jobs").send().await.unwrap_err();
+    assert!(second.limits().iter().all(|lane| !lane.lane.name().is_empty()), "{:?}", second.limits());
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_dropped_while_the_client_joins_leave_nothing_behind() {
+    let service = MockService::<Stayforge>::new();
+    service.get("/v1/b").json(&());
+    let (client, _) = client(&service, SharedLimiter::new(Panics));
+    for _ in 0..40 {
+        let call = client.get("/v1/b").send();
+        let _ = tokio::time::timeout(Duration::from_millis(1), call).await;
+    }
+    client.get("/v1/b").send().await.unwrap();
+    let lane = client.limits()[0];
+    assert_eq!((lane.in_flight, lane.waiting), (0, 0), "{lane:?}");
+    assert_eq!(service.request_count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_joins_later_learns_the_pause() {
     let service = MockService::<Stayforge>::new();
     service.get("/v1/a").empty(429).retry_after(Duration::from_secs(100));

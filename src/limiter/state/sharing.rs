@@ -49,7 +49,12 @@ impl LaneState {
         }
         let limit = limit.min(MOST);
         match &mut self.window {
-            Some(window) => window.limit = limit.max(1),
+            Some(window) => {
+                window.limit = limit.max(1);
+                if !self.is_sure && length <= LONGEST {
+                    window.length = window.length.max(length);
+                }
+            }
             None if length > 0.0 && length <= LONGEST => self.begin_shared(limit, length),
             None => return,
         }
@@ -80,9 +85,11 @@ impl LaneState {
         (taken, self.ledger.open_since(since - 1e-6, 0) > 0)
     }
 
-    /// Returns the earliest start of the window that ends with the present pause, if its length is known.
-    pub(crate) fn window_start(&self) -> Seconds {
+    /// Returns the earliest start of the window that ends with the present pause, if its length is known. It is
+    /// at least `least`.
+    pub(crate) fn window_start(&self, least: Seconds) -> Seconds {
         let Some(Window { length, .. }) = self.measured() else { return 0.0 };
+        let length = length.max(least);
         let travel = self.response_time.map_or(0.0, |time| time.mean);
         self.until - 1.25 * length - travel - self.jitter
     }
