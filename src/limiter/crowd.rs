@@ -11,6 +11,10 @@ use std::collections::BTreeMap;
 use super::ledger::Seconds;
 use super::notice::{Process, Word};
 
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
+mod tests;
+
 /// The number of processes whose statements are remembered.
 const MOST: usize = 1024;
 /// The rounds without any statement after which the expected calls of other processes are forgotten.
@@ -320,8 +324,8 @@ impl Crowd {
         me.share
     }
 
-    /// Takes over the length of the window as a process has measured it. A process whose requests were all throttled has
-    /// seen only the end of the window.
+    /// Takes over the length of the window as a process has measured it. A process whose requests were all throttled
+    /// has seen only the end of the window.
     fn measure(&mut self, length: Seconds, took: usize) {
         if length > 0.0 && (self.length <= 0.0 || self.is_paused && took > 0) {
             self.length = self.length.max(length);
@@ -361,219 +365,4 @@ fn shares(limit: usize, wants: &[(Process, usize)], unnamed: usize) -> (Vec<(Pro
         shares.push((process, share));
     }
     (shares, if unnamed > 0 { 0 } else { rest })
-}
-
-#[cfg(test)]
-#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::{Crowd, Division, Facts, Process, UNKNOWN, Word, shares};
-
-    fn wants(wants: &[usize]) -> Vec<(Process, usize)> {
-        wants.iter().enumerate().map(|(index, want)| (Process(index as u64), *want)).collect()
-    }
-
-    fn facts(took: usize, want: usize) -> Facts {
-        Facts { took, want, limit: took.max(1), length: 2.0 }
-    }
-
-    /// Returns the crowds of processes that were throttled in a first window, and have heard each other.
-    fn throttled(counts: &[(usize, usize)]) -> Vec<Crowd> {
-        let mut crowds: Vec<_> = (0..counts.len()).map(|index| Crowd::new(Process(index as u64))).collect();
-        let mut words = Vec::new();
-        for (crowd, (took, want)) in crowds.iter_mut().zip(counts) {
-            crowd.throttled(2.0);
-            words.push((crowd.me, crowd.tell(0, 0.01, facts(*took, *want))));
-        }
-        for crowd in &mut crowds {
-            for (process, word) in &words {
-                crowd.hear(*process, *word, 0.01);
-            }
-        }
-        crowds
-    }
-
-    fn divisions(crowds: &mut [Crowd], now: f64) -> Vec<Division> {
-        let present = crowds.len();
-        crowds.iter_mut().map(|crowd| crowd.advance(now, present, false).unwrap()).collect()
-    }
-
-    #[test]
-    fn small_wishes_are_granted_and_the_others_are_equal() {
-        let cases: [(usize, &[usize], &[usize], usize); 7] = [
-            (50, &[18, 32, 50, 50], &[12, 12, 13, 13], 0),
-            (50, &[5, 50, 50], &[5, 22, 23], 0),
-            (50, &[5, 10], &[5, 10], 35),
-            (2, &[9, 9, 9], &[1, 1, 0], 0),
-            (50, &[0, 0], &[0, 0], 50),
-            (0, &[3], &[0], 0),
-            (50, &[], &[], 50),
-        ];
-        for (limit, wishes, expected, rest) in cases {
-            let (shares, left) = shares(limit, &wants(wishes), 0);
-            let mut shares: Vec<_> = shares.into_iter().map(|(_, share)| share).collect();
-            let mut expected = expected.to_vec();
-            shares.sort_unstable();
-            expected.sort_unstable();
-            assert_eq!((shares, left), (expected, rest), "{limit} among {wishes:?}");
-        }
-    }
-
-    #[test]
-    fn processes_that_were_throttled_divide_what_they_took_together() {
-        let mut crowds = throttled(&[(32, 18), (18, 32), (0, 50), (0, 50)]);
-        let divisions = divisions(&mut crowds, 2.001);
-        let shares: Vec<_> = divisions.iter().map(|division| division.share).collect();
-        assert_eq!(shares.iter().sum::<usize>(), 50, "{shares:?}");
-        assert!(shares.iter().all(|share| (12..=13).contains(share)), "{shares:?}");
-        assert_eq!(divisions.iter().filter(|division| division.may_probe).count(), 1);
-    }
-
-    #[test]
-    fn without_further_statements_the_calls_are_expected_to_decrease_by_the_share() {
-        let mut crowds = throttled(&[(25, 10), (25, 60)]);
-        let first = divisions(&mut crowds, 2.001);
-        assert_eq!((first[0].share, first[1].share), (10, 40));
-        // The second process has used up its share. The first has no calls left, and says nothing.
-        crowds[1].used_up(4.0, 20);
-        let second = crowds[1].advance(4.0, 2, true).unwrap();
-        assert!(second.share >= 20 + 15, "{second:?}: its calls, and half of the rest");
-    }
-
-    #[test]
-    fn a_process_without_a_share_is_held_until_the_next_round() {
-        let mut crowds = throttled(&[(2, 100), (0, 100), (0, 100)]);
-        let divisions = divisions(&mut crowds, 2.001);
-        let held: Vec<_> = divisions.iter().filter(|division| division.share == 0).collect();
-        assert_eq!(held.len(), 1);
-        assert!(held[0].held_until.is_some_and(|until| (until - 4.0).abs() < 1e-6));
-    }
-
-    #[test]
-    fn a_limit_that_nobody_knows_is_not_divided() {
-        let mut crowds = throttled(&[(0, 50), (0, 50)]);
-        assert!(divisions(&mut crowds, 2.001).iter().all(|division| division.share == UNKNOWN));
-    }
-
-    #[test]
-    fn a_failed_probe_lowers_the_limit_by_a_quarter_at_most() {
-        let mut crowds = throttled(&[(20, 50), (20, 50)]);
-        divisions(&mut crowds, 2.001);
-        let words: Vec<_> = crowds
-            .iter_mut()
-            .map(|crowd| {
-                crowd.throttled(4.0);
-                (crowd.me, crowd.tell(0, 2.5, facts(1, 50)))
-            })
-            .collect();
-        for crowd in &mut crowds {
-            for (process, word) in &words {
-                crowd.hear(*process, *word, 2.5);
-            }
-        }
-        let shares = divisions(&mut crowds, 4.001).iter().map(|division| division.share).sum::<usize>();
-        assert_eq!(shares, 30);
-    }
-
-    #[test]
-    fn a_newcomer_takes_the_part_of_one_more() {
-        let mut crowd = Crowd::new(Process(9));
-        crowd.join(0.5, 2.0, 2.0, 50, 4);
-        crowd.tell(0, 0.6, facts(0, 50));
-        let division = crowd.advance(2.0, 1, false).unwrap();
-        assert_eq!(division.share, 10);
-    }
-
-    #[test]
-    fn one_process_alone_divides_nothing() {
-        let mut crowd = Crowd::new(Process(1));
-        crowd.throttled(2.0);
-        crowd.tell(0, 0.1, facts(50, 100));
-        assert_eq!(crowd.advance(2.0, 1, false), None);
-    }
-
-    #[test]
-    fn after_the_others_have_left_one_process_has_the_whole_limit() {
-        let mut crowds = throttled(&[(25, 25), (25, 500)]);
-        divisions(&mut crowds, 2.001);
-        let crowd = &mut crowds[1];
-        let mut share = 0;
-        for round in 2..8_u32 {
-            crowd.used_up(2.0 * f64::from(round), 400);
-            share = crowd.advance(2.0 * f64::from(round), 1, false).map_or(share, |division| division.share);
-        }
-        assert_eq!(share, 50);
-    }
-
-    fn word() -> impl Strategy<Value = Word> {
-        let count = 0..(1_u32 << 20);
-        (any::<bool>(), 0.0..3600.0, 0.0..3600.0, count.clone(), count.clone(), count).prop_map(
-            |(is_paused, left, length, took, want, limit)| Word { lane: 0, is_paused, left, length, took, want, limit },
-        )
-    }
-
-    proptest! {
-        #[test]
-        fn the_shares_and_the_rest_are_the_limit(
-            limit in 0_usize..5000, wishes in prop::collection::vec(0_usize..3000, 0..40)
-        ) {
-            let (shares, rest) = shares(limit, &wants(&wishes), 0);
-            let sum: usize = shares.iter().map(|(_, share)| share).sum();
-            prop_assert_eq!(sum + rest, limit);
-            for (process, share) in &shares {
-                let wish = wishes[usize::try_from(process.0).unwrap()];
-                prop_assert!(*share <= wish);
-                // Who does not get all has at least as much as everyone else, but for one.
-                prop_assert!(*share == wish || shares.iter().all(|(_, other)| *other <= share + 1));
-            }
-        }
-
-        #[test]
-        fn the_order_in_which_statements_arrive_does_not_matter(
-            counts in prop::collection::vec((0_usize..100, 0_usize..200), 2..8), swaps in prop::collection::vec((0_usize..8, 0_usize..8), 0..10)
-        ) {
-            let mut crowds = throttled(&counts);
-            let expected: Vec<_> = divisions(&mut crowds, 2.001).iter().map(|division| division.share).collect();
-            let mut words: Vec<_> = throttled(&counts)
-                .iter_mut()
-                .zip(&counts)
-                .map(|(crowd, (took, want))| (crowd.me, crowd.tell(0, 0.01, facts(*took, *want))))
-                .collect();
-            for (from, to) in swaps {
-                let length = words.len();
-                words.swap(from % length, to % length);
-            }
-            for (index, (took, want)) in counts.iter().enumerate() {
-                let mut crowd = Crowd::new(Process(index as u64));
-                crowd.throttled(2.0);
-                crowd.tell(0, 0.01, facts(*took, *want));
-                for (process, word) in words.iter().chain(&words) {
-                    crowd.hear(*process, *word, 0.01);
-                }
-                prop_assert_eq!(crowd.advance(2.001, counts.len(), false).unwrap().share, expected[index]);
-            }
-        }
-
-        #[test]
-        fn no_sequence_of_statements_breaks_a_crowd(
-            statements in prop::collection::vec((0_u64..6, word(), 0.0_f64..5.0, any::<bool>()), 0..60)
-        ) {
-            let mut crowd = Crowd::new(Process(0));
-            let mut now = 0.0;
-            for (process, word, elapsed, is_own) in statements {
-                now += elapsed;
-                if is_own {
-                    crowd.throttled(now + word.left);
-                    crowd.tell(0, now, facts(word.took as usize, word.want as usize));
-                    crowd.used_up(now + word.left, word.want as usize);
-                } else {
-                    crowd.hear(Process(process), word, now);
-                }
-                if let Some(division) = crowd.advance(now, 3, is_own) {
-                    prop_assert!(division.held_until.is_none_or(|until| until - now <= 3600.0));
-                }
-            }
-        }
-    }
 }
