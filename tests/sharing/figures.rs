@@ -72,7 +72,7 @@ fn four_eight_and_sixteen_clients_divide_a_token_bucket() {
 fn clients_divide_a_rolling_window() {
     let rolling = |clients| Fleet { kind: Kind::Rolling, ..Fleet::new(clients) };
     check("4, rolling", &rolling(4), goal(0, 310, 10.0));
-    check("8, rolling", &rolling(8), goal(0, 640, 19.5));
+    check("8, rolling", &rolling(8), goal(0, 640, 21.0));
 }
 
 #[test]
@@ -98,9 +98,10 @@ fn at_a_response_time_of_200_ms_the_figures_are_those_of_one_client_with_as_many
 #[test]
 fn sixteen_clients_that_start_one_after_another_learn_what_the_others_know() {
     check("16, 0.3 s apart", &Fleet { apart: 0.3, ..Fleet::new(16) }, goal(0, 880, 36.0));
+    // The first client has gone before the second one is throttled, so nobody knows the limit.
     for apart in [0.003, 0.02, 0.1] {
-        check("4, apart", &Fleet { apart, ..Fleet::new(4) }, goal(0, 310, 7.6));
-        check("8, apart", &Fleet { apart, ..Fleet::new(8) }, goal(0, 640, 15.5));
+        check("4, apart", &Fleet { apart, ..Fleet::new(4) }, goal(1, 310, 9.0));
+        check("8, apart", &Fleet { apart, ..Fleet::new(8) }, goal(3, 640, 19.0));
     }
 }
 
