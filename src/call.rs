@@ -247,6 +247,9 @@ impl<'a> Call<'a> {
 
     /// Waits for a permit. `None` if the client is closed.
     async fn acquire(&self, ask: Ask) -> Option<Result<Permit<'a, Arc<Rejection>>, NotAdmitted<Arc<Rejection>>>> {
+        if let Some(link) = &self.key.link {
+            link.join(self.core).await;
+        }
         let mut acquire = self.core.limiter.acquire(ask);
         let mut closed = pin!(self.core.closing.closed());
         poll_fn(|context| {

@@ -24,7 +24,7 @@ pub use builder::ClientBuilder;
 /// Cloning a client is cheap. Its clones share everything: the key, the connections, the rate limiter, the retry quota
 /// and the limit on the requests in flight. Clients for several keys share their connections if one of them creates the
 /// others ([`with_key`](Self::with_key)). Clients that are built separately share nothing, even if they use the same
-/// key.
+/// key, unless they use a [shared limiter](ClientBuilder::shared_limiter).
 ///
 /// A client can be kept in a `static` and used from several tokio runtimes, for example in tests. Each runtime has its
 /// own connections, because a connection stops when the runtime that opened it ends or stands still. The client keeps

@@ -9,17 +9,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
+use tracing::level_filters::LevelFilter;
 use url::Url;
 
 use crate::catalog::{CodeInfo, Scope};
 use crate::error::{ApiError, BuildError, Rejection};
-use crate::event::Observer;
-use crate::limiter::{Lane, Limiter, RateLimit};
+use crate::event::{Event, Observer};
+use crate::hint::WaitSource;
+use crate::limiter::{Lane, Limiter, Process, RateLimit, Transition};
 use crate::redact::Secrets;
 use crate::retry::RetryPolicy;
 use crate::retry::budget::{Bucket, RetryBudget};
 use crate::retry::rule::RetryRule;
 use crate::service::RouteInfo;
+use crate::sharing::{Change, Link, Member, SharedLimiter};
 use crate::transport::carrier::Carrier;
 use closing::Closing;
 use key::{Credentials, Key};
@@ -68,6 +71,8 @@ pub(crate) struct Settings {
     pub(crate) retry_budget: RetryBudget,
     pub(crate) max_in_flight: usize,
     pub(crate) documented_limits: &'static [RateLimit],
+    /// The connection to other clients, if the limiter is shared.
+    pub(crate) shared_limiter: Option<SharedLimiter>,
     pub(crate) observer: Observer,
     pub(crate) lane: fn(&Method, &Url) -> Lane,
     pub(crate) queue_timeout: Option<Duration>,
@@ -83,12 +88,19 @@ impl Core {
         key: Credentials,
         source: Option<KeySource>,
     ) -> Result<Self, Box<BuildError>> {
-        let key = Arc::new(Key::new(key, &settings.headers, None)?);
+        let link = settings.link(&key)?;
+        let key = Arc::new(Key::new(key, &settings.headers, None, link)?);
+        let limiter = Limiter::new(settings.max_in_flight, settings.documented_limits);
+        // Not from the seed of the retry policy: two processes with one seed must not be one.
+        let process = settings.shared_limiter.is_some().then(|| Process(fastrand::u64(..)));
         Ok(Self {
             address: AtomicUsize::new(address(&key)),
             key: RwLock::new(key),
             source: source.map(Arc::new),
-            limiter: Limiter::new(settings.max_in_flight, settings.documented_limits),
+            limiter: match process {
+                Some(process) => limiter.shared_as(process),
+                None => limiter,
+            },
             budget: Bucket::new(settings.retry_budget),
             closing: Closing::default(),
             settings,
@@ -124,8 +136,10 @@ impl Core {
                 return Ok(());
             }
             if !current.is(&key) {
-                *current = Arc::new(Key::new(key, &self.settings.headers, Some(&current))?);
+                let link = self.settings.link(&key)?;
+                *current = Arc::new(Key::new(key, &self.settings.headers, Some(&current), link)?);
                 self.address.store(address(&current), Ordering::Release);
+                self.limiter.start_joining();
             }
         }
         self.limiter.reset(Instant::now());
@@ -156,6 +170,12 @@ impl Core {
 }
 
 impl Settings {
+    /// Returns the link to the other clients with a key, if the limiter is shared.
+    fn link(&self, key: &Credentials) -> Result<Option<Link>, Box<BuildError>> {
+        let link = |shared: &SharedLimiter| shared.link(self.service, self.base_url.as_str(), key.secret());
+        self.shared_limiter.as_ref().map(link).transpose()
+    }
+
     /// Returns the template of a request's documented route, if a table lists it.
     pub(crate) fn template(&self, method: &Method, url: &Url) -> Option<&'static str> {
         (self.route)(&self.base_url, method, url).map(|route| route.template)
@@ -181,5 +201,64 @@ impl fmt::Debug for Core {
             .field("base_url", &self.base_url.as_str())
             .field("retry", &self.retry)
             .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Emits the limiter's transitions.
+    pub(crate) fn report_transitions(&self) {
+        if std::thread::panicking() {
+            return; // the observer may be the cause of the panic; the next call reports the transitions
+        }
+        let service = self.service;
+        for transition in self.limiter.transitions(Instant::now()) {
+            let (level, event): (_, &dyn Fn() -> Event) = match &transition {
+                Transition::Resumed(lane) => (LevelFilter::INFO, &|| Event::Resumed { service, lane: *lane }),
+                Transition::Paused(lane, wait, cause) => {
+                    (LevelFilter::WARN, &|| paused(service, *lane, *wait, cause.as_deref()))
+                }
+                Transition::PausedElsewhere(lane, wait) => {
+                    (LevelFilter::WARN, &|| Event::PausedElsewhere { service, lane: *lane, wait: *wait })
+                }
+            };
+            self.observer.notify(level, event);
+        }
+    }
+}
+
+impl Member for Core {
+    fn limiter(&self) -> &Limiter<Arc<Rejection>> {
+        &self.limiter
+    }
+
+    fn report(&self, change: Change) {
+        let service = self.service;
+        match change {
+            Change::Joined => {
+                self.observer.notify(LevelFilter::INFO, || Event::SharedLimiterJoined { service });
+                self.limiter.end_joining();
+                if let Some(link) = &self.key().link {
+                    link.has_joined();
+                }
+            }
+            Change::Lost(why) => {
+                self.observer.notify(LevelFilter::WARN, || Event::SharedLimiterLost { service, why });
+            }
+            Change::Heard => self.report_transitions(),
+        }
+    }
+}
+
+/// Returns the event of a pause that a throttling response or, without one, a used-up reported quota caused.
+fn paused(service: &'static str, lane: Lane, wait: Duration, cause: Option<&Rejection>) -> Event {
+    Event::Paused {
+        service,
+        lane,
+        wait,
+        source: cause.map_or(WaitSource::Reset, |cause| cause.requested_source().unwrap_or(WaitSource::Backoff)),
+        status: cause.map(|cause| cause.status),
+        code: cause.and_then(|cause| cause.code.clone()),
+        path: cause.and_then(|cause| cause.report.path.clone()),
+        route: cause.and_then(|cause| cause.report.route),
     }
 }

@@ -20,8 +20,10 @@ pub(crate) use observer::Observer;
 ///
 /// # Logs
 ///
-/// The client also logs with [`tracing`], under the target `steadfast`: [`Paused`](Self::Paused) at the level WARN,
-/// [`Resumed`](Self::Resumed) at INFO, [`RetryScheduled`](Self::RetryScheduled) at DEBUG, and a failed
+/// The client also logs with [`tracing`], under the target `steadfast`: [`Paused`](Self::Paused),
+/// [`PausedElsewhere`](Self::PausedElsewhere) and [`SharedLimiterLost`](Self::SharedLimiterLost) at the level WARN,
+/// [`Resumed`](Self::Resumed), [`SharedLimiterJoined`](Self::SharedLimiterJoined) and
+/// [`LookupEnded`](Self::LookupEnded) at INFO, [`RetryScheduled`](Self::RetryScheduled) at DEBUG, and a failed
 /// [`CallEnded`](Self::CallEnded) at INFO after retries, else at DEBUG. Each event is logged once, however many calls
 /// wait.
 #[non_exhaustive]
@@ -92,6 +94,33 @@ pub enum Event {
         path: Option<Box<str>>,
         /// The template of the documented route of the throttled request.
         route: Option<&'static str>,
+    },
+    /// Another client that shares the limiter was throttled, so the lane is paused here too. See
+    /// [`ClientBuilder::shared_limiter`](crate::ClientBuilder::shared_limiter).
+    #[non_exhaustive]
+    PausedElsewhere {
+        /// The service's short name, such as `"abaco"`.
+        service: &'static str,
+        /// The lane that is paused.
+        lane: Lane,
+        /// The length of the pause, counted from now.
+        wait: Duration,
+    },
+    /// The client was connected to the others that share its limiter.
+    #[non_exhaustive]
+    SharedLimiterJoined {
+        /// The service's short name, such as `"abaco"`.
+        service: &'static str,
+    },
+    /// The client has lost the connection to the others that share its limiter, or could not connect. It limits itself
+    /// alone until [`SharedLimiterJoined`](Self::SharedLimiterJoined). Reported once, and not for each attempt to
+    /// connect.
+    #[non_exhaustive]
+    SharedLimiterLost {
+        /// The service's short name, such as `"abaco"`.
+        service: &'static str,
+        /// The reason, without any part of the URL.
+        why: &'static str,
     },
     /// The pause is over, and the limiter admits requests again. Reported with the first call that needs a permit after
     /// the pause.

@@ -80,6 +80,7 @@
 //!   default features off; with `rustls`, aws-lc is compiled in as well, and used if no provider is installed.
 //! - `native-tls`: TLS with the system's library; takes effect only without `rustls`.
 //! - `testing`: the mock services.
+//! - `redis`: [`SharedLimiter::redis`](crate::sharing::SharedLimiter), one rate limiter for several machines.
 //! - `miette`: implements miette's `Diagnostic` for [`ApiError`].
 //! - `serde`: implements `Serialize` for [`ApiError`], as a log record without secrets.
 //! - `backoff`: converts an [`ApiError`] to an error of the unmaintained crate backoff.
@@ -113,6 +114,7 @@ mod request;
 mod response;
 mod retry;
 pub mod service;
+pub mod sharing;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod transport;
@@ -135,6 +137,7 @@ pub use service::abaco::{self, Abaco};
 pub use service::fsm_navigator::{self, FsmNavigator};
 pub use service::stayforge::{self, Stayforge};
 pub use service::{Bearer, Credential, Route, RouteInfo, Service, SupportsDelete, XApiKey};
+pub use sharing::{Noticeboard, SharedLimiter};
 pub use transport::Transport;
 
 pub use http;
@@ -149,3 +152,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/guide.md")]
 struct Guide;
+
+/// The examples of the page about several machines, compiled as doctests.
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../docs/guide/several-machines.md")]
+struct SeveralMachines;

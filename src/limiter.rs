@@ -16,25 +16,33 @@
 //! - [`sends`] records the requests that are admitted without the lock.
 //! - [`entry`] is one lane behind the lock, and [`shared`] the whole limiter.
 //! - [`lane`] and [`ask`] describe a request for a permit; [`acquire`] grants a [`permit`].
-//! - [`snapshot`] is the view for users, events and other processes.
+//! - [`snapshot`] is the view for users and events.
+//! - [`notice`], [`crowd`], [`peers`], [`shared_lane`] and [`sharing`] divide the limit among several processes.
 
 mod acquire;
 mod ask;
+mod crowd;
 mod entry;
 mod lane;
 mod ledger;
+mod notice;
+mod peers;
 mod permit;
 mod places;
 mod queue;
 mod quota;
 mod sends;
 mod shared;
+mod shared_lane;
+mod sharing;
 mod snapshot;
 mod state;
 mod window;
 
 pub(crate) use ask::{Ask, NotAdmitted};
+pub(crate) use lane::LANES;
 pub use lane::{Lane, RateLimit};
+pub(crate) use notice::{Kept, Notice, Process};
 pub(crate) use permit::{Outcome, Permit, Scope, Throttling};
 pub use queue::Priority;
 pub(crate) use quota::Quota;

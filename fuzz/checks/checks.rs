@@ -10,12 +10,14 @@ mod bodies;
 mod decisions;
 mod hints;
 mod message;
+mod notice;
 mod pages;
 
 pub use addresses::addresses;
 pub use bodies::bodies;
 pub use decisions::decisions;
 pub use hints::hints;
+pub use notice::notice;
 pub use pages::{SECRET, pages};
 
 /// The separator of the parts of an input. It never occurs in valid UTF-8.

@@ -8,10 +8,9 @@ use tracing::level_filters::LevelFilter;
 
 use super::{Call, span};
 use crate::catalog::Effect;
-use crate::error::{Attempt, Outcome, Rejection, StopReason};
+use crate::error::{Attempt, Outcome, StopReason};
 use crate::event::Event;
-use crate::hint::{self, RateLimitHeaders, WaitSource};
-use crate::limiter::{Lane, Transition};
+use crate::hint::{self, RateLimitHeaders};
 use crate::response::incoming::Incoming;
 use crate::service::request_id;
 
@@ -36,20 +35,10 @@ impl Call<'_> {
         self.core.observer.notify(level, event);
     }
 
-    /// Emits the limiter's transitions.
+    /// Emits the limiter's transitions within the span of the call.
     pub(super) fn report_transitions(&self) {
-        if std::thread::panicking() {
-            return; // the observer may be the cause of the panic; the next call reports the transitions
-        }
-        let service = self.core.service;
-        for transition in self.core.limiter.transitions(Instant::now()) {
-            match transition {
-                Transition::Resumed(lane) => self.notify(LevelFilter::INFO, || Event::Resumed { service, lane }),
-                Transition::Paused(lane, wait, cause) => {
-                    self.notify(LevelFilter::WARN, || paused(service, lane, wait, cause.as_deref()));
-                }
-            }
-        }
+        let _in_span = self.span.as_deref().map(Span::enter);
+        self.core.report_transitions();
     }
 
     /// Emits [`Event::AttemptEnded`] for an attempt that follows the ones listed in `attempts`.
@@ -193,18 +182,4 @@ impl Call<'_> {
 /// Returns the sum of the durations of attempts.
 pub(super) fn exchanging(attempts: &[Attempt]) -> Duration {
     attempts.iter().fold(Duration::ZERO, |sum, attempt| sum.saturating_add(attempt.took))
-}
-
-/// Returns the event of a pause that a throttling response or, without one, a used-up reported quota caused.
-fn paused(service: &'static str, lane: Lane, wait: Duration, cause: Option<&Rejection>) -> Event {
-    Event::Paused {
-        service,
-        lane,
-        wait,
-        source: cause.map_or(WaitSource::Reset, |cause| cause.requested_source().unwrap_or(WaitSource::Backoff)),
-        status: cause.map(|cause| cause.status),
-        code: cause.and_then(|cause| cause.code.clone()),
-        path: cause.and_then(|cause| cause.report.path.clone()),
-        route: cause.and_then(|cause| cause.report.route),
-    }
 }

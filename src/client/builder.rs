@@ -21,6 +21,7 @@ use crate::retry::RetryPolicy;
 use crate::retry::budget::RetryBudget;
 use crate::retry::rule::RetryRule;
 use crate::service::{Service, documented_route, missing_scope};
+use crate::sharing::SharedLimiter;
 use crate::transport::Transport;
 use crate::transport::carrier::Carrier;
 use crate::transport::reqwest::ReqwestSettings;
@@ -63,6 +64,7 @@ pub struct ClientBuilder<S: Service> {
     connect_timeout: Option<Duration>,
     max_in_flight: usize,
     observer: Observer,
+    shared_limiter: Option<SharedLimiter>,
     max_body: usize,
     user_agent: String,
     headers: Vec<(String, String)>,
@@ -97,6 +99,7 @@ impl<S: Service> ClientBuilder<S> {
             connect_timeout: None,
             max_in_flight: 32,
             observer: Observer::default(),
+            shared_limiter: None,
             max_body: 32 * 1024 * 1024,
             user_agent: concat!("steadfast/", env!("CARGO_PKG_VERSION")).to_owned(),
             headers: Vec::new(),
@@ -269,6 +272,27 @@ impl<S: Service> ClientBuilder<S> {
         self
     }
 
+    /// Shares the rate limiter with all clients that use the same service, base URL and key, in this process or in
+    /// others. Not shared by default.
+    ///
+    /// The first calls of the client wait for at most 250 ms until it has joined the others. After that, no call waits
+    /// for the connection. Without it, the client limits itself alone. The retry quota and
+    /// [`max_in_flight`](Self::max_in_flight) are not shared. Do not share the limiter if the service limits each
+    /// network address on its own.
+    ///
+    /// ```
+    /// use steadfast::{Abaco, Client, SharedLimiter, abaco};
+    ///
+    /// let client = Client::<Abaco>::builder(abaco::ApiKey::new("abk_abc123", "your-secret")?)
+    ///     .shared_limiter(SharedLimiter::in_process())
+    ///     .build()?;
+    /// # Ok::<(), steadfast::ApiError>(())
+    /// ```
+    pub fn shared_limiter(mut self, shared: SharedLimiter) -> Self {
+        self.shared_limiter = Some(shared);
+        self
+    }
+
     /// Sets the time limit of the wait for a call's first permit. Defaults to no limit.
     ///
     /// A call waits for a permit while [`max_in_flight`](Self::max_in_flight) requests are in flight, or while the
@@ -418,6 +442,7 @@ impl<S: Service> ClientBuilder<S> {
             retry_budget: self.budget,
             max_in_flight: self.max_in_flight,
             documented_limits: S::LIMITS,
+            shared_limiter: self.shared_limiter,
             lane: S::lane,
             queue_timeout: self.queue_timeout,
             observer: self.observer,

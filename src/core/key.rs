@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{BuildError, BuildErrorKind};
 use crate::redact::{Exposed, Secrets};
 use crate::service::Credential;
+use crate::sharing::Link;
 
 /// The header and the secret of a key, whatever its type.
 pub(crate) struct Credentials {
@@ -30,6 +31,10 @@ impl Credentials {
         value.set_sensitive(true);
         Ok(Self { header, value, secret: key.secret().clone() })
     }
+
+    pub(super) fn secret(&self) -> &str {
+        self.secret.expose_secret()
+    }
 }
 
 /// The key that a client sends, with the secrets of the keys that it replaced.
@@ -38,14 +43,18 @@ pub(crate) struct Key {
     pub(crate) headers: HeaderMap,
     pub(crate) header: HeaderName,
     pub(crate) secrets: Arc<Secrets>,
+    /// The link to the other clients with this key, if the limiter is shared.
+    pub(crate) link: Option<Link>,
 }
 
 impl Key {
-    /// Creates a key. `headers` are the client's other headers, and `replaced` is the key before it.
+    /// Creates a key. `headers` are the client's other headers, `replaced` is the key before it, and `link` leads to
+    /// the other clients with it.
     pub(crate) fn new(
         credentials: Credentials,
         headers: &HeaderMap,
         replaced: Option<&Self>,
+        link: Option<Link>,
     ) -> Result<Self, Box<BuildError>> {
         let Credentials { header, value, secret } = credentials;
         let mut headers = headers.clone();
@@ -57,7 +66,7 @@ impl Key {
             Some(replaced) => replaced.secrets.replaced_by(secret),
             None => Secrets::new(secret),
         });
-        Ok(Self { headers, header, secrets })
+        Ok(Self { headers, header, secrets, link })
     }
 
     /// Returns whether the key is sent in the same way as this one.

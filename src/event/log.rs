@@ -50,6 +50,25 @@ pub(super) fn log(event: &Event) {
             },
             "the rate limiter is paused"
         ),
+        Event::PausedElsewhere { service, lane, wait } => warn!(
+            target: "steadfast",
+            {
+                steadfast.service = service,
+                steadfast.lane = lane.name(),
+                steadfast.wait = ?wait
+            },
+            "the rate limiter is paused, because another process was throttled"
+        ),
+        Event::SharedLimiterJoined { service } => info!(
+            target: "steadfast",
+            { steadfast.service = service },
+            "the shared rate limiter is connected"
+        ),
+        Event::SharedLimiterLost { service, why } => warn!(
+            target: "steadfast",
+            { steadfast.service = service, steadfast.reason = why },
+            "the shared rate limiter is disconnected"
+        ),
         Event::Resumed { service, lane } => info!(
             target: "steadfast",
             {

@@ -84,6 +84,9 @@ impl<R> Limiter<R> {
         if let Some(permit) = self.acquire_idle(ask, now, now) {
             return Some(permit);
         }
+        if self.is_joining() {
+            return None;
+        }
         self.update(ask.lane, now, |entry, tickets| {
             let time = self.seconds(now);
             if entry.queue.len() > 0 || entry.paths.find(ask.path, time).is_some() {

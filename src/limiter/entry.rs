@@ -6,6 +6,7 @@ use super::lane::Lane;
 use super::ledger::{Kind, Seconds};
 use super::queue::{Key, Order, Priority, Queue, Waiter};
 use super::sends::Sends;
+use super::shared_lane::SharedLane;
 use super::state::{Admission, LaneState};
 use super::window::PROBE_EVERY;
 
@@ -107,6 +108,8 @@ pub(crate) struct Entry<R> {
     pub(crate) paused: Option<Seconds>,
     /// Removed waiters, which are dropped after the lock is released.
     pub(crate) discarded: Vec<Waiter>,
+    /// The processes that share the limit, if the client shares its limiter.
+    pub(crate) shared: Option<Box<SharedLane>>,
 }
 
 impl<R> Entry<R> {
@@ -122,6 +125,7 @@ impl<R> Entry<R> {
             resumed: false,
             paused: None,
             discarded: Vec::new(),
+            shared: None,
         }
     }
 
@@ -153,8 +157,15 @@ impl<R> Entry<R> {
 
     /// Returns whether the first waiter may start.
     pub(crate) fn readiness(&mut self, now: Seconds) -> Readiness {
+        let held_until = self.shared.as_mut().and_then(|shared| shared.advance(&mut self.state, now));
+        if let Some(until) = held_until {
+            return Readiness::NotBefore(until);
+        }
         match self.state.admission(now) {
-            Admission::NotBefore(until) => Readiness::NotBefore(until),
+            Admission::NotBefore(until) => {
+                let next_round = self.shared.as_ref().and_then(|shared| shared.next_round(now));
+                Readiness::NotBefore(next_round.map_or(until, |next| until.min(next)))
+            }
             Admission::Now { kind, is_certain } => {
                 let is_last_attempt = !is_certain
                     && self.queue.first(Order { is_certain, ..self.order(now) }).is_some_and(|(_, is_last)| is_last);
@@ -189,6 +200,9 @@ impl<R> Entry<R> {
         let paused = self.state.paused_until(now);
         self.report(now, self.queue.len() > 0);
         if self.queue.len() == 0 {
+            if let Some(shared) = &mut self.shared {
+                shared.observe(&self.state, now, 0, false);
+            }
             return 0;
         }
         match paused {
@@ -199,7 +213,11 @@ impl<R> Entry<R> {
             Some(_) => {}
             None => self.announced = None,
         }
-        match self.readiness(now) {
+        let readiness = self.readiness(now);
+        if let Some(shared) = &mut self.shared {
+            shared.observe(&self.state, now, self.queue.len(), matches!(readiness, Readiness::NotBefore(_)));
+        }
+        match readiness {
             Readiness::Now { is_certain, .. } => {
                 let most = self.state.room(now);
                 self.queue.wake(

@@ -48,6 +48,11 @@ impl Lane {
         Self { index: if index < LANES { index } else { LANES - 1 }, name }
     }
 
+    /// Returns a lane that no request of this process has used yet.
+    pub(crate) const fn unnamed(index: u8) -> Self {
+        Self::new(index, "")
+    }
+
     /// Returns the name, for events and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {

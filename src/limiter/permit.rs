@@ -171,6 +171,9 @@ fn prolong<R>(entry: &mut Entry<R>, path: u64, (arrived, now): (Seconds, Seconds
         return asked_until;
     }
     entry.state.prolong(until, arrived + hint);
+    if let Some(shared) = entry.shared.as_mut().filter(|_| response.scope == Scope::Lane) {
+        shared.throttled(&mut entry.state, now, true);
+    }
     entry.response = Some(response.response);
     entry.state.paused_until(now).unwrap_or(now)
 }
@@ -196,6 +199,9 @@ fn throttle<R: Clone>(entry: &mut Entry<R>, sent: Sent, path: u64, now: Seconds,
         throttled.is_overload = true;
     }
     entry.state.throttled(sent, now, throttled);
+    if let Some(shared) = entry.shared.as_mut().filter(|_| response.scope == Scope::Lane) {
+        shared.throttled(&mut entry.state, now, hint.is_some());
+    }
     entry.response = Some(response.response);
     entry.state.paused_until(now).unwrap_or(now)
 }

@@ -61,7 +61,9 @@ impl Reported {
     }
 
     /// Returns the number of requests that may still start: those remaining, less those in flight since the report.
-    pub(crate) fn left(&self, ledger: &Ledger) -> usize {
-        (self.remaining as usize).saturating_sub(ledger.open_since(self.sent - self.jitter, self.number))
+    /// Other processes use the same quota, so each takes its part of what remains.
+    pub(crate) fn left(&self, ledger: &Ledger, others: usize) -> usize {
+        let own = (self.remaining as usize).div_ceil(others.saturating_add(1));
+        own.saturating_sub(ledger.open_since(self.sent - self.jitter, self.number))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -11,9 +11,11 @@ use tokio::time::Instant;
 use super::entry::Entry;
 use super::lane::{LANES, Lane, RateLimit};
 use super::ledger::Seconds;
+use super::peers::Peers;
 use super::places::Places;
 use super::queue::{Order, Priority};
 use super::sends::Sends;
+use super::shared_lane::SharedLane;
 
 /// The limiter of a client and its clones. `R` is the part of a throttling response that is kept during the pause.
 pub(crate) struct Limiter<R> {
@@ -28,6 +30,8 @@ pub(crate) struct Limiter<R> {
     pub(super) is_waiting: AtomicBool,
     /// True while there are transitions that have not been reported.
     pub(super) has_news: AtomicBool,
+    /// The other processes, if the limiter is shared with them.
+    pub(super) peers: Option<Arc<Peers>>,
 }
 
 /// The part of the limiter behind the lock.
@@ -58,7 +62,15 @@ impl<R> Limiter<R> {
             shared: Mutex::new(State { lanes: BTreeMap::new(), tickets: 0 }),
             is_waiting: AtomicBool::new(false),
             has_news: AtomicBool::new(false),
+            peers: None,
         }
+    }
+
+    /// Returns a new entry of a lane.
+    pub(super) fn entry(&self, lane: Lane) -> Entry<R> {
+        let mut entry = Entry::new(lane, &self.documented);
+        entry.shared = self.peers.as_ref().map(|peers| Box::new(SharedLane::new(peers)));
+        entry
     }
 
     /// Returns the number of places that requests of this priority leave free for others.
@@ -92,7 +104,10 @@ impl<R> Limiter<R> {
         let time = self.seconds(now);
         let mut guard = self.lock();
         let state = &mut *guard;
-        let entry = state.lanes.entry(lane.index()).or_insert_with(|| Entry::new(lane, &self.documented));
+        let entry = state.lanes.entry(lane.index()).or_insert_with(|| self.entry(lane));
+        if entry.lane.name().is_empty() {
+            entry.lane = lane; // so far, only other processes have used it
+        }
         entry.import(self.sends(lane).get_or_init(Sends::default));
         let result = change(entry, &mut state.tickets);
         self.settle(time, guard);
@@ -119,6 +134,10 @@ impl<R> Limiter<R> {
         }
         let has_news = guard.lanes.values().any(Entry::has_news);
         self.has_news.store(has_news, Ordering::Relaxed);
+        if let Some(peers) = &self.peers {
+            let shared = guard.lanes.values().filter_map(|entry| entry.shared.as_ref());
+            shared.filter(|lane| lane.is_to_tell()).for_each(|lane| peers.wake(lane.is_urgent()));
+        }
         drop(guard);
         // Waking or dropping a waker may run code of an executor, which may call the limiter again.
         drop(discarded);

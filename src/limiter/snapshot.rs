@@ -10,7 +10,6 @@ use super::lane::{Lane, RateLimit};
 use super::ledger::Seconds;
 use super::sends::Sends;
 use super::shared::Limiter;
-use super::window::Window;
 
 /// The limits of one lane at one moment; see [`Client::limits`](crate::Client::limits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +27,9 @@ pub struct LaneLimits {
     pub learned: Option<RateLimit>,
     /// The quota that the service has reported, less the requests sent since.
     pub reported: Option<ReportedQuota>,
+    /// The number of processes that share the limit, including this one: those that were connected to the
+    /// [shared limiter](crate::ClientBuilder::shared_limiter) in the last 10 seconds. 1 without one.
+    pub processes: usize,
 }
 
 /// A quota that a service reported, such as in `X-RateLimit-Remaining`.
@@ -45,36 +47,10 @@ pub struct ReportedQuota {
 pub(crate) enum Transition<R> {
     /// The lane is paused for this long, by a throttling response or, without one, by a used-up reported quota.
     Paused(Lane, Duration, Option<R>),
+    /// Another process was throttled, so the lane is paused for this long.
+    PausedElsewhere(Lane, Duration),
     /// The lane is resumed.
     Resumed(Lane),
-}
-
-/// The part of a lane's state that other processes with the same key need.
-#[allow(dead_code, reason = "the seam for a limit that several processes share")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Shared {
-    /// The remaining time of the pause.
-    pub(crate) left: Duration,
-    /// The length of the learned window, or zero if no limit is known.
-    pub window: Duration,
-    /// The number of requests of this process that were accepted in the last window.
-    pub(crate) accepted: u32,
-    /// The number of calls that wait for a permit.
-    pub waiting: u32,
-}
-
-#[allow(dead_code, reason = "the seam for a limit that several processes share")]
-impl Shared {
-    /// Merges the state of another process: the longer pause, the longer window, and the sums of the counts.
-    #[must_use]
-    pub(crate) fn merge(self, other: Self) -> Self {
-        Self {
-            left: self.left.max(other.left),
-            window: self.window.max(other.window),
-            accepted: self.accepted.saturating_add(other.accepted),
-            waiting: self.waiting.saturating_add(other.waiting),
-        }
-    }
 }
 
 impl<R> Limiter<R> {
@@ -82,7 +58,9 @@ impl<R> Limiter<R> {
     #[must_use]
     pub(crate) fn limits(&self, now: Instant) -> Vec<LaneLimits> {
         let time = self.seconds(now);
-        self.lock().lanes.values().map(|entry| self.lane_limits(entry, time)).collect()
+        let state = self.lock();
+        let used = state.lanes.values().filter(|entry| !entry.lane.name().is_empty());
+        used.map(|entry| self.lane_limits(entry, time)).collect()
     }
 
     fn lane_limits(&self, entry: &Entry<R>, now: Seconds) -> LaneLimits {
@@ -98,6 +76,7 @@ impl<R> Limiter<R> {
                 .map(|window| RateLimit::new(u32::try_from(window.limit).unwrap_or(u32::MAX), duration(window.length))),
             reported: quota
                 .map(|(remaining, resets_at)| ReportedQuota { remaining, resets_in: duration(resets_at - now) }),
+            processes: self.processes(),
         }
     }
 
@@ -109,6 +88,9 @@ impl<R> Limiter<R> {
             entry.import(self.sends(entry.lane).get_or_init(Sends::default));
             entry.state.reset(time);
             entry.paths.clear();
+            if let Some(shared) = &mut entry.shared {
+                shared.reset();
+            }
         }
         self.settle(time, state);
     }
@@ -139,57 +121,21 @@ impl<R> Limiter<R> {
                 transitions.push(Transition::Resumed(entry.lane));
             }
             let paused = entry.paused.take();
-            transitions.extend(
-                paused.map(|until| Transition::Paused(entry.lane, duration(until - time), entry.response.clone())),
-            );
+            let is_elsewhere = entry.shared.as_ref().is_some_and(|shared| shared.is_paused_elsewhere());
+            transitions.extend(paused.map(|until| {
+                let wait = duration(until - time);
+                if is_elsewhere {
+                    return Transition::PausedElsewhere(entry.lane, wait);
+                }
+                Transition::Paused(entry.lane, wait, entry.response.clone())
+            }));
         }
         self.has_news.store(false, Ordering::Relaxed);
         transitions
-    }
-
-    /// Returns the state of a lane for other processes.
-    #[allow(dead_code, reason = "the seam for a limit that several processes share")]
-    #[must_use]
-    pub(crate) fn shared(&self, lane: Lane, now: Instant) -> Shared {
-        let time = self.seconds(now);
-        let state = self.lock();
-        let Some(entry) = state.lanes.get(&lane.index()) else { return Shared::default() };
-        let window = entry.state.learned().map_or(0.0, |Window { length, .. }| length);
-        let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        Shared {
-            left: duration(entry.state.paused_until(time).map_or(0.0, |until| until - time)),
-            window: duration(window),
-            accepted: small(entry.state.sent_within(time, window)),
-            waiting: small(entry.queue.len()),
-        }
-    }
-
-    /// Pauses a lane for as long as another process reports.
-    #[allow(dead_code, reason = "the seam for a limit that several processes share")]
-    pub(crate) fn merge(&self, lane: Lane, shared: Shared, now: Instant) {
-        let until = self.seconds(now) + shared.left.as_secs_f64().min(super::window::LONGEST_PAUSE);
-        self.update(lane, now, |entry, _| entry.state.pause(until));
     }
 }
 
 /// Converts a time to a duration, which is zero for a negative time.
 fn duration(time: Seconds) -> Duration {
     if time > 0.0 { Duration::try_from_secs_f64(time).unwrap_or(Duration::MAX) } else { Duration::ZERO }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Duration, Shared};
-
-    #[test]
-    fn a_merged_report_has_the_longer_pause_and_the_sum_of_the_counts() {
-        let report = |left, window, accepted, waiting| Shared {
-            left: Duration::from_secs(left),
-            window: Duration::from_secs(window),
-            accepted,
-            waiting,
-        };
-        assert_eq!(report(3, 60, 10, 4).merge(report(5, 2, 20, 0)), report(5, 60, 30, 4));
-        assert_eq!(report(0, 0, u32::MAX, 0).merge(report(0, 0, 1, 0)).accepted, u32::MAX);
-    }
 }

@@ -10,6 +10,7 @@ mod admission;
 mod fit;
 mod overload;
 mod probes;
+mod sharing;
 mod shedding;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
@@ -99,6 +100,12 @@ pub(crate) struct LaneState {
     unhinted_since: Seconds,
     /// The window is measured from this time to the first success after the pause.
     measuring: Option<Seconds>,
+    /// True if the service has a limit of which nothing but the window is known.
+    is_ramping: bool,
+    /// True if another process probes for a higher limit.
+    leaves_probing: bool,
+    /// The number of other processes that use the reported quota.
+    others: usize,
 }
 
 /// A window that was lengthened a little, for the case that it was wrong.
@@ -161,7 +168,7 @@ impl LaneState {
         let asked = if is_far { self.until.max(self.asked_until) } else { self.until };
         let quota = self
             .quota
-            .filter(|quota| quota.left(&self.ledger) == 0 && now < quota.resets_at)
+            .filter(|quota| quota.left(&self.ledger, self.others) == 0 && now < quota.resets_at)
             .map(|quota| quota.resets_at);
         let until = quota.map_or(asked, |resets_at| asked.max(resets_at));
         (now < until).then_some(until)
@@ -184,27 +191,12 @@ impl LaneState {
 
     /// Returns the requests left of the reported quota, and when it is reset.
     pub(crate) fn quota(&self) -> Option<(usize, Seconds)> {
-        self.quota.map(|quota| (quota.left(&self.ledger), quota.resets_at))
+        self.quota.map(|quota| (quota.left(&self.ledger, self.others), quota.resets_at))
     }
 
     /// Returns the mean response time, in seconds.
     pub(crate) fn response_time(&self) -> Option<ResponseTime> {
         self.response_time
-    }
-
-    /// Returns the number of requests accepted in the last `length` seconds or in flight.
-    #[allow(dead_code, reason = "the seam for a limit that several processes share")]
-    pub(crate) fn sent_within(&self, now: Seconds, length: Seconds) -> usize {
-        self.ledger.len().saturating_sub(self.ledger.up_to(now - length))
-    }
-
-    /// Pauses the lane until `until`, as reported by another process.
-    #[allow(dead_code, reason = "the seam for a limit that several processes share")]
-    pub(crate) fn pause(&mut self, until: Seconds) {
-        if until > self.until {
-            self.until = until;
-            self.set_mark(until, false);
-        }
     }
 
     /// Records that a request was sent at `now`, as admitted.

@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["call"],
     &["response"],
     &["core"],
-    &["address", "headers", "event", "request::parts"],
+    &["address", "headers", "event", "request::parts", "sharing"],
     &["service"],
     &["retry"],
     &["transport"],

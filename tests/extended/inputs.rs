@@ -94,6 +94,11 @@ proptest! {
     }
 
     #[test]
+    fn no_notice_of_another_process_breaks_a_client(input in input("notice")) {
+        checks::notice(&input);
+    }
+
+    #[test]
     fn a_list_of_arbitrary_pages_ends(input in input("pages")) {
         checks::pages(&input);
     }

@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 type Check = fn(&[u8]);
 
 /// The checks and the names of their fuzz targets.
-const CHECKS: [(&str, Check); 5] = [
+const CHECKS: [(&str, Check); 6] = [
     ("bodies", checks::bodies),
     ("hints", checks::hints),
     ("addresses", checks::addresses),
     ("decisions", checks::decisions),
+    ("notice", checks::notice),
     ("pages", checks::pages),
 ];
 

@@ -54,6 +54,14 @@ impl Authority {
         Self(Issuer::new(authority(), key))
     }
 
+    /// Returns a certificate for `name` and its key, in PEM.
+    pub(crate) fn files(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = CertificateParams::new([name.to_owned()]).expect("a name");
+        let certificate = certificate.signed_by(&key, &self.0).expect("a certificate");
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// Returns an acceptor with a certificate for `name` that is valid from the first year until before the last.
     pub(crate) fn acceptor(&self, name: &str, years: std::ops::Range<i32>, protocols: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().expect("a key");

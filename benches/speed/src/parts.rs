@@ -188,12 +188,18 @@ fn client() -> Vec<Group> {
 }
 
 /// Returns the group of the limiter and the retry quota, without a known limit: one task on one thread, or several
-/// tasks on two threads.
+/// tasks on two threads. The second limiter is shared with other processes.
 fn admission(tasks: u32) -> Group {
+    let name = format!("limiter and budget, {tasks} at once");
+    let alone = admitting("steadfast", tasks, Admission::new);
+    let shared = admitting("steadfast, shared", tasks, Admission::shared);
+    Group::new(name, [alone, shared])
+}
+
+fn admitting(name: &'static str, tasks: u32, create: fn() -> Admission) -> Part {
     const IN_A_ROW: u32 = 100;
     let runtime = runtime(if tasks == 1 { 1 } else { 2 });
-    let admission = Arc::new(runtime.block_on(async { Admission::new() }));
-    let name = format!("limiter and budget, {tasks} at once");
+    let admission = Arc::new(runtime.block_on(async { create() }));
     let run = move || {
         runtime.block_on(async {
             let admit = |admission: Arc<Admission>| async move { (0..IN_A_ROW).for_each(|_| admission.admit()) };
@@ -206,7 +212,7 @@ fn admission(tasks: u32) -> Group {
             }
         });
     };
-    Group::new(name, [Part { name: "steadfast", times: tasks * IN_A_ROW, run: Box::new(run) }])
+    Part { name, times: tasks * IN_A_ROW, run: Box::new(run) }
 }
 
 /// Returns the group of a documented error: its body, the `serde_json::Value` of that body, and the whole error.

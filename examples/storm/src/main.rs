@@ -7,6 +7,9 @@
 //!
 //! It takes about four minutes, prints a table for each case, and draws `docs/img/storm.svg`. The other clients run in
 //! a separate program (`benches/peers`), which it builds first.
+//!
+//! With `--features redis`, it also compares four processes that limit themselves alone with four that share a limiter.
+//! The argument `processes` selects only these.
 
 #![allow(
     unreachable_pub,
@@ -19,6 +22,8 @@
 
 mod chart;
 mod peers;
+#[cfg(feature = "redis")]
+mod processes;
 mod service;
 mod simulation;
 
@@ -63,8 +68,17 @@ pub struct Outcome {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let peers = peers::build()?;
     let runtime = tokio::runtime::Runtime::new()?;
+    #[cfg(feature = "redis")]
+    {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [processes::MEMBER, url, ..] => return runtime.block_on(processes::member(url, arguments.get(2))),
+            ["processes"] => return runtime.block_on(processes::run(FIXED)),
+            _ => runtime.block_on(processes::run(FIXED))?,
+        }
+    }
+    let peers = peers::build()?;
     let mut first = None;
     for case in &CASES {
         println!("\n{}: {} calls, {} at a time", case.name, case.calls, case.at_a_time);

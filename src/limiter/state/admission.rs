@@ -24,6 +24,9 @@ impl LaneState {
     /// window.length`.
     pub(super) fn probe(&mut self, window: Window, oldest: Seconds, now: Seconds) -> Admission {
         let slot = oldest + window.length;
+        if self.leaves_probing {
+            return Admission::NotBefore(slot);
+        }
         let probes = &self.probes;
         if self.is_exploring && self.hinted >= WORTH_EXPLORING && self.is_quick(window, 16.0) {
             let may_be_open = (probes.in_a_row / 8).saturating_add(1);
@@ -169,8 +172,10 @@ impl LaneState {
             return None;
         }
         if now < quota.resets_at {
-            return match quota.left(&self.ledger) {
+            return match quota.left(&self.ledger, self.others) {
                 0 => Some(Admission::NotBefore(quota.resets_at)),
+                // The share of this process is known, and takes the place of an equal part.
+                _ if self.others > 0 && self.window.is_some() => None,
                 left => {
                     let is_certain = left > 8 && left.saturating_mul(2) > quota.remaining as usize;
                     Some(Admission::Now { kind: Kind::Quota, is_certain })
@@ -198,6 +203,9 @@ impl LaneState {
     fn may_be_open(&self, window: Window) -> usize {
         if self.proved == 0 && self.is_quick(window, 16.0) {
             return 1;
+        }
+        if self.is_ramping {
+            return (self.proved / 2).saturating_add(1);
         }
         let is_quick = self.is_quick(window, 16.0 * (count(window.limit.max(1)).log2().floor() + 1.0));
         match (is_quick || self.response_time.is_none(), self.is_sure) {
@@ -233,7 +241,8 @@ impl LaneState {
     /// request without a response does not delay the others beyond the patience.
     fn explore_unproved(&self, slot: Seconds, now: Seconds) -> Admission {
         let next = self.ledger.last().unwrap_or(now) + self.patience();
-        let may_explore = self.is_exploring && self.hinted >= WORTH_EXPLORING && self.measuring.is_none();
+        let may_explore =
+            self.is_exploring && !self.leaves_probing && self.hinted >= WORTH_EXPLORING && self.measuring.is_none();
         match may_explore {
             true if now >= next => Admission::Now { kind: Kind::Beyond, is_certain: false },
             true => Admission::NotBefore(slot.min(next)),
@@ -263,7 +272,8 @@ impl LaneState {
         if now < self.until || self.needs_first {
             return 1;
         }
-        let by_quota = self.quota.filter(|quota| now < quota.resets_at).map_or(0, |quota| quota.left(&self.ledger));
+        let by_quota =
+            self.quota.filter(|quota| now < quota.resets_at).map_or(0, |quota| quota.left(&self.ledger, self.others));
         let by_window = match self.window {
             None => self.may_be_open_without_window().saturating_sub(self.out),
             Some(window) => {

@@ -35,6 +35,7 @@ pub fn seeds() -> Vec<Seed> {
     odd("decisions", decisions());
     odd("addresses", addresses());
     odd("pages", pages());
+    odd("notice", notices());
     seeds
 }
 
@@ -287,4 +288,19 @@ fn pages() -> Vec<Vec<u8>> {
 fn joined(parts: &[&str]) -> Vec<u8> {
     let parts: Vec<_> = parts.iter().map(|part| part.as_bytes()).collect();
     parts.join(&SEPARATOR)
+}
+
+/// Returns what other processes may write on a noticeboard, with the kept text first.
+fn notices() -> Vec<Vec<u8>> {
+    let inputs: [&[&str]; 8] = [
+        &["2000 50 4", "1 00000000000000ff p 0 1992 2000 12 38 50", "1 00000000000000aa u 0 0 2000 12 38 50"],
+        &["2000 50 0", "1 00000000000000ff", "1 0000000000000001 u 0 3600000 3600000 1048576 1048576 1048576"],
+        &["", "1 00000000000000ff p 0 3600000 3600000 0 1048576 0", "1 00000000000000fe p 0 0 0 0 0 0"],
+        &["1 1 1048576", "1 00000000000000ff p 0 1 1 0 0 0"],
+        &["3600000 0 0", "1 00000000000000ff u 15 1 1 1 1 1"],
+        &["120000 1048576 1", "2 00000000000000ff p 0 1992 2000 12 38 50"],
+        &["", "1 00000000000000ff p 0 99999999999 2000 12 38 50"],
+        &["0 0 0", "1 00000000000000ff u 0 1 0 0 1048576 1"],
+    ];
+    inputs.iter().map(|parts| parts.iter().map(|part| part.as_bytes()).collect::<Vec<_>>().join(&SEPARATOR)).collect()
 }
