@@ -216,6 +216,21 @@ impl ApiError {
 
     /// Returns the last error response of the call. This is [`rejection`](Self::rejection) or, if the last attempt has
     /// none, the error response of an earlier attempt.
+    ///
+    /// ```
+    /// use steadfast::Abaco;
+    /// use steadfast::testing::MockService;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let service = MockService::<Abaco>::new();
+    /// service.get("/documents").html(502).dropped().times(2);
+    ///
+    /// let error = service.client().get("/documents").send().await.unwrap_err();
+    /// assert!(error.rejection().is_none(), "the last attempt got no response");
+    /// assert_eq!(error.last_rejection().map(|rejection| rejection.status.as_u16()), Some(502));
+    /// # }
+    /// ```
     #[must_use]
     pub fn last_rejection(&self) -> Option<&Rejection> {
         match self.cause() {
@@ -360,7 +375,7 @@ impl ApiError {
         self.report().stop_reason
     }
 
-    /// Returns the last look-up of the call, which did not find the record; see
+    /// Returns the last lookup of the call, which did not find the record; see
     /// [`Request::settled_by`](crate::Request::settled_by). `None` if it made none.
     #[must_use]
     pub fn lookup(&self) -> Option<&Lookup> {

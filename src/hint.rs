@@ -29,7 +29,7 @@ pub enum WaitSource {
     Backoff,
     /// The rate limiter that all clones of a client share.
     Limiter,
-    /// The time of quiet before a request was sent again because a look-up found that it had no effect.
+    /// The time of quiet before a request was sent again because a lookup found that it had no effect.
     Lookup,
     /// The [key source](crate::ClientBuilder::key_source), which returned another key after a 401.
     KeySource,
@@ -61,7 +61,7 @@ impl fmt::Display for WaitSource {
             Self::Documented => "the code's documentation",
             Self::Backoff => "backoff",
             Self::Limiter => "the limiter",
-            Self::Lookup => "a look-up",
+            Self::Lookup => "a lookup",
             Self::KeySource => "the key source",
         })
     }

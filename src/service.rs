@@ -117,6 +117,14 @@ pub trait Service: Send + Sync + 'static {
     ///
     /// Only the first 256 KiB are checked. Override this for a service that marks errors in another way, or that sends
     /// `success: false` as a valid result. It is called for every success, so it must be fast, and it must not panic.
+    ///
+    /// ```
+    /// use http::{HeaderMap, StatusCode};
+    /// use steadfast::{Abaco, Service};
+    ///
+    /// let body = br#"{"message": "La clave no es valida", "code": "INVALID_API_KEY"}"#;
+    /// assert!(Abaco::is_error(StatusCode::OK, &HeaderMap::new(), body));
+    /// ```
     #[must_use]
     fn is_error(_status: StatusCode, _headers: &HeaderMap, body: &[u8]) -> bool {
         success::is_error(body, |code| Self::Code::from_wire(code).is_some())

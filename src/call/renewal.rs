@@ -52,7 +52,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Waits until the key is replaced, or until the source has given no other key. `None` if the client is closed.
+    /// Waits until the key is replaced, or the source has ended without another key. `None` if the client is closed.
     async fn replaced_key(&mut self) -> Option<Answer> {
         let core = self.core;
         if !core.is_current(self.key) {

@@ -39,7 +39,7 @@ pub(crate) struct KeySource {
 #[derive(Default)]
 struct State {
     run: Option<WeakShared<BoxFuture<Answer>>>,
-    /// The reason why the last run gave no other key.
+    /// The reason why the last run returned no other key.
     failure: Option<Arc<str>>,
 }
 

@@ -27,9 +27,9 @@ pub(crate) struct Report {
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) elapsed: Duration,
     pub(crate) stop_reason: Option<StopReason>,
-    /// The last look-up of the call.
+    /// The last lookup of the call.
     pub(crate) lookup: Option<Box<Lookup>>,
-    /// The reason why the key source gave no other key, without secrets.
+    /// The reason why the key source returned no other key, without secrets.
     pub(crate) key_problem: Option<Box<str>>,
     /// The end of the limiter's pause, if the call could not wait for it.
     pub(crate) paused_until: Option<SystemTime>,

@@ -103,6 +103,20 @@ impl<S: Service> Route<'_, S> {
 
     /// Breaks the connection after half of the body.
     ///
+    /// ```
+    /// use steadfast::Abaco;
+    /// use steadfast::testing::MockService;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), steadfast::ApiError> {
+    /// let service = MockService::<Abaco>::new();
+    /// service.get("/documents").json(&[1, 2]).truncated().json(&[1, 2]);
+    ///
+    /// assert_eq!(service.client().get("/documents").fetch::<[u32; 2]>().await?, [1, 2]);
+    /// assert_eq!(service.request_count(), 2);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Panics
     ///
     /// If the response has no body of known length.

@@ -85,6 +85,13 @@ impl Throttle {
     }
 
     /// Omits `Retry-After` from the throttling responses. Defaults to sending it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use steadfast::testing::Throttle;
+    ///
+    /// const BARE: Throttle = Throttle::fixed_window(300, Duration::from_secs(60)).without_retry_after();
+    /// ```
     #[must_use]
     pub const fn without_retry_after(mut self) -> Self {
         self.has_retry_after = false;
