@@ -270,13 +270,13 @@ impl ApiError {
         })
     }
 
-    /// Returns the effect that the call had on the service: the worst over all its attempts. A retry that was refused
+    /// Returns the effect that the call had on the service: the worst over all its attempts. A retry that was rejected
     /// proves nothing about the attempt before it.
     ///
     /// For an error response, the documented row of its code or status applies if it lists the response's status.
-    /// Without a row, the status decides, by the table of [`Effect::of_status`]: a 422 proves that the service refused
-    /// the request before it processed it, a 502 proves nothing. A successful response proves the effect only if its
-    /// body is JSON; see [`DecodeError::effect`].
+    /// Without a row, the status decides, by the table of [`Effect::of_status`]: a 422 proves that the service rejected
+    /// the request before it processed it, and a 502 proves nothing. A successful response proves the effect only if
+    /// its body is JSON; see [`DecodeError::effect`].
     ///
     /// ```
     /// use http::{HeaderMap, StatusCode};

@@ -167,8 +167,8 @@ pub(crate) fn rate_limit(headers: &HeaderMap, received: SystemTime) -> Option<Ra
 
 /// Returns the time until the window's reset.
 ///
-/// Services give it as Unix time in seconds or in milliseconds, or as seconds from now. The size of the number tells
-/// them apart: as Unix time, 10⁹ s is the year 2001 and 10¹¹ ms is the year 1973.
+/// Services give it as Unix time in seconds or in milliseconds, or as seconds from now. The size of the number
+/// distinguishes them: as Unix time, 10⁹ s is the year 2001 and 10¹¹ ms is the year 1973.
 fn reset(text: &str, headers: &HeaderMap, received: SystemTime) -> Option<Duration> {
     const LEAST_UNIX_SECONDS: u64 = 1_000_000_000;
     const LEAST_UNIX_MILLISECONDS: u64 = 100_000_000_000;

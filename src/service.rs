@@ -79,7 +79,7 @@ pub trait Service: Send + Sync + 'static {
 
     /// The documented rate limits, which hold for each lane. Defaults to none.
     ///
-    /// The client does not enforce them. They tell it how long a pause lasts after a 429 without a retry hint.
+    /// The client does not enforce them. They set the length of a pause after a 429 without a retry hint.
     const LIMITS: &'static [RateLimit] = &[];
 
     /// The documented routes. Defaults to none. Requests can also be made for other paths.

@@ -60,7 +60,7 @@ impl Report {
         }
     }
 
-    /// Returns the worst effect of the call, of which `last` is that of the last attempt.
+    /// Returns the worst effect of the call; `last` is the effect of the last attempt.
     pub(super) fn worst_effect(&self, last: Effect) -> Effect {
         self.attempts.iter().map(Attempt::effect).fold(last, Effect::max)
     }
