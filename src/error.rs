@@ -86,7 +86,7 @@ pub enum ApiError {
     Unrecognized(Box<Rejection>),
     /// A connection that could not be made, or that broke before the response was complete.
     Transport(Box<TransportError>),
-    /// A time limit that expired: of a connection, of an attempt or of the call.
+    /// A time limit that expired: of a connection, of an attempt, of the wait for the first permit or of the call.
     Timeout(Box<TimeoutError>),
     /// A successful response whose body could not be decoded. The request took effect or may have, and is not retried.
     Decode(Box<DecodeError>),

@@ -29,7 +29,7 @@ pub enum WaitSource {
     Backoff,
     /// The rate limiter that all clones of a client share.
     Limiter,
-    /// The time of quiet before a request was sent again because a lookup found that it had no effect.
+    /// The time of quiet before a write was sent again because a lookup did not find its record.
     Lookup,
     /// The [key source](crate::ClientBuilder::key_source), which returned another key after a 401.
     KeySource,
@@ -94,7 +94,7 @@ pub struct RateLimitHeaders {
     /// The number of requests that it still accepts in the current window (`X-RateLimit-Remaining`).
     pub remaining: Option<u64>,
     /// The time from the arrival of the response until the window ends (`X-RateLimit-Reset`, in Unix time or in seconds
-    /// from now).
+    /// from now; Unix time can be in milliseconds).
     pub resets_in: Option<Duration>,
 }
 

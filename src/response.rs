@@ -63,8 +63,8 @@ pub struct Response {
 }
 
 impl Response {
-    /// Returns the status, from 200 to 299. It is 304 if the request had the header `If-None-Match` or
-    /// `If-Modified-Since`, and the resource was not modified.
+    /// Returns the status: 200 to 299, or 304 if the request had the header `If-None-Match` or `If-Modified-Since` and
+    /// the resource was not modified.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.incoming.head.status

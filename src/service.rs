@@ -1,4 +1,4 @@
-//! The description of a service: [`Service`] and [`Credential`].
+//! The description of a service: [`Service`], [`Credential`] and [`Route`].
 
 use http::header::HeaderName;
 use http::{HeaderMap, Method, StatusCode};
