@@ -38,7 +38,7 @@ async fn create_entry(client: &Client<Abaco>, reference: &'static str) -> Result
     response.json()
 }
 
-/// Creates a customer. FSM Navigator rejects a second customer with the same e-mail address, so the request is safe to
+/// Creates a customer. FSM Navigator rejects a second customer with the same email address, so the request is safe to
 /// resend: the rejection proves that the customer exists.
 async fn create_customer(client: &Client<FsmNavigator>, email: &str) -> Result<Value, ApiError> {
     let post = client.post("/customers").json(&json!({"customer_email": email})).idempotent(true);

@@ -1,7 +1,7 @@
 //! Serves many companies, each with a key of its own, over one pool of connections. A company that is throttled does
 //! not delay the others.
 //!
-//! Run with `cargo run --example many_companies`. Needs no key and no network: a server on loopback plays the service.
+//! Run with `cargo run --example many_companies`. Needs no key; the mock server listens on a loopback socket.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

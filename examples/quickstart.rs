@@ -53,12 +53,10 @@ async fn main() -> Result<(), ApiError> {
         }
     }
 
-    println!(
-        "\n7. A retry hint of an hour is longer than `max_wait`. The call ends at once, with the time to come back."
-    );
+    println!("\n7. A retry hint of an hour is longer than `max_wait`. The call ends at once, with the time to retry.");
     service.get("/products").fail(Code::RateLimitExceeded).retry_after(Duration::from_secs(3600));
     if let Err(error) = client.call(Route::Products).send().await {
-        println!("   come back at {}", error.retry_at().map(httpdate::fmt_http_date).unwrap_or_default());
+        println!("   retry at {}", error.retry_at().map(httpdate::fmt_http_date).unwrap_or_default());
         explain(&error);
     }
     Ok(())

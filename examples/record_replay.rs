@@ -13,7 +13,7 @@ use steadfast::testing::MockService;
 use steadfast::transport::{Body, HttpRequest, SendFuture};
 use steadfast::{Abaco, ApiError, Client, Transport, abaco};
 
-/// One exchange. It has no request headers, because these contain the key.
+/// One exchange. It contains no request headers, because the key is in them.
 struct Exchange {
     method: Method,
     path: String,
@@ -45,7 +45,7 @@ struct Replay(Tape);
 impl Transport for Replay {
     fn send(&self, request: HttpRequest) -> SendFuture<'_> {
         let Exchange { method, path, head, body } = self.0.lock().unwrap().pop_front().expect("a recorded exchange");
-        assert_eq!((&method, path.as_str()), (&request.method, request.url.path()), "the program took another way");
+        assert_eq!((&method, path.as_str()), (&request.method, request.url.path()), "the program sent another request");
         println!("replayed {method} {path}: {}", head.status);
         Box::pin(async move { Ok(Response::from_parts(head, Body::from(body))) })
     }

@@ -1,5 +1,5 @@
-//! A test of a program: one of eight concurrent requests fails. The program retries an undocumented code that it knows
-//! to pass, with its own rule.
+//! A test of a program: one of eight concurrent requests fails. The program adds a rule of its own,
+//! which retries an undocumented code.
 //!
 //! Run with `cargo run --example test_a_program`. Needs no key and no network.
 
@@ -32,7 +32,7 @@ fn advice(error: &ApiError) -> &'static str {
     match error {
         ApiError::Unauthenticated(_) | ApiError::Forbidden(_) => "check the key",
         ApiError::Transport(_) | ApiError::Timeout(_) => "check the network",
-        _ => "look into the log",
+        _ => "read the log",
     }
 }
 

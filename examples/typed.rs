@@ -1,4 +1,4 @@
-//! Typed requests and responses: a struct that names the fields that the program needs and keeps the rest, documented
+//! Typed requests and responses: a struct with the fields that the program needs, which keeps all others, documented
 //! routes with their IDs, and documented values.
 //!
 //! Run with `cargo run --example typed`. Needs no key and no network.
@@ -16,7 +16,7 @@ struct Job {
     id: u64,
     #[serde(rename = "job_title")]
     title: String,
-    /// A text, because the service may send a status that no documentation lists.
+    /// Text instead of an enum, because the service may send a status that no documentation lists.
     #[serde(rename = "job_status")]
     status: String,
     /// Everything else, so that nothing is lost when the job is stored or shown.

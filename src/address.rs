@@ -126,7 +126,7 @@ pub(crate) fn add_segment(url: &mut Url, segment: &str) -> Result<(), Box<BuildE
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().push(segment);
     }
-    // Servers remove a `;` and what follows it, so that `..;a` would be a dot segment to them.
+    // Some servers ignore a `;` and the text after it, so they treat `..;a` as a dot segment.
     if segment.contains(';') {
         let (before, last) = url.path().rsplit_once('/').unwrap_or_default();
         let path = format!("{before}/{}", last.replace(';', "%3B"));
@@ -135,8 +135,8 @@ pub(crate) fn add_segment(url: &mut Url, segment: &str) -> Result<(), Box<BuildE
     Ok(())
 }
 
-/// Returns whether a URL parser resolves the segment as `.` or `..`, in any spelling. Servers that know parameters of
-/// segments resolve `..;a` too.
+/// Returns whether a URL parser resolves the segment as `.` or `..`, in any spelling. Servers that support
+/// path parameters also resolve `..;a`.
 fn is_dot_segment(segment: &str) -> bool {
     let segment = segment.split(';').next().unwrap_or_default();
     let segment = ["%3b", "%3B"].iter().find_map(|mark| segment.split_once(mark)).map_or(segment, |(name, _)| name);

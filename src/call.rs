@@ -35,7 +35,7 @@ mod span;
 pub(crate) use settle::settle_unreadable;
 
 /// Sends the request until an attempt succeeds or the retry policy ends the call. A request with a `problem` is not
-/// sent. A call that cannot tell if the request took effect is settled by a look-up, if it has one.
+/// sent. A call whose effect is unknown is settled by a lookup, if it has one.
 pub(crate) async fn run(
     core: Arc<Core>,
     mut parts: Box<RequestParts>,
@@ -106,13 +106,13 @@ pub(crate) async fn run(
     }
 }
 
-/// The result of the look-ups of a call that cannot tell if its request took effect.
+/// The result of the lookups of a call whose effect is unknown.
 enum Settled {
     /// The record exists.
     Found(Bytes),
     /// The record does not exist, and the request may be sent again.
     Resend,
-    /// The call fails after all.
+    /// The call fails.
     Unknown(Stop),
 }
 
@@ -122,7 +122,7 @@ struct Stop {
     reason: StopReason,
     /// The end of the pause that the call could not wait for.
     paused_until: Option<SystemTime>,
-    /// The reason why the key source gave no other key.
+    /// The reason why the key source returned no other key.
     key_problem: Option<Box<str>>,
 }
 
@@ -159,7 +159,7 @@ struct Call<'a> {
     pool: Option<Arc<Pool>>,
     /// True if a connection of that pool may be the cause of a failure.
     is_suspect: bool,
-    /// The look-up since the last attempt.
+    /// The lookup since the last attempt.
     lookup: Option<Box<Lookup>>,
     renewal: Renewal,
     /// True once the call has ended with a response or an error.

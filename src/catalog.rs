@@ -255,7 +255,7 @@ impl Effect {
     /// | 406, 413, 415, 416, 421, 426 | `None` | the service does not handle this type, size, range, host or protocol (RFC 9110 §15.5) |
     /// | 412, 428 | `None` | a precondition is checked before the method is applied (RFC 9110 §13.2, RFC 6585 §3) |
     /// | 429 | `None` | a rate limit is checked before the request is processed (RFC 6585 §4) |
-    /// | 304 | `None` | the service has nothing newer than the condition names (RFC 9110 §15.4.5) |
+    /// | 304 | `None` | the resource has not changed since the version that the condition names (RFC 9110 §15.4.5) |
     /// | all others | `Possible` | a conflict (409) can be with the request's own earlier attempt; a timeout (408), a gateway or a failure (5xx) can occur midway; a redirect can follow processing (303); a 425 can come from a gateway after the service; the rest has no settled meaning |
     ///
     /// ```

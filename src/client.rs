@@ -27,8 +27,8 @@ pub use builder::ClientBuilder;
 /// key, unless they use a [shared limiter](ClientBuilder::shared_limiter).
 ///
 /// A client can be kept in a `static` and used from several tokio runtimes, for example in tests. Each runtime has its
-/// own connections, because a connection stops when the runtime that opened it ends or stands still. The client keeps
-/// the connections of the last 8 runtimes. A client with a builder of the caller
+/// own connections, because a connection stops when the runtime that opened it ends or is not polled. The client keeps
+/// the connections of the last 8 runtimes. A client with a custom builder
 /// ([`ClientBuilder::reqwest`]) has one set of connections for all runtimes, so a call can fail over a connection whose
 /// runtime has ended.
 ///
@@ -140,8 +140,8 @@ impl<S: Service> Client<S> {
         Request::routed(&self.core, info, ids)
     }
 
-    /// Returns the limits that the client knows of, for each lane that was used: requests in flight, calls that wait,
-    /// the pause, the learned limit and the reported quota. Sends nothing.
+    /// Returns the state of the rate limiter for each lane that was used: requests in flight, waiting calls, the pause,
+    /// the learned limit and the reported quota. Sends nothing.
     ///
     /// ```
     /// use steadfast::testing::MockService;
@@ -163,10 +163,28 @@ impl<S: Service> Client<S> {
         self.core.limiter.limits(Instant::now())
     }
 
-    /// Clears everything that the client has learned of the service's limits, and ends all pauses.
+    /// Clears everything that the client has learned about the service's limits, and ends all pauses.
     ///
-    /// For a limit that was raised, or after a response with an absurd wait. The next throttling response teaches the
-    /// limits again.
+    /// Call this after a limit was raised, or after a response requested an absurd wait. The client learns the limits
+    /// again from the next throttling response.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use steadfast::testing::MockService;
+    /// use steadfast::{Abaco, abaco};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), steadfast::ApiError> {
+    /// let service = MockService::<Abaco>::new();
+    /// let hour = Duration::from_secs(3600);
+    /// service.get("/documents").fail(abaco::Code::RateLimitExceeded).retry_after(hour).json(&[1, 2]);
+    /// let client = service.client();
+    ///
+    /// client.get("/documents").send().await.unwrap_err();
+    /// client.reset_limits();
+    /// client.get("/documents").send().await?;
+    /// # Ok(()) }
+    /// ```
     pub fn reset_limits(&self) {
         self.core.limiter.reset(Instant::now());
     }
@@ -210,8 +228,8 @@ impl<S: Service> Client<S> {
     /// waits or retries. If the service rejects the former key with a 401 in the meantime, a request that is safe to
     /// resend is sent again with the new key, up to eight times in a call.
     ///
-    /// The former key is redacted like the new one. A client redacts its last eight replaced keys, and a response or an
-    /// error also the key with which it was requested. Replaced keys stay in memory for that.
+    /// A client redacts its key and the last eight keys that were replaced. A response or an error also redacts the key
+    /// that its request was sent with. The replaced keys stay in memory for this purpose.
     /// [`ClientBuilder::key_source`] replaces a key when the service rejects it.
     ///
     /// # Errors
@@ -243,6 +261,7 @@ impl<S: Service> Client<S> {
     ///
     /// Dropping the future does not open the client again. `close` can be called several times.
     ///
+    /// [`BuildErrorKind::Closed`]: crate::BuildErrorKind::Closed
     /// [`StopReason::Closed`]: crate::StopReason::Closed
     ///
     /// ```

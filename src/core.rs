@@ -35,7 +35,7 @@ pub(crate) mod key_source;
 /// The state that all clones of a client share. Dereferences to its [`Settings`].
 pub(crate) struct Core {
     settings: Arc<Settings>,
-    /// The key for the next attempt. A call reads the lock once, for the time of one reference count.
+    /// The key for the next attempt. A call takes the read lock once, to increment a reference count.
     key: RwLock<Arc<Key>>,
     /// The address of the key, which is compared without the lock. A call holds its key, so that no other key can have
     /// the same address.

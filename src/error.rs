@@ -86,7 +86,7 @@ pub enum ApiError {
     Unrecognized(Box<Rejection>),
     /// A connection that could not be made, or that broke before the response was complete.
     Transport(Box<TransportError>),
-    /// A time limit that expired: of a connection, of an attempt or of the call.
+    /// A time limit that expired: of a connection, of an attempt, of the wait for the first permit or of the call.
     Timeout(Box<TimeoutError>),
     /// A successful response whose body could not be decoded. The request took effect or may have, and is not retried.
     Decode(Box<DecodeError>),
@@ -216,6 +216,21 @@ impl ApiError {
 
     /// Returns the last error response of the call. This is [`rejection`](Self::rejection) or, if the last attempt has
     /// none, the error response of an earlier attempt.
+    ///
+    /// ```
+    /// use steadfast::Abaco;
+    /// use steadfast::testing::MockService;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let service = MockService::<Abaco>::new();
+    /// service.get("/documents").html(502).dropped().times(2);
+    ///
+    /// let error = service.client().get("/documents").send().await.unwrap_err();
+    /// assert!(error.rejection().is_none(), "the last attempt got no response");
+    /// assert_eq!(error.last_rejection().map(|rejection| rejection.status.as_u16()), Some(502));
+    /// # }
+    /// ```
     #[must_use]
     pub fn last_rejection(&self) -> Option<&Rejection> {
         match self.cause() {
@@ -255,13 +270,13 @@ impl ApiError {
         })
     }
 
-    /// Returns the effect that the call had on the service: the worst over all its attempts. A retry that was refused
+    /// Returns the effect that the call had on the service: the worst over all its attempts. A retry that was rejected
     /// proves nothing about the attempt before it.
     ///
     /// For an error response, the documented row of its code or status applies if it lists the response's status.
-    /// Without a row, the status decides, by the table of [`Effect::of_status`]: a 422 proves that the service refused
-    /// the request before it processed it, a 502 proves nothing. A successful response proves the effect only if its
-    /// body is JSON; see [`DecodeError::effect`].
+    /// Without a row, the status decides, by the table of [`Effect::of_status`]: a 422 proves that the service rejected
+    /// the request before it processed it, and a 502 proves nothing. A successful response proves the effect only if
+    /// its body is JSON; see [`DecodeError::effect`].
     ///
     /// ```
     /// use http::{HeaderMap, StatusCode};
@@ -360,7 +375,7 @@ impl ApiError {
         self.report().stop_reason
     }
 
-    /// Returns the last look-up of the call, which did not find the record; see
+    /// Returns the last lookup of the call, which did not find the record; see
     /// [`Request::settled_by`](crate::Request::settled_by). `None` if it made none.
     #[must_use]
     pub fn lookup(&self) -> Option<&Lookup> {

@@ -131,7 +131,7 @@ pub enum Event {
         /// The lane that is resumed.
         lane: Lane,
     },
-    /// A call that could not tell if its request took effect looked its record up; see
+    /// A call whose effect was unknown looked up its record; see
     /// [`Request::settled_by`](crate::Request::settled_by).
     #[non_exhaustive]
     LookupEnded {
@@ -145,9 +145,9 @@ pub enum Event {
         path: Box<str>,
         /// The template of the request's documented route, such as `/documents/{id}`; `None` if no table lists it.
         route: Option<&'static str>,
-        /// The outcome of the look-up.
+        /// The outcome of the lookup.
         outcome: LookupOutcome,
-        /// The duration of the look-up.
+        /// The duration of the lookup.
         took: Duration,
     },
     /// A call ended, with a response or with an error, or because its future was dropped.

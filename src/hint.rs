@@ -29,7 +29,7 @@ pub enum WaitSource {
     Backoff,
     /// The rate limiter that all clones of a client share.
     Limiter,
-    /// The time of quiet before a request was sent again because a look-up found that it had no effect.
+    /// The time of quiet before a write was sent again because a lookup did not find its record.
     Lookup,
     /// The [key source](crate::ClientBuilder::key_source), which returned another key after a 401.
     KeySource,
@@ -61,7 +61,7 @@ impl fmt::Display for WaitSource {
             Self::Documented => "the code's documentation",
             Self::Backoff => "backoff",
             Self::Limiter => "the limiter",
-            Self::Lookup => "a look-up",
+            Self::Lookup => "a lookup",
             Self::KeySource => "the key source",
         })
     }
@@ -94,7 +94,7 @@ pub struct RateLimitHeaders {
     /// The number of requests that it still accepts in the current window (`X-RateLimit-Remaining`).
     pub remaining: Option<u64>,
     /// The time from the arrival of the response until the window ends (`X-RateLimit-Reset`, in Unix time or in seconds
-    /// from now).
+    /// from now; Unix time can be in milliseconds).
     pub resets_in: Option<Duration>,
 }
 
@@ -167,8 +167,8 @@ pub(crate) fn rate_limit(headers: &HeaderMap, received: SystemTime) -> Option<Ra
 
 /// Returns the time until the window's reset.
 ///
-/// Services give it as Unix time in seconds or in milliseconds, or as seconds from now. The size of the number tells
-/// them apart: as Unix time, 10⁹ s is the year 2001 and 10¹¹ ms is the year 1973.
+/// Services give it as Unix time in seconds or in milliseconds, or as seconds from now. The size of the number
+/// distinguishes them: as Unix time, 10⁹ s is the year 2001 and 10¹¹ ms is the year 1973.
 fn reset(text: &str, headers: &HeaderMap, received: SystemTime) -> Option<Duration> {
     const LEAST_UNIX_SECONDS: u64 = 1_000_000_000;
     const LEAST_UNIX_MILLISECONDS: u64 = 100_000_000_000;

@@ -3,7 +3,7 @@
 //! - **One error type.** The three documented error formats become one [`ApiError`] enum. Its variants distinguish what
 //!   the caller can do, and the exact documented code stays available as a typed value.
 //! - **Documented, safe retries.** A request is retried when the documentation of its error code allows it. It is never
-//!   resent earlier than the service asked, and never when resending could take effect twice.
+//!   resent earlier than the service requests, and never when resending could take effect twice.
 //! - **Adaptive rate limiting.** All clones of a client share one rate limiter. It pauses after a throttling response
 //!   and learns how many requests the service accepts.
 //!
@@ -49,37 +49,50 @@
 //! # Retries and rate limiting
 //!
 //! Both are enabled by default. [`RetryPolicy`] defines which requests are resent and how long the client waits.
+//! [`ClientBuilder::retryable`] decides on errors whose documentation does not mention retries.
 //! [`Client`](Client#rate-limiting) describes the rate limiter. The clones of a client also share a retry quota
 //! ([`RetryBudget`]) and a limit on the requests in flight ([`ClientBuilder::max_in_flight`]).
 //!
+//! A POST whose response is lost is not resent. [`Request::settled_by`] looks up its record, and ends the call with
+//! success if the record exists.
+//!
+//! # Events and logs
+//!
 //! [`ApiError::attempts`] and [`Response::attempts`] list the attempts of a call, and [`ApiError::stop_reason`] returns
 //! the reason why a failed call was not retried. [`ClientBuilder::observer`] registers a callback that receives each
-//! [`Event`].
+//! [`Event`]. The client also [logs](Event#logs) these events with `tracing`, and opens a span for each call and each
+//! attempt, with OpenTelemetry's attribute names. [`Client::limits`] returns the state of the rate limiter.
 //!
 //! # Keys
 //!
 //! A client has one key. [`Client::with_key`] returns a client for another key with the same connections,
 //! [`Client::replace_key`] replaces a key while the client is used, and [`ClientBuilder::key_source`] sets a source
-//! that is asked for another key after a 401.
+//! that is asked for another key after a 401. [`Client::close`] completes the requests in flight and ends all waits.
+//!
+//! # Connections
+//!
+//! [`ClientBuilder::reqwest_with`] changes the settings of reqwest, such as proxies and certificates.
+//! [`ClientBuilder::wrap`] wraps the transport, for example to sign or record requests.
 //!
 //! # Testing
 //!
 //! The feature `testing` adds the module `testing` with two mock services, one in memory and one on a loopback socket.
 //! They send every documented error in the vendor's format. With tokio's clock paused, a wait of a minute takes no
-//! time.
+//! time. The function `testing::error` returns an error for a unit test without a mock.
 //!
 //! # Other services
 //!
 //! To add a service, implement [`Service`] and list its error codes with [`error_codes!`]. Typed codes, retries, the
-//! rate limiter, lists and the mock services then work as for the other three.
+//! rate limiter, lists and the mock services then work as for the other three. [`Bearer`] and [`XApiKey`] are the usual
+//! types of keys.
 //!
 //! # Features
 //!
 //! - `rustls` (default): TLS with rustls and the system's certificates.
 //! - `rustls-no-provider`: TLS with rustls and the crypto provider that the program installs, such as ring. Turn the
-//!   default features off; with `rustls`, aws-lc is compiled in as well, and used if no provider is installed.
+//!   default features off: with `rustls`, aws-lc is compiled in as well, and used if no provider is installed.
 //! - `native-tls`: TLS with the system's library; takes effect only without `rustls`.
-//! - `testing`: the mock services.
+//! - `testing`: mock services and errors for tests.
 //! - `redis`: [`SharedLimiter::redis`](crate::sharing::SharedLimiter), one rate limiter for several machines.
 //! - `miette`: implements miette's `Diagnostic` for [`ApiError`].
 //! - `serde`: implements `Serialize` for [`ApiError`], as a log record without secrets.

@@ -85,7 +85,8 @@ impl Request {
 
     /// Appends one segment to the path, percent-encoded, so that an ID cannot change the path: `a/b` becomes `a%2Fb`.
     ///
-    /// A semicolon is encoded too, because servers remove what follows it: `..;a` would be a `..` to them.
+    /// A semicolon is encoded too, because some servers ignore it and the text after it, and so treat
+    /// `..;a` as `..`.
     ///
     /// Segments that cannot be encoded are rejected: the empty segment, `.`, `..`, and segments with control
     /// characters.
@@ -164,6 +165,20 @@ impl Request {
     /// Sets the `Idempotency-Key` header and marks the request as [`idempotent`](Self::idempotent).
     ///
     /// Use it only if the service honors that header. None of the three services documents that it does.
+    ///
+    /// ```
+    /// use steadfast::Stayforge;
+    /// use steadfast::testing::MockService;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), steadfast::ApiError> {
+    /// let service = MockService::<Stayforge>::new();
+    /// service.post("/v1/cards").html(502).empty(204);
+    ///
+    /// service.client().post("/v1/cards").idempotency_key("card-2026-114").send().await?;
+    /// assert_eq!(service.received()[1].headers["idempotency-key"], "card-2026-114");
+    /// # Ok(()) }
+    /// ```
     pub fn idempotency_key(self, key: impl AsRef<str>) -> Self {
         self.header("idempotency-key", key).idempotent(true)
     }
@@ -178,8 +193,9 @@ impl Request {
         })
     }
 
-    /// Sets the time limit of this call, including all attempts and all waits. Defaults to the client's deadline
-    /// ([`ClientBuilder::deadline`](crate::ClientBuilder::deadline)); `Duration::MAX` means no limit.
+    /// Sets the time limit of this call, from its first permit on, including all attempts and the waits between them.
+    /// Defaults to the client's deadline ([`ClientBuilder::deadline`](crate::ClientBuilder::deadline));
+    /// `Duration::MAX` means no limit.
     ///
     /// It must not be zero. It may be shorter than the client's
     /// [`attempt_timeout`](crate::ClientBuilder::attempt_timeout).
@@ -227,16 +243,16 @@ impl Request {
     /// for a backoff and calls `look_up`, which searches for the record, usually with a request of its own:
     ///
     /// - `Ok(Some(record))`: the write took effect. The call succeeds. [`fetch`](Self::fetch) decodes the record, and
-    ///   [`Response::lookup`] tells it from a response of the service.
+    ///   [`Response::lookup`] distinguishes it from a response of the service.
     /// - `Ok(None)`: the record does not exist. The call fails with its error, and [`ApiError::lookup`] returns the
-    ///   time of the look-up. Its effect stays `Possible`, because the request may still be running.
-    /// - `Err`: the same, with the error of the look-up.
+    ///   time of the lookup. Its effect stays `Possible`, because the request may still be running.
+    /// - `Err`: the same, with the error of the lookup.
     ///
     /// The write is not sent again, unless [`resend_if_absent`](Self::resend_if_absent) allows it. `look_up` should
     /// search for something that only this write creates, such as a reference number in one of the record's fields.
     ///
-    /// A look-up has half the call's [`deadline`](Self::deadline), in addition to it. If the service cannot be reached,
-    /// the look-up fails too.
+    /// A lookup may take half of the call's [`deadline`](Self::deadline), in addition to the deadline. If the service
+    /// cannot be reached, the lookup fails too.
     ///
     /// ```
     /// use serde_json::{Value, json};
@@ -283,17 +299,17 @@ impl Request {
         self
     }
 
-    /// Allows the call to send the write again if a look-up of [`settled_by`](Self::settled_by) does not find the
+    /// Allows the call to send the write again if a lookup of [`settled_by`](Self::settled_by) does not find the
     /// record `quiet` after the last attempt ended.
     ///
     /// # Warning
     ///
-    /// The write takes effect twice if the first request is still running after the time of quiet, or if the look-up
+    /// The write takes effect twice if the first request is still running after the time of quiet, or if the lookup
     /// misses the record. Choose a time that is longer than the service ever takes to process a request and to show its
     /// result.
     ///
     /// The resend counts as an attempt of the retry policy, and its wait is part of the
-    /// [`deadline`](Self::deadline). It must be preceded by `settled_by`; otherwise, the call ends with
+    /// [`deadline`](Self::deadline). Call `settled_by` first; otherwise, the call ends with
     /// [`ApiError::Build`].
     pub fn resend_if_absent(mut self, quiet: Duration) -> Self {
         if let Some(settlement) = &mut self.parts.settlement {
@@ -301,7 +317,7 @@ impl Request {
             return self;
         }
         self.change(|_| {
-            let problem = "resend_if_absent needs a look-up; call settled_by first";
+            let problem = "resend_if_absent needs a lookup; call settled_by first";
             Err(BuildError::new(BuildErrorKind::Configuration, problem))
         })
     }

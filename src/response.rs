@@ -58,13 +58,13 @@ pub struct Response {
     pub(crate) failed: Vec<Attempt>,
     /// All attempts, listed on first use: most callers never read them.
     pub(crate) attempts: OnceLock<Vec<Attempt>>,
-    /// The look-up that found the record, if the response is not the service's own.
+    /// The lookup that found the record, if the response is not the service's own.
     pub(crate) lookup: Option<Box<Lookup>>,
 }
 
 impl Response {
-    /// Returns the status, from 200 to 299. It is 304 if the request had the header `If-None-Match` or
-    /// `If-Modified-Since`, and the resource was not modified.
+    /// Returns the status: 200 to 299, or 304 if the request had the header `If-None-Match` or `If-Modified-Since` and
+    /// the resource was not modified.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.incoming.head.status
@@ -164,15 +164,15 @@ impl Response {
         self.incoming.received
     }
 
-    /// Returns the look-up that settled the call, if the write's own response was lost and the record was found; see
-    /// [`Request::settled_by`](crate::Request::settled_by). The body is then the record that the look-up returned, and
+    /// Returns the lookup that settled the call, if the write's own response was lost and the record was found; see
+    /// [`Request::settled_by`](crate::Request::settled_by). The body is then the record that the lookup returned, and
     /// the response has no headers of the service.
     #[must_use]
     pub fn lookup(&self) -> Option<&Lookup> {
         self.lookup.as_deref()
     }
 
-    /// Returns the attempts of the call, in order. The last one succeeded, unless a [look-up](Self::lookup) settled the
+    /// Returns the attempts of the call, in order. The last one succeeded, unless a [lookup](Self::lookup) settled the
     /// call.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {

@@ -52,8 +52,14 @@ pub(crate) mod settlement;
 ///
 /// const PATIENT: RetryPolicy = RetryPolicy::new()
 ///     .with_max_attempts(6)
+///     .with_initial_delay(Duration::from_secs(1))
+///     .with_rate_limit_delay(Duration::from_secs(2))
+///     .with_max_delay(Duration::from_secs(60))
 ///     .with_max_wait(Duration::from_secs(600));
 /// assert_eq!(PATIENT.max_attempts(), 6);
+///
+/// // For a test of the waits.
+/// const REPRODUCIBLE: RetryPolicy = PATIENT.with_seed(7);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -315,7 +321,7 @@ pub struct CallState {
     /// The seed of the jitter. The same seed gives the same wait.
     pub seed: u64,
     /// The verdict of [`ClientBuilder::retryable`](crate::ClientBuilder::retryable) on the error, if there is one. It
-    /// has no effect if the documentation of the error states if it is retryable.
+    /// is ignored if the documentation of the error states whether to retry.
     pub retryable: Option<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! The description of a service: [`Service`] and [`Credential`].
+//! The description of a service: [`Service`], [`Credential`] and [`Route`].
 
 use http::header::HeaderName;
 use http::{HeaderMap, Method, StatusCode};
@@ -79,7 +79,7 @@ pub trait Service: Send + Sync + 'static {
 
     /// The documented rate limits, which hold for each lane. Defaults to none.
     ///
-    /// The client does not enforce them. They tell it how long a pause lasts after a 429 without a retry hint.
+    /// The client does not enforce them. They set the length of a pause after a 429 without a retry hint.
     const LIMITS: &'static [RateLimit] = &[];
 
     /// The documented routes. Defaults to none. Requests can also be made for other paths.
@@ -117,6 +117,14 @@ pub trait Service: Send + Sync + 'static {
     ///
     /// Only the first 256 KiB are checked. Override this for a service that marks errors in another way, or that sends
     /// `success: false` as a valid result. It is called for every success, so it must be fast, and it must not panic.
+    ///
+    /// ```
+    /// use http::{HeaderMap, StatusCode};
+    /// use steadfast::{Abaco, Service};
+    ///
+    /// let body = br#"{"message": "La clave no es valida", "code": "INVALID_API_KEY"}"#;
+    /// assert!(Abaco::is_error(StatusCode::OK, &HeaderMap::new(), body));
+    /// ```
     #[must_use]
     fn is_error(_status: StatusCode, _headers: &HeaderMap, body: &[u8]) -> bool {
         success::is_error(body, |code| Self::Code::from_wire(code).is_some())

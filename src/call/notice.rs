@@ -105,7 +105,7 @@ impl Call<'_> {
         self.notify_last(&attempt, None, request_id, rate_limit);
     }
 
-    /// Emits [`Event::CallEnded`] for a call that a look-up settled.
+    /// Emits [`Event::CallEnded`] for a call that a lookup settled.
     #[cold]
     pub(super) fn notify_settled(&mut self) {
         let attempts = std::mem::take(&mut self.attempts);

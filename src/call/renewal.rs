@@ -37,12 +37,12 @@ impl Call<'_> {
         }
         self.renewal.count = self.renewal.count.saturating_add(1);
         let remaining = self.remaining(Instant::now());
-        let answer = match timeout(remaining, self.replaced_key()).await {
-            Ok(Some(answer)) => answer,
+        let result = match timeout(remaining, self.replaced_key()).await {
+            Ok(Some(result)) => result,
             Ok(None) => return Err(Stop::new(error, StopReason::Closed)),
             Err(_) => Err("the key source did not return before the call's deadline".into()),
         };
-        if let Err(problem) = answer {
+        if let Err(problem) = result {
             let key_problem = Some(self.secrets().redact_text(&problem));
             return Err(Stop { key_problem, ..Stop::new(error, StopReason::KeyNotReplaced) });
         }
@@ -52,7 +52,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Waits until the key is replaced, or until the source has given no other key. `None` if the client is closed.
+    /// Waits until the key is replaced, or the source has ended without another key. `None` if the client is closed.
     async fn replaced_key(&mut self) -> Option<Answer> {
         let core = self.core;
         if !core.is_current(self.key) {

@@ -1,4 +1,4 @@
-//! The look-ups of a call that cannot tell if its request took effect.
+//! The lookups of a call whose effect is unknown.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,15 +20,15 @@ use crate::response::incoming::Incoming;
 use crate::retry::settlement::Settlement;
 
 impl Call<'_> {
-    /// Returns whether a look-up is due before the call ends: an attempt may have had an effect, and no look-up was
+    /// Returns whether a lookup is due before the call ends: an attempt may have had an effect, and no lookup was
     /// made since.
     pub(super) fn is_unsettled(&self, stop: &Stop) -> bool {
         let worst = self.attempts.iter().map(Attempt::effect).fold(stop.error.effect(), Effect::max);
         self.parts.settlement.is_some() && worst == Effect::Possible && self.lookup.is_none()
     }
 
-    /// Looks up the record of a call that would end now. Each look-up has half the call's deadline of its own, which is
-    /// not part of the deadline.
+    /// Looks up the record of a call that would end now. Each lookup may take half of the call's deadline, in
+    /// addition to the deadline.
     pub(super) async fn settle(&mut self, stop: Stop) -> Settled {
         let Some(settlement) = self.parts.settlement.clone() else { return Settled::Unknown(stop) };
         let stopped = Instant::now();
@@ -67,7 +67,7 @@ impl Call<'_> {
         record
     }
 
-    /// Returns whether the last look-up found that the record does not exist.
+    /// Returns whether the last lookup found that the record does not exist.
     fn is_absent(&self) -> bool {
         matches!(self.lookup.as_deref(), Some(Lookup { outcome: LookupOutcome::NotFound, .. }))
     }
@@ -87,7 +87,7 @@ impl Call<'_> {
         self.keep(error);
     }
 
-    /// Ends the call with the record that a look-up found.
+    /// Ends the call with the record that a lookup found.
     pub(super) fn settled(&mut self, record: Bytes) -> SettledCall {
         self.is_over = true;
         self.notify_settled();
@@ -112,7 +112,7 @@ impl Call<'_> {
     }
 }
 
-/// A call that a look-up settled.
+/// A call that a lookup settled.
 pub(super) struct SettledCall {
     record: Bytes,
     began: Instant,
@@ -121,7 +121,7 @@ pub(super) struct SettledCall {
 }
 
 impl SettledCall {
-    /// Returns the response that stands for the lost one: the record, under the status 200.
+    /// Returns the response that replaces the lost one: the record, under the status 200.
     pub(super) fn into_response(self, core: Arc<Core>, parts: Box<RequestParts>, key: Arc<Key>) -> Response {
         let Self { record, began, failed, lookup } = self;
         let ended = Instant::now();
@@ -132,7 +132,7 @@ impl SettledCall {
 }
 
 /// Settles a call whose response has a success status but no readable body, which proves nothing. Returns the response
-/// with the record, or the error of the body with the look-up noted.
+/// with the record, or the error of the body with the lookup noted.
 pub(crate) async fn settle_unreadable(
     settlement: &Settlement,
     mut response: Response,
@@ -147,7 +147,7 @@ pub(crate) async fn settle_unreadable(
     Ok(response)
 }
 
-/// Returns the time that a look-up may take.
+/// Returns the time that a lookup may take.
 fn share(parts: &RequestParts) -> Duration {
     parts.deadline.checked_div(2).unwrap_or_default()
 }

@@ -127,6 +127,14 @@ impl<S: Service> ClientBuilder<S> {
     /// # Warning
     ///
     /// The key and all data are then sent unencrypted. Anyone on the network path can read and change them.
+    ///
+    /// ```no_run
+    /// use steadfast::{Abaco, Client, abaco};
+    ///
+    /// let key = abaco::ApiKey::new("abk_test", "not-a-secret")?;
+    /// let client = Client::<Abaco>::builder(key).base_url("http://staging.example").danger_allow_http().build()?;
+    /// # Ok::<(), steadfast::ApiError>(())
+    /// ```
     pub fn danger_allow_http(mut self) -> Self {
         self.allow_http = true;
         self
@@ -184,6 +192,14 @@ impl<S: Service> ClientBuilder<S> {
     ///
     /// These are the numbers of the AWS SDKs' retry quota. A larger quota sends more retries to a service that is
     /// failing.
+    ///
+    /// ```no_run
+    /// use steadfast::{Abaco, Client, RetryBudget};
+    ///
+    /// let budget = RetryBudget::new().with_capacity(1_000);
+    /// let client = Client::<Abaco>::builder_from_env()?.retry_budget(budget).build()?;
+    /// # Ok::<(), steadfast::ApiError>(())
+    /// ```
     pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
         self.budget = budget;
         self
@@ -210,8 +226,8 @@ impl<S: Service> ClientBuilder<S> {
     /// Calls whose key was rejected at the same time share one run of the source, which continues if some of them are
     /// dropped. A run may take as long as the client's [`attempt_timeout`](Self::attempt_timeout). No call waits for it
     /// beyond its deadline. If the source fails, panics, takes too long or returns the rejected key, the calls end
-    /// with their 401 and [`StopReason::KeyNotReplaced`](crate::StopReason::KeyNotReplaced), and its message contains
-    /// the reason. The next 401 asks the source again.
+    /// with their 401 and [`StopReason::KeyNotReplaced`](crate::StopReason::KeyNotReplaced), and the error's line
+    /// contains the reason. The next 401 asks the source again.
     ///
     /// The source must not use the client itself, because it would wait for its own result. The source belongs to the
     /// key: a client that [`Client::with_key`] returns has none.
@@ -346,6 +362,13 @@ impl<S: Service> ClientBuilder<S> {
     }
 
     /// Sets the `User-Agent` header of every request. Defaults to `steadfast/` followed by the version of this crate.
+    ///
+    /// ```no_run
+    /// use steadfast::{Abaco, Client};
+    ///
+    /// let client = Client::<Abaco>::builder_from_env()?.user_agent("invoices/1.4 (ops@example.com)").build()?;
+    /// # Ok::<(), steadfast::ApiError>(())
+    /// ```
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = user_agent.into();
         self

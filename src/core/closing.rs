@@ -17,7 +17,7 @@ pub(crate) struct Closing {
 impl Closing {
     /// Returns whether the client is closed. Costs one atomic load.
     ///
-    /// A call checks this after it has got its permit. Either it sees that the client is closed, or
+    /// A call checks this after it has acquired its permit. Either it sees that the client is closed, or
     /// [`close`](Self::close) sees its permit.
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::SeqCst)

@@ -39,7 +39,7 @@ pub(crate) struct KeySource {
 #[derive(Default)]
 struct State {
     run: Option<WeakShared<BoxFuture<Answer>>>,
-    /// The reason why the last run gave no other key.
+    /// The reason why the last run returned no other key.
     failure: Option<Arc<str>>,
 }
 
@@ -75,15 +75,15 @@ impl KeySource {
         let source = Arc::clone(self);
         let run = async move {
             let fetched = AssertUnwindSafe(async { (source.fetch)().await }).catch_unwind();
-            let answer = match timeout(limit, fetched).await {
+            let result = match timeout(limit, fetched).await {
                 Ok(Ok(Ok(credentials))) => install(credentials),
                 Ok(Ok(Err(problem))) => Err(format!("the key source failed: {problem}").into()),
                 Ok(Err(_)) => Err("the key source panicked".into()),
                 Err(_) => Err(format!("the key source did not return within {limit:?}").into()),
             };
-            source.state().failure = answer.as_ref().err().map(Arc::clone);
+            source.state().failure = result.as_ref().err().map(Arc::clone);
             source.ended.fetch_add(1, Ordering::Release);
-            answer
+            result
         };
         let run = run.boxed().shared();
         state.run = run.downgrade();

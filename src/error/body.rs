@@ -34,7 +34,7 @@ pub struct ErrorBody {
     pub retry_after: Option<Duration>,
     /// The member `details` or, without one, all members that no other field here contains.
     pub details: Option<Value>,
-    /// The messages about single fields of the request.
+    /// The errors in single fields of the request.
     pub fields: Vec<FieldError>,
     /// A retry hint of the body that could not be parsed.
     pub(crate) malformed_hint: Option<Box<str>>,

@@ -45,7 +45,7 @@ impl ApiError {
         self
     }
 
-    /// Sets the look-up that was made because of this error.
+    /// Sets the lookup that was made because of this error.
     pub(crate) fn with_lookup(mut self, lookup: Lookup) -> Self {
         self.report_mut().lookup = Some(Box::new(lookup));
         self

@@ -18,8 +18,8 @@ use crate::redact::Secrets;
 /// A successful response whose body could not be decoded.
 ///
 /// It is not retried, because the request took effect or may have. If the body is valid JSON of another shape, the
-/// service answered, and the [`effect`](Self::effect) is certain. Any other body, such as the HTML page of a gateway or
-/// a truncated document, proves nothing about the service.
+/// service responded, and the [`effect`](Self::effect) is certain. Any other body, such as the HTML page of a gateway
+/// or a truncated document, proves nothing about the service.
 ///
 /// ```
 /// use serde_json::json;

@@ -26,7 +26,7 @@ pub(super) fn without_value(reason: &str) -> String {
 }
 
 /// Returns a path in JSON with `*` in place of each name that is not an identifier. Such a name is a key of a map,
-/// which can be data, such as an e-mail address.
+/// which can be data, such as an email address.
 pub(super) fn with_plain_names(path: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '$');
     let is_index =

@@ -1,4 +1,4 @@
-//! The look-up of a write whose outcome was unknown: [`Lookup`].
+//! The lookup for a write whose outcome was unknown: [`Lookup`].
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,18 +7,18 @@ use std::time::{Duration, SystemTime};
 
 use super::display::{HumanDuration, OneLine};
 
-/// A look-up that a call made because it could not tell if its request had taken effect; see
+/// A lookup by a call whose effect was unknown; see
 /// [`Request::settled_by`](crate::Request::settled_by).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Lookup {
-    /// The local time at which the look-up started.
+    /// The local time at which the lookup started.
     pub at: SystemTime,
     /// The outcome.
     pub outcome: LookupOutcome,
 }
 
-/// The outcome of a look-up.
+/// The outcome of a lookup.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum LookupOutcome {
@@ -26,9 +26,9 @@ pub enum LookupOutcome {
     Found,
     /// The record did not exist at that time. A request that is still running may create it later.
     NotFound,
-    /// The look-up itself failed. The error is an [`ApiError`](crate::ApiError).
+    /// The lookup itself failed. The error is an [`ApiError`](crate::ApiError).
     Failed(Arc<dyn StdError + Send + Sync>),
-    /// The look-up took longer than this limit.
+    /// The lookup took longer than this limit.
     TimedOut(Duration),
 }
 

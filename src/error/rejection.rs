@@ -54,7 +54,7 @@ pub struct Rejection {
     pub retry_after: Option<Duration>,
     /// The member `details` of the body or, without one, all members that no other field here contains.
     pub details: Option<Value>,
-    /// The messages about single fields of the request, at most 100. Only for invalid and conflicting requests.
+    /// The errors in single fields of the request, at most 100. Only for invalid and conflicting requests.
     pub fields: Vec<FieldError>,
     /// The first [`MAX_ERROR_BODY`] bytes of the body as sent, except that the key is redacted.
     ///

@@ -27,9 +27,9 @@ pub(crate) struct Report {
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) elapsed: Duration,
     pub(crate) stop_reason: Option<StopReason>,
-    /// The last look-up of the call.
+    /// The last lookup of the call.
     pub(crate) lookup: Option<Box<Lookup>>,
-    /// The reason why the key source gave no other key, without secrets.
+    /// The reason why the key source returned no other key, without secrets.
     pub(crate) key_problem: Option<Box<str>>,
     /// The end of the limiter's pause, if the call could not wait for it.
     pub(crate) paused_until: Option<SystemTime>,
@@ -60,7 +60,7 @@ impl Report {
         }
     }
 
-    /// Returns the worst effect of the call, of which `last` is that of the last attempt.
+    /// Returns the worst effect of the call; `last` is the effect of the last attempt.
     pub(super) fn worst_effect(&self, last: Effect) -> Effect {
         self.attempts.iter().map(Attempt::effect).fold(last, Effect::max)
     }

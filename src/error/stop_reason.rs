@@ -31,7 +31,7 @@ pub enum StopReason {
     Disabled,
     /// The call was abandoned: its future was dropped. Only in an [`Event`](crate::Event), since no error is returned.
     Abandoned,
-    /// The service rejected the key, and the [key source](crate::ClientBuilder::key_source) gave no other one.
+    /// The service rejected the key, and the [key source](crate::ClientBuilder::key_source) returned no other one.
     KeyNotReplaced,
     /// The client was closed with [`Client::close`](crate::Client::close).
     Closed,

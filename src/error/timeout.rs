@@ -94,7 +94,7 @@ impl TimeoutError {
                  whether the request took effect before you send it again."
             }
             (Limit::Queue, None) => {
-                "Start fewer calls at a time, or raise queue_timeout or max_in_flight; the service was not asked."
+                "Start fewer calls at a time, or raise queue_timeout or max_in_flight; nothing was sent."
             }
             (Limit::Deadline, None) => {
                 "Raise the deadline if the call may take longer; the list of its attempts shows where the time went."

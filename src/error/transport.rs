@@ -49,7 +49,7 @@ impl TransportError {
     }
 
     /// Sets the cause of the error, which [`underlying`](Self::underlying) returns. The line of the error states the
-    /// innermost source of the cause, so that it must not contain a secret.
+    /// innermost source of the cause, so it must not contain a secret.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(Arc::from(source.into()));

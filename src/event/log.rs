@@ -105,7 +105,7 @@ pub(super) fn log(event: &Event) {
                 steadfast.lookup = outcome.as_str(),
                 steadfast.elapsed = ?took,
             },
-            "a look-up for a lost response ended"
+            "a lookup for a lost response ended"
         ),
         Event::CallEnded { reason: None, .. } | Event::AttemptEnded { .. } => {}
         Event::CallEnded { attempts: 0 | 1, .. } => log_failed_call!(debug, event),

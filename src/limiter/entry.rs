@@ -47,7 +47,7 @@ impl<R> Paths<R> {
         self.0.iter().find(|pause| pause.path == path && now < pause.until)
     }
 
-    /// Ends the pause of a path of which a request succeeded that was sent at `sent`, unless that was before the pause.
+    /// Ends the pause of a path after a request to it succeeded, unless that request was sent before the pause.
     pub(crate) fn accepted(&mut self, path: u64, sent: Seconds) {
         self.0.retain(|pause| pause.path != path || sent <= pause.since);
     }

@@ -24,7 +24,7 @@ pub(crate) struct RequestParts {
     pub(crate) deadline: Duration,
     pub(crate) attempt_timeout: Duration,
     pub(crate) priority: Priority,
-    /// The look-up that settles the call if its outcome is unknown.
+    /// The lookup that settles the call if its outcome is unknown.
     pub(crate) settlement: Option<Settlement>,
     /// The displayable part of the path, if the path is invalid.
     pub(crate) invalid_path: Option<Box<str>>,

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 ///
 /// // 71 failed retries in a row, then one retry for every 14 successful calls.
 /// const GENEROUS: RetryBudget = RetryBudget::new().with_capacity(1_000);
+/// const STRICT: RetryBudget = RetryBudget::new().with_retry_cost(50).with_rate_limit_cost(10);
 /// const UNLIMITED: RetryBudget = RetryBudget::unlimited();
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

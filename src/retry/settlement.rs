@@ -1,6 +1,6 @@
-//! The settlement of a write whose outcome is unknown, by a look-up for its record: [`Settlement`].
+//! The settlement of a write whose outcome is unknown, by a lookup for its record: [`Settlement`].
 //!
-//! A look-up proves an effect, but not its absence: the request may still be running, and a list may show a new record
+//! A lookup proves an effect, but not its absence: the request may still be running, and a list may show a new record
 //! late. Therefore, the record that is found ends the call with a success, while its absence changes nothing unless the
 //! caller allows a resend after a time of quiet.
 
@@ -15,7 +15,7 @@ use crate::error::{ApiError, Lookup, LookupOutcome};
 
 type Found = Pin<Box<dyn Future<Output = Result<Option<Bytes>, ApiError>> + Send>>;
 
-/// A look-up for the record that a write creates or changes, and the permission to resend the write.
+/// A lookup for the record that a write creates or changes, and the permission to resend the write.
 #[derive(Clone)]
 pub(crate) struct Settlement {
     look_up: Arc<dyn Fn() -> Found + Send + Sync>,
@@ -24,7 +24,7 @@ pub(crate) struct Settlement {
 }
 
 impl Settlement {
-    /// Creates a settlement by a look-up that returns the JSON of the record, or `None` if it does not exist.
+    /// Creates a settlement by a lookup that returns the JSON of the record, or `None` if it does not exist.
     pub(crate) fn new(look_up: impl Fn() -> Found + Send + Sync + 'static) -> Self {
         Self { look_up: Arc::new(look_up), resend_after: None }
     }

@@ -222,100 +222,100 @@ routes! {
     "https://docs.abaco.hn/en/guide/authentication" {
         // route                     method template                             list
 
-        /// The business partners.
+        /// Lists the business partners.
         BusinessPartners           = GET    "/business-partners"
     }
     "https://docs.abaco.hn/en/api/documents" {
-        /// The documents. Filters are `type`, `status` and dates.
+        /// Lists the documents. Filters are `type`, `status` and dates.
         Documents                  = GET    "/documents"                         ["documents"]
 
-        /// A document.
+        /// Reads a document.
         Document(id)               = GET    "/documents/{id}"
 
-        /// A new document.
+        /// Creates a document.
         CreateDocument             = POST   "/documents"
 
-        /// A change of a document.
+        /// Updates a document.
         UpdateDocument(id)         = PUT    "/documents/{id}"
 
-        /// The confirmation of a purchase document (types 103, 105, 106). Moves inventory and writes an entry.
+        /// Confirms a purchase document (types 103, 105, 106). Moves inventory and writes an entry.
         ConfirmDocument(id)        = POST   "/documents/{id}/confirm"
 
-        /// The reversal of a confirmation (type 103).
+        /// Reverses a confirmation (type 103).
         UnconfirmDocument(id)      = POST   "/documents/{id}/unconfirm"
 
-        /// The cancellation of a credit note (06, 105), a debit note (07, 106) or an import (104).
+        /// Cancels a credit note (06, 105), a debit note (07, 106) or an import (104).
         CancelDocument(id)         = POST   "/documents/{id}/cancel"
 
-        /// A print of a document.
+        /// Prints a document.
         PrintDocument(id)          = POST   "/documents/{id}/print"
 
-        /// An e-mail with a document.
+        /// Sends a document by email.
         SendDocument               = POST   "/send-document"
     }
     "https://docs.abaco.hn/en/api/products" {
-        /// The products.
+        /// Lists the products.
         Products                   = GET    "/products"
 
-        /// A product.
+        /// Reads a product.
         Product(id)                = GET    "/products/{id}"
 
-        /// A search for products.
+        /// Searches for products.
         SearchProducts             = GET    "/products/search"
 
-        /// A new product.
+        /// Creates a product.
         CreateProduct              = POST   "/products"
 
-        /// A change of a product.
+        /// Updates a product.
         UpdateProduct(id)          = PUT    "/products/{id}"
     }
     "https://docs.abaco.hn/en/api/accounting" {
-        /// The journal entries. Filters are `startDate`, `endDate`, `status` ([`EntryStatus`]) and `entryType`.
+        /// Lists the journal entries. Filters are `startDate`, `endDate`, `status` ([`EntryStatus`]) and `entryType`.
         JournalEntries             = GET    "/journal-entries"
 
-        /// A journal entry.
+        /// Reads a journal entry.
         JournalEntry(id)           = GET    "/journal-entries/{id}"
 
-        /// A new journal entry. Its debits equal its credits.
+        /// Creates a journal entry. Its debits must equal its credits.
         CreateJournalEntry         = POST   "/journal-entries"
 
-        /// The posting of a draft.
+        /// Posts a draft.
         PostJournalEntry(id)       = POST   "/journal-entries/{id}/post"
 
-        /// An inverted entry, which reverses a journal entry.
+        /// Reverses a journal entry by creating an inverted one.
         ReverseJournalEntry(id)    = POST   "/journal-entries/{id}/reverse"
 
-        /// A PDF of a journal entry.
+        /// Creates a PDF of a journal entry.
         PrintJournalEntry(id)      = POST   "/journal-entries/{id}/print"
 
-        /// The ledger of an account, by `chartOfAccountId`, `startDate` and `endDate`.
+        /// Reads the ledger of an account, by `chartOfAccountId`, `startDate` and `endDate`.
         Ledger                     = GET    "/journal-entries/ledger"
 
-        /// The chart of accounts.
+        /// Reads the chart of accounts.
         ChartOfAccounts            = GET    "/chart-of-accounts"
 
-        /// A new account.
+        /// Creates an account.
         CreateAccount              = POST   "/chart-of-accounts"
 
-        /// A change of an account.
+        /// Updates an account.
         UpdateAccount(id)          = PUT    "/chart-of-accounts/{id}"
 
-        /// An import of the default accounts.
+        /// Imports the default accounts.
         ImportDefaultAccounts      = POST   "/chart-of-accounts/import-default"
 
-        /// The accounting periods.
+        /// Lists the accounting periods.
         AccountingPeriods          = GET    "/accounting-periods"
 
-        /// A new accounting period.
+        /// Creates an accounting period.
         CreateAccountingPeriod     = POST   "/accounting-periods"
 
-        /// The closing of an accounting period.
+        /// Closes an accounting period.
         CloseAccountingPeriod(id)  = POST   "/accounting-periods/{id}/close"
 
-        /// The reopening of an accounting period.
+        /// Reopens an accounting period.
         ReopenAccountingPeriod(id) = POST   "/accounting-periods/{id}/reopen"
 
-        /// The rules that determine accounts.
+        /// Lists the rules that determine accounts.
         AccountDeterminationRules  = GET    "/account-determination-rules"
     }
 }

@@ -171,120 +171,120 @@ routes! {
     "https://fsmnavigator.com/docs/api/jobs/" {
         // route                     method template                                scope                 lane     list
 
-        /// The jobs.
+        /// Lists the jobs.
         Jobs                       = GET    "/jobs"                                 "jobs:read"           LISTS    ["data"]
 
-        /// A job.
+        /// Reads a job.
         Job(id)                    = GET    "/jobs?id={id}"                         "jobs:read"           RECORDS
 
-        /// A new job.
+        /// Creates a job.
         CreateJob                  = POST   "/jobs"                                 "jobs:write"          WRITES
 
-        /// A change of a job.
+        /// Updates a job.
         UpdateJob(id)              = PUT    "/jobs?id={id}"                         "jobs:write"          WRITES
 
-        /// A change of a job's status; see [`JobStatus`].
+        /// Sets the status of a job; see [`JobStatus`].
         SetJobStatus(id)           = PATCH  "/jobs?id={id}"                         "jobs:write"          WRITES
     }
     "https://fsmnavigator.com/docs/api/customers/" {
-        /// The customers. Filters are `search`, `created_after`, `created_before` and `has_locations` (1 or 0).
+        /// Lists the customers. Filters are `search`, `created_after`, `created_before` and `has_locations` (1 or 0).
         Customers                  = GET    "/customers"                            "customers:read"      LISTS    ["data"]
 
-        /// A customer.
+        /// Reads a customer.
         Customer(id)               = GET    "/customers?id={id}"                    "customers:read"      RECORDS
 
-        /// A customer with its locations.
+        /// Reads a customer with its locations.
         CustomerWithLocations(id)  = GET    "/customers?id={id}&include=locations"  "customers:read"      RECORDS
 
-        /// The locations of a customer.
+        /// Lists the locations of a customer.
         CustomerLocations(id)      = GET    "/customers?id={id}&locations=1"        "customers:read"
 
-        /// A new customer.
+        /// Creates a customer.
         CreateCustomer             = POST   "/customers"                            "customers:write"     WRITES
 
-        /// A change of a customer.
+        /// Updates a customer.
         UpdateCustomer(id)         = PUT    "/customers?id={id}"                    "customers:write"     WRITES
 
-        /// A new location of a customer.
+        /// Creates a location of a customer.
         CreateCustomerLocation(id) = POST   "/customers?id={id}&locations=1"        "customers:write"     WRITES
 
-        /// A change of a customer's location.
+        /// Updates a location of a customer.
         UpdateCustomerLocation(id, location_id)
                                    = PUT    "/customers?id={id}&locations=1&location_id={location_id}"
                                                                                    "customers:write"     WRITES
     }
     "https://fsmnavigator.com/docs/api/assets/" {
-        /// The assets. Filters include `status` (see [`AssetStatus`]), `asset_type_id`, `condition` and `search`.
+        /// Lists the assets. Filters include `status` (see [`AssetStatus`]), `asset_type_id`, `condition` and `search`.
         Assets                     = GET    "/assets"                               "assets:read"         LISTS    ["data"]
 
-        /// An asset.
+        /// Reads an asset.
         Asset(id)                  = GET    "/assets?id={id}"                       "assets:read"         RECORDS
 
-        /// The service history of an asset.
+        /// Reads the service history of an asset.
         AssetServiceHistory(id)    = GET    "/assets?id={id}&sub=service_history"   "assets:read"
 
-        /// A new asset.
+        /// Creates an asset.
         CreateAsset                = POST   "/assets"                               "assets:write"        WRITES
 
-        /// A change of an asset.
+        /// Updates an asset.
         UpdateAsset(id)            = PUT    "/assets?id={id}"                       "assets:write"        WRITES
 
-        /// A change of an asset's status; see [`AssetStatus`].
+        /// Sets the status of an asset; see [`AssetStatus`].
         SetAssetStatus(id)         = PATCH  "/assets?id={id}"                       "assets:write"        WRITES
 
-        /// A new service record of an asset.
+        /// Adds a service record to an asset.
         AddServiceRecord(id)       = POST   "/assets?id={id}&sub=service"           "assets:service"      WRITES
 
-        /// A new meter reading of an asset, which must not be below the last one.
+        /// Adds a meter reading to an asset. It must not be below the last one.
         AddMeterReading(id)        = POST   "/assets?id={id}&sub=meter_reading"     "assets:meter"        WRITES
 
-        /// A transfer of an asset.
+        /// Transfers an asset.
         TransferAsset(id)          = POST   "/assets?id={id}&sub=transfer"          "assets:transfer"     WRITES
     }
     "https://fsmnavigator.com/docs/api/inventory/" {
-        /// The items of the inventory.
+        /// Lists the items of the inventory.
         Inventory                  = GET    "/inventory"                            "inventory:read"      LISTS    ["data"]
 
-        /// The locations of the inventory.
+        /// Lists the locations of the inventory.
         InventoryLocations         = GET    "/inventory?sub=locations"              "inventory:read"      LISTS    ["data"]
 
-        /// The items whose stock is low.
+        /// Lists the items whose stock is low.
         LowStock                   = GET    "/inventory?sub=low-stock"              "inventory:read"      LISTS    ["data"]
 
-        /// An item of the inventory.
+        /// Reads an item of the inventory.
         InventoryItem(id)          = GET    "/inventory?id={id}"                    "inventory:read"      RECORDS
 
-        /// The stock of an item.
+        /// Reads the stock of an item.
         InventoryStock(id)         = GET    "/inventory?id={id}&sub=stock"          "inventory:read"
 
-        /// The transactions of an item.
+        /// Reads the transactions of an item.
         InventoryTransactions(id)  = GET    "/inventory?id={id}&sub=transactions"   "inventory:read"
 
-        /// A location of the inventory.
+        /// Reads a location of the inventory.
         InventoryLocation(location_id)
                                    = GET    "/inventory?sub=locations&location_id={location_id}"
                                                                                    "inventory:read"
 
-        /// A new item. The scope includes reading.
+        /// Creates an item. The scope includes reading.
         CreateInventoryItem        = POST   "/inventory"                            "inventory:write"     WRITES
 
-        /// A change of an item, with PUT. The scope includes reading.
+        /// Updates an item, with PUT. The scope includes reading.
         UpdateInventoryItem(id)    = PUT    "/inventory?id={id}"                    "inventory:write"     WRITES
 
-        /// A change of an item, with PATCH. The scope includes reading.
+        /// Updates an item, with PATCH. The scope includes reading.
         PatchInventoryItem(id)     = PATCH  "/inventory?id={id}"                    "inventory:write"     WRITES
 
-        /// An adjustment of an item's stock. The scope includes reading.
+        /// Adjusts the stock of an item. The scope includes reading.
         AdjustStock(id)            = POST   "/inventory?id={id}&sub=adjust"         "inventory:write"     WRITES
 
-        /// A transfer of stock between locations. The scope includes neither reading nor writing.
+        /// Transfers stock between locations. The scope includes neither reading nor writing.
         TransferStock              = POST   "/inventory?sub=transfer"               "inventory:transfer"  WRITES
     }
     "https://fsmnavigator.com/docs/api/technicians/" {
-        /// The technicians.
+        /// Lists the technicians.
         Technicians                = GET    "/technicians"                          "technicians:read"    LISTS    ["data"]
 
-        /// A technician.
+        /// Reads a technician.
         Technician(id)             = GET    "/technicians?id={id}"                  "technicians:read"    RECORDS
     }
 }

@@ -84,7 +84,7 @@ impl RouteInfo {
         query.split('&').filter_map(|pair| pair.split_once('='))
     }
 
-    /// Returns whether a request with this path, which is below the base URL, and this query has the route.
+    /// Returns whether a request with this path, which is below the base URL, and this query matches the route.
     ///
     /// The query may have further parameters, such as filters, but none by which another row with the same path selects
     /// a record or a part of it.

@@ -20,7 +20,8 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the status is not in 200 to 599, or the response is a documented error, a computed response or a fault.
+    /// Panics if the status is not in 200 to 599, or if the response is a documented error, a computed response or a
+    /// fault.
     #[track_caller]
     pub fn status(self, status: u16) -> Self {
         let status = checked(status);
@@ -39,7 +40,7 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the name or the value is not valid.
+    /// Panics if the name or the value is not valid.
     #[track_caller]
     #[expect(clippy::panic, reason = "a test kit fails the test")]
     pub fn header(self, name: &str, value: &str) -> Self {
@@ -54,7 +55,7 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// As [`fail`](Self::fail).
+    /// Panics as [`fail`](Self::fail) does.
     #[track_caller]
     pub fn retry_after(self, wait: Duration) -> Self {
         let wait = Some(whole_seconds(wait));
@@ -103,9 +104,23 @@ impl<S: Service> Route<'_, S> {
 
     /// Breaks the connection after half of the body.
     ///
+    /// ```
+    /// use steadfast::Abaco;
+    /// use steadfast::testing::MockService;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), steadfast::ApiError> {
+    /// let service = MockService::<Abaco>::new();
+    /// service.get("/documents").json(&[1, 2]).truncated().json(&[1, 2]);
+    ///
+    /// assert_eq!(service.client().get("/documents").fetch::<[u32; 2]>().await?, [1, 2]);
+    /// assert_eq!(service.request_count(), 2);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Panics
     ///
-    /// If the response has no body of known length.
+    /// Panics if the response has no body of known length.
     #[track_caller]
     pub fn truncated(self) -> Self {
         self.end(Ending::Truncated)
@@ -115,7 +130,7 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the response has no body of known length.
+    /// Panics if the response has no body of known length.
     #[track_caller]
     pub fn stalled(self) -> Self {
         self.end(Ending::Stalled)
@@ -141,7 +156,7 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the response has no body of known length.
+    /// Panics if the response has no body of known length.
     #[track_caller]
     pub fn pauses(self, pause: Duration) -> Self {
         self.end(Ending::Pauses(pause))
@@ -151,7 +166,7 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the number is 0.
+    /// Panics if the number is 0.
     #[track_caller]
     pub fn times(self, times: usize) -> Self {
         assert!(times > 0, "the response would be sent 0 times; remove it");
@@ -187,7 +202,7 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the probability is not in 0 to 1.
+    /// Panics if the probability is not in 0 to 1.
     #[track_caller]
     pub fn chance(self, probability: f64) -> Self {
         assert!((0.0..=1.0).contains(&probability), "not a probability: {probability}; use a number from 0 to 1");

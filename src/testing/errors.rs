@@ -95,7 +95,7 @@ pub fn timeout_error<S: Service>(limit: Limit, after: Duration) -> ApiError {
 ///
 /// # Panics
 ///
-/// If the body can be decoded.
+/// Panics if the body can be decoded.
 #[must_use]
 #[track_caller]
 #[expect(clippy::panic, reason = "a test kit fails the test")]

@@ -1,4 +1,4 @@
-//! The way to the response of a request: [`Plan`].
+//! The plan for the response to a request: [`Plan`].
 
 use std::sync::Arc;
 use std::time::Duration;

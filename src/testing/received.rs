@@ -59,7 +59,7 @@ impl Received {
     ///
     /// # Panics
     ///
-    /// If the body is not JSON.
+    /// Panics if the body is not JSON.
     #[must_use]
     #[track_caller]
     #[expect(clippy::panic, reason = "a test kit fails the test")]

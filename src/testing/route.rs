@@ -101,7 +101,7 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If a response was added before, because the condition would not apply to it.
+    /// Panics if a response was added before, because the condition would not apply to it.
     #[track_caller]
     pub fn when(self, condition: impl Fn(&Received) -> bool + Send + Sync + 'static) -> Self {
         assert!(!self.has_added, "`when` does not apply to the responses before it; use it before the first of them");
@@ -128,7 +128,7 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the route has no condition.
+    /// Panics if the route has no condition.
     #[track_caller]
     pub fn named(self, name: &str) -> Self {
         let condition = |line: &mut Line<S>| line.conditions.last_mut().map(|last| name.clone_into(&mut last.name));
@@ -141,7 +141,7 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the value cannot be written as JSON.
+    /// Panics if the value cannot be written as JSON.
     #[track_caller]
     #[expect(clippy::panic, reason = "a test kit fails the test")]
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
@@ -154,7 +154,7 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the service's `read_error` does not recognize the code in the body and headers that the
+    /// Panics if the service's `read_error` does not recognize the code in the body and headers that the
     /// [`ErrorWriter`](super::ErrorWriter) wrote.
     #[track_caller]
     pub fn fail(self, code: S::Code) -> Self {
@@ -166,7 +166,7 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the status is not in 200 to 599.
+    /// Panics if the status is not in 200 to 599.
     #[track_caller]
     pub fn empty(self, status: u16) -> Self {
         self.add(Content::Plain { status: checked(status), content_type: None, body: Bytes::new() })
@@ -176,7 +176,7 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the status is not in 200 to 599, or the content type is not a valid header value.
+    /// Panics if the status is not in 200 to 599, or the content type is not a valid header value.
     #[track_caller]
     pub fn raw(self, status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
         let content_type = Some(header_value(content_type));
@@ -187,7 +187,7 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the status is not in 200 to 599.
+    /// Panics if the status is not in 200 to 599.
     #[track_caller]
     pub fn html(self, status: u16) -> Self {
         let reason = checked(status);
@@ -251,7 +251,7 @@ impl<S: Service> Route<'_, S> {
     ///
     /// # Panics
     ///
-    /// If the mock is a [`MockServer`](super::MockServer) and the fault is not `Reset`. A server that receives a
+    /// Panics if the mock is a [`MockServer`](super::MockServer) and the fault is not `Reset`. A server that receives a
     /// request can only break the connection.
     #[track_caller]
     pub fn fault(self, fault: Fault) -> Self {

@@ -52,7 +52,7 @@ impl<S: Service> Script<S> {
     ///
     /// # Panics
     ///
-    /// As [`on`](Self::on).
+    /// Panics as [`on`](Self::on) does.
     #[track_caller]
     #[must_use]
     pub fn get(&self, path: &str) -> Route<'_, S> {
@@ -63,7 +63,7 @@ impl<S: Service> Script<S> {
     ///
     /// # Panics
     ///
-    /// As [`on`](Self::on).
+    /// Panics as [`on`](Self::on) does.
     #[track_caller]
     #[must_use]
     pub fn post(&self, path: &str) -> Route<'_, S> {
@@ -74,7 +74,7 @@ impl<S: Service> Script<S> {
     ///
     /// # Panics
     ///
-    /// As [`on`](Self::on).
+    /// Panics as [`on`](Self::on) does.
     #[track_caller]
     #[must_use]
     pub fn put(&self, path: &str) -> Route<'_, S> {
@@ -85,7 +85,7 @@ impl<S: Service> Script<S> {
     ///
     /// # Panics
     ///
-    /// As [`on`](Self::on).
+    /// Panics as [`on`](Self::on) does.
     #[track_caller]
     #[must_use]
     pub fn patch(&self, path: &str) -> Route<'_, S> {
@@ -96,7 +96,7 @@ impl<S: Service> Script<S> {
     ///
     /// # Panics
     ///
-    /// As [`on`](Self::on).
+    /// Panics as [`on`](Self::on) does.
     #[track_caller]
     #[must_use]
     pub fn delete(&self, path: &str) -> Route<'_, S> {
@@ -108,7 +108,7 @@ impl<S: Service> Script<S> {
     ///
     /// # Panics
     ///
-    /// If the client would reject the path, or the path contains a query.
+    /// Panics if the client would reject the path, or the path contains a query.
     #[track_caller]
     #[expect(clippy::panic, reason = "a test kit fails the test")]
     #[must_use]
@@ -312,7 +312,7 @@ impl<S: Service> Script<S> {
     ///
     /// # Panics
     ///
-    /// If the requests differ from the script. The message shows the script and the requests.
+    /// Panics if the requests differ from the script. The message shows the script and the requests.
     #[track_caller]
     #[expect(clippy::panic, reason = "a test kit fails the test")]
     pub fn verify(&self) {

@@ -130,7 +130,7 @@ impl<S: Service> ScriptedResponse<S> {
         }
     }
 
-    /// Returns the way to the outcome of a request that receives this response.
+    /// Returns the plan for a request that receives this response.
     pub(super) fn plan(&self) -> Plan<S> {
         let mut headers = HeaderMap::new();
         if let Some(wait) = self.retry_after {

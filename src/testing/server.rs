@@ -61,7 +61,7 @@ impl<S: Service> MockServer<S> {
     ///
     /// # Panics
     ///
-    /// If no port is available, or outside of a tokio runtime.
+    /// Panics if no port is available, or outside of a tokio runtime.
     #[expect(clippy::panic, reason = "a test kit fails the test")]
     pub async fn start() -> Self {
         let script = Script::new(Mock::Server);
@@ -83,7 +83,7 @@ impl<S: Service> MockServer<S> {
     ///
     /// # Panics
     ///
-    /// As [`builder`](Self::builder).
+    /// Panics as [`builder`](Self::builder) does.
     #[must_use]
     #[track_caller]
     pub fn client(&self) -> Client<S> {
@@ -94,7 +94,7 @@ impl<S: Service> MockServer<S> {
     ///
     /// # Panics
     ///
-    /// If the service's key type rejects the made-up key. Use [`builder_with`](Self::builder_with) instead.
+    /// Panics if the service's key type rejects the made-up key. Use [`builder_with`](Self::builder_with) instead.
     #[track_caller]
     pub fn builder(&self) -> ClientBuilder<S> {
         self.builder_with(key::<S>())

@@ -34,7 +34,7 @@ impl<S: Service> MockService<S> {
     ///
     /// # Panics
     ///
-    /// As [`builder`](Self::builder).
+    /// Panics as [`builder`](Self::builder) does.
     #[must_use]
     #[track_caller]
     pub fn client(&self) -> Client<S> {
@@ -45,7 +45,7 @@ impl<S: Service> MockService<S> {
     ///
     /// # Panics
     ///
-    /// If the service's key type rejects the made-up key. Use [`builder_with`](Self::builder_with) instead.
+    /// Panics if the service's key type rejects the made-up key. Use [`builder_with`](Self::builder_with) instead.
     #[track_caller]
     pub fn builder(&self) -> ClientBuilder<S> {
         self.builder_with(key::<S>())

@@ -53,7 +53,7 @@ impl Throttle {
     ///
     /// # Panics
     ///
-    /// If `requests` or `window` is zero.
+    /// Panics if `requests` or `window` is zero.
     #[must_use]
     pub const fn fixed_window(requests: usize, window: Duration) -> Self {
         check_window(requests, window);
@@ -64,7 +64,7 @@ impl Throttle {
     ///
     /// # Panics
     ///
-    /// If `requests` or `window` is zero.
+    /// Panics if `requests` or `window` is zero.
     #[must_use]
     pub const fn rolling_window(requests: usize, window: Duration) -> Self {
         check_window(requests, window);
@@ -76,7 +76,7 @@ impl Throttle {
     ///
     /// # Panics
     ///
-    /// If `per_second` is not a positive number, or `burst` is zero.
+    /// Panics if `per_second` is not a positive number, or `burst` is zero.
     #[must_use]
     pub const fn token_bucket(per_second: f64, burst: usize) -> Self {
         assert!(per_second.is_finite() && per_second > 0.0, "`per_second` is not a positive number");
@@ -85,6 +85,13 @@ impl Throttle {
     }
 
     /// Omits `Retry-After` from the throttling responses. Defaults to sending it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use steadfast::testing::Throttle;
+    ///
+    /// const BARE: Throttle = Throttle::fixed_window(300, Duration::from_secs(60)).without_retry_after();
+    /// ```
     #[must_use]
     pub const fn without_retry_after(mut self) -> Self {
         self.has_retry_after = false;

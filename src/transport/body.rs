@@ -15,6 +15,22 @@ use crate::error::TransportError;
 /// `Body::from` creates a complete body from bytes, [`Body::from_poll`] one that arrives in chunks. A transport that
 /// [wraps](crate::ClientBuilder::wrap) another one can read a body with [`collect`](Self::collect), or chunk by chunk
 /// with [`poll_next`](Self::poll_next).
+///
+/// ```
+/// use std::future::poll_fn;
+/// use std::task::Poll;
+/// use steadfast::transport::Body;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), steadfast::TransportError> {
+/// let mut chunks = ["[1,", "2]"].into_iter();
+/// let mut body = Body::from_poll(move |_| Poll::Ready(chunks.next().map(|chunk| Ok(chunk.into()))));
+///
+/// let first = poll_fn(|context| body.poll_next(context)).await.transpose()?;
+/// assert_eq!(first.as_deref(), Some(&b"[1,"[..]));
+/// assert_eq!(body.collect().await?, "2]");
+/// # Ok(()) }
+/// ```
 pub struct Body(Source);
 
 enum Source {

@@ -54,7 +54,7 @@ impl ReqwestSettings {
 /// Returns the builder with the defaults that a caller may change.
 ///
 /// Pooled connections are closed after 30 s without a request, since load balancers close them after 60 s or more: a
-/// request that meets the closing would fail, and a POST is not resent. Over HTTP/2, a connection that stopped
+/// request that is sent at that moment would fail, and a POST is not resent. Over HTTP/2, a connection that stopped
 /// responding is noticed after 20 s, within the attempt timeout of 30 s.
 fn defaults() -> reqwest::ClientBuilder {
     with_tls_library(reqwest::Client::builder())

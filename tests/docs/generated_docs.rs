@@ -37,7 +37,7 @@ fn document<C: ErrorCode>() -> String {
         writeln!(text, "- <{source}>").unwrap();
     }
     text.push_str(
-        "\n*Retry* is the documented advice. If it is unstated, the status decides: 408, 425, 429, 500, 502 to 504,\n\
+        "\n*Retry* is the documented advice. If it is unstated, the status decides: 408, 421, 425, 429, 500, 502 to 504,\n\
          520 to 524, 529 and 530 are retried. *Effect* is possible if the request may have taken effect; then it is only\n\
          retried if it is idempotent.\n\n",
     );

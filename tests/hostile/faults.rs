@@ -53,7 +53,7 @@ fn assert_line(error: &ApiError, fault: Fault, parts: &[&str]) -> &'static str {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_named_with_host_and_port_for_http_and_https_and_ipv6() {
+async fn the_error_of_a_refused_connection_names_host_and_port_for_http_and_https_and_ipv6() {
     let (_held, port) = closed_port("127.0.0.1:0");
     for scheme in ["http", "https"] {
         let host = format!("127.0.0.1:{port}");
@@ -68,7 +68,7 @@ async fn a_refused_connection_is_named_with_host_and_port_for_http_and_https_and
 }
 
 #[tokio::test]
-async fn an_unknown_host_name_is_named_with_the_default_port() {
+async fn the_error_of_an_unknown_host_name_names_the_host_and_the_default_port() {
     for (scheme, port) in [("http", 80), ("https", 443)] {
         let error = error(builder(format!("{scheme}://no-such-host.invalid"))).await;
         let host = format!("no-such-host.invalid:{port}");
@@ -105,7 +105,7 @@ async fn a_success_body_that_breaks_off_names_its_status_and_the_reason() {
 }
 
 #[tokio::test]
-async fn an_error_body_that_breaks_off_says_so_in_the_line() {
+async fn the_line_of_an_error_states_that_its_body_broke_off() {
     let body = r#"{"code": "TOKEN_MISSING", "message": "Falta la clave", "details": ["#;
     let cut = format!("HTTP/1.1 401 X\r\ncontent-length: 999\r\n\r\n{body}");
     let broken = RawServer::responding(cut.clone()).await;

@@ -14,9 +14,9 @@ async fn a_rate_limit_is_waited_out() {
         .retry_after(Duration::from_secs(60))
         .json(&json!({"documents": []}));
 
-    let answer: Value = service.client().get("/documents").fetch().await.unwrap();
+    let body: Value = service.client().get("/documents").fetch().await.unwrap();
 
-    assert_eq!(answer, json!({"documents": []}));
+    assert_eq!(body, json!({"documents": []}));
     let received = service.received();
     assert_eq!(received.len(), 2);
     assert!(received[1].at >= received[0].at + Duration::from_secs(60));

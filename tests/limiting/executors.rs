@@ -100,7 +100,7 @@ async fn a_task_that_polls_all_calls_at_each_wake_polls_each_of_them_a_few_times
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_in_the_body_of_a_loop_that_polls_all_calls_at_each_wake_gets_through() {
+async fn a_call_in_the_body_of_a_loop_that_polls_all_calls_at_each_wake_succeeds() {
     const CALLS: usize = 60;
     for width in [16, 64] {
         let service = service(Throttle::fixed_window(10, SECOND));
@@ -120,7 +120,7 @@ async fn a_call_in_the_body_of_a_loop_that_polls_all_calls_at_each_wake_gets_thr
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_were_all_refused_without_a_hint_succeed_once_the_service_accepts_again() {
+async fn calls_that_were_all_throttled_without_a_hint_succeed_once_the_service_accepts_again() {
     for calls in [8, 32, 64, 256] {
         for latency in [2, 50, 200, 1000].map(Duration::from_millis) {
             for recovered in [0, 1, 2, 3, 5].map(Duration::from_secs) {

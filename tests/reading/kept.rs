@@ -210,7 +210,7 @@ fn members_of_problem_details_of_the_wrong_type_are_ignored() {
 }
 
 #[test]
-fn a_refusal_before_processing_had_no_effect_and_documented_rows_win() {
+fn a_rejection_before_processing_had_no_effect_and_documented_rows_win() {
     for status in 100..=599 {
         let error = read::<Stayforge>(status, &[], "{}");
         let status = StatusCode::from_u16(status).unwrap();
@@ -235,7 +235,7 @@ fn a_refusal_before_processing_had_no_effect_and_documented_rows_win() {
     assert!(!may_have_acted(listed(422)) && may_have_acted(listed(500)));
 }
 
-/// The table in the documentation of `Effect::of_status`, and the function itself, are one table.
+/// The table in the documentation of `Effect::of_status` agrees with the function.
 #[test]
 fn the_documented_table_of_effects_is_that_of_the_code() {
     let source = include_str!("../../src/catalog.rs");
@@ -296,7 +296,7 @@ fn field_errors_keep_their_codes_and_those_with_only_a_code_do_not_vanish() {
     }
 }
 
-/// An e-mail address in the places of a success body that a message could quote.
+/// An email address in the places of a success body that a message could quote.
 const EMAIL: &str = "alice@example.com";
 
 #[tokio::test]
@@ -355,7 +355,7 @@ async fn neither_the_line_nor_the_debug_output_nor_the_record_of_a_decode_error_
 
 #[cfg(feature = "serde")]
 #[test]
-fn a_record_holds_of_an_error_body_what_its_documentation_lists() {
+fn a_record_contains_only_the_documented_parts_of_an_error_body() {
     let body = json!({
         "code": "unlisted", "message": format!("{EMAIL} is taken"), "request_id": "r-1",
         "errors": [{"field": "email", "message": EMAIL, "code": "taken", "value": "in-the-entry"}],

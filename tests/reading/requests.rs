@@ -75,7 +75,7 @@ async fn a_segment_cannot_change_the_path() {
         ("a b", "a%20b"),
         ("\\\\evil", "%5C%5Cevil"),
         ("é@:", "%C3%A9@:"),
-        // Servers that know parameters of segments would resolve the part before the semicolon.
+        // Servers that support path parameters would resolve the part before the semicolon.
         ("..;", "..%3B"),
         (".;a=b", ".%3Ba=b"),
         ("..;/..;/x", "..%3B%2F..%3B%2Fx"),
@@ -170,7 +170,7 @@ async fn the_query_is_encoded_and_added_up() {
 }
 
 #[tokio::test]
-async fn a_number_that_is_not_finite_is_rejected_and_not_sent_as_nothing() {
+async fn a_number_that_is_not_finite_is_rejected_and_not_sent_as_null() {
     #[derive(Serialize)]
     enum Shape {
         Unit,

@@ -34,7 +34,7 @@ async fn a_304_to_a_conditional_request_is_a_response_with_its_headers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_304_that_no_condition_asked_for_is_an_error() {
+async fn a_304_to_a_request_without_a_condition_is_an_error() {
     let service = MockService::<Abaco>::new();
     service.any().empty(304).empty(304);
     let client = service.client();

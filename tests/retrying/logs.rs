@@ -1,4 +1,4 @@
-//! The log of a client: one line an event, with its level.
+//! The log of a client: one line for each event, with its level.
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ fn unlisted<S: Service>(route: Route<'_, S>, status: u16) -> Route<'_, S> {
     route.json(&json!({"code": "unheard_of", "message": "m"})).status(status)
 }
 
-/// Returns a client whose callback gives this verdict on everything, and the errors that the callback was asked about.
+/// Returns a client whose callback gives this verdict on everything, and the errors that it was called with.
 fn client<S: Service>(service: &MockService<S>, verdict: Option<bool>) -> (Client<S>, Arc<Mutex<Vec<ApiError>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&asked);
@@ -29,7 +29,7 @@ fn client<S: Service>(service: &MockService<S>, verdict: Option<bool>) -> (Clien
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_that_no_row_lists_is_retried_if_the_caller_calls_it_retryable() {
+async fn an_error_that_no_row_lists_is_retried_if_the_callback_returns_true() {
     let service = MockService::<Stayforge>::new();
     unlisted(service.get("/v1/cards"), 400).json(&object());
     let (client, asked) = client(&service, Some(true));
@@ -47,7 +47,7 @@ async fn an_error_that_no_row_lists_is_retried_if_the_caller_calls_it_retryable(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_that_no_row_lists_is_not_retried_if_the_caller_rules_it_out() {
+async fn an_error_that_no_row_lists_is_not_retried_if_the_callback_returns_false() {
     let service = MockService::<Stayforge>::new();
     unlisted(service.get("/v1/cards"), 500);
     let (client, asked) = client(&service, Some(false));
@@ -61,7 +61,7 @@ async fn an_error_that_no_row_lists_is_not_retried_if_the_caller_rules_it_out() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_that_does_not_mention_retries_leaves_the_decision_to_the_caller() {
+async fn a_row_that_does_not_mention_retries_leaves_the_decision_to_the_callback() {
     let service = MockService::<Abaco>::new();
     service.get("/documents").fail(abaco::Code::ApiKeyNoUser).json(&json!({"message": "m"})).status(404);
     service.get("/documents").json(&object());
@@ -71,7 +71,7 @@ async fn a_row_that_does_not_mention_retries_leaves_the_decision_to_the_caller()
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_caller_is_not_asked_where_a_row_decides() {
+async fn the_callback_is_not_called_where_a_row_decides() {
     let service = MockService::<Stayforge>::new();
     service.get("/v1/cards").fail(stayforge::Code::ApikeyVerifyError).fail(stayforge::Code::IpNotAllowed);
     unlisted(service.get("/v1/cards"), 403);
@@ -94,7 +94,7 @@ async fn the_caller_is_not_asked_where_a_row_decides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_caller_decides_on_faults_without_documented_advice() {
+async fn the_callback_decides_on_faults_without_documented_advice() {
     let service = MockService::<FsmNavigator>::new();
     service.get("/customers").fault(Fault::Tls).json(&object()).dropped();
     let (retrying, _) = client(&service, Some(true));

@@ -1,4 +1,4 @@
-//! Writes whose outcome is unknown, and the look-ups that settle them.
+//! Writes whose outcome is unknown, and the lookups that settle them.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Returns a look-up that counts its calls and returns these records in turn, the last one for ever.
+/// Returns a lookup that counts its calls and returns these records in turn, the last one for ever.
 fn records(count: &Arc<AtomicUsize>, records: &[Option<Value>]) -> impl Fn() -> Lookup + Send + Sync + 'static {
     let (count, records) = (Arc::clone(count), records.to_vec());
     move || {
@@ -26,7 +26,7 @@ fn records(count: &Arc<AtomicUsize>, records: &[Option<Value>]) -> impl Fn() -> 
 type Lookup = std::pin::Pin<Box<dyn Future<Output = Result<Option<Value>, ApiError>> + Send>>;
 
 #[tokio::test(start_paused = true)]
-async fn a_write_whose_response_was_lost_succeeds_with_the_record_that_the_look_up_finds() {
+async fn a_write_whose_response_was_lost_succeeds_with_the_record_that_the_lookup_finds() {
     let service = MockService::<Abaco>::new();
     service.post("/journal-entries").dropped();
     let looked_up = Arc::default();
@@ -40,7 +40,7 @@ async fn a_write_whose_response_was_lost_succeeds_with_the_record_that_the_look_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_is_not_found_fails_as_before_and_says_when_it_was_looked_up() {
+async fn a_write_that_is_not_found_fails_and_reports_the_time_of_the_lookup() {
     let service = MockService::<Abaco>::new();
     service.post("/journal-entries").empty(502);
     let looked_up = Arc::default();
@@ -69,7 +69,7 @@ async fn a_write_without_an_unknown_outcome_is_not_looked_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_up_that_fails_or_hangs_leaves_the_outcome_unknown() {
+async fn a_lookup_that_fails_or_hangs_leaves_the_outcome_unknown() {
     let service = MockService::<Abaco>::new();
     service.post("/journal-entries").dropped().times(2);
     service.get("/journal-entries").fail(abaco::Code::InvalidApiKey);
@@ -102,7 +102,7 @@ async fn an_unreadable_body_under_a_success_status_is_settled_by_fetch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_absent_record_is_created_again_after_the_time_of_quiet_if_the_caller_says_so() {
+async fn an_absent_record_is_created_again_after_the_time_of_quiet_if_the_caller_allows_it() {
     let service = MockService::<Abaco>::new();
     service.post("/journal-entries").dropped().json(&json!({"id": 8}));
     let (looked_up, events) = (Arc::default(), Arc::new(Mutex::new(Vec::new())));
@@ -162,7 +162,7 @@ async fn a_resend_keeps_to_the_attempts_the_deadline_and_the_retry_quota() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resend_without_a_look_up_is_an_error_that_says_so() {
+async fn a_resend_without_a_lookup_is_rejected() {
     let client = MockService::<Abaco>::new().client();
     let error = client.post("/journal-entries").resend_if_absent(SECOND).send().await.unwrap_err();
     assert!(matches!(error, ApiError::Build(_)) && error.to_string().contains("settled_by"), "{error}");

@@ -97,7 +97,7 @@ impl Transport for Chaos {
 }
 
 #[tokio::test]
-async fn what_a_wrapper_returns_is_classified_and_retried() {
+async fn the_response_of_a_wrapper_is_classified_and_retried() {
     for (effect, attempts) in [(Effect::None, 2), (Effect::Possible, 1)] {
         let server = MockServer::<Abaco>::start().await;
         if attempts == 2 {

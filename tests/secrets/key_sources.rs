@@ -96,7 +96,7 @@ async fn a_new_key_is_an_attempt_with_its_wait_and_needs_no_retry() {
     assert_eq!(service.received()[1].json(), object());
 }
 
-/// Makes two calls in turn, of which each ends with its 401, and returns what the last error shows.
+/// Makes two calls in turn, each of which ends with its 401, and returns what the last error shows.
 async fn unreplaced(client: &Client<Abaco>, service: &MockService<Abaco>) -> String {
     for requests in 1..=2 {
         let error = client.get("/documents").send().await.unwrap_err();
@@ -264,7 +264,7 @@ async fn a_new_key_that_is_rejected_too_is_not_followed_by_a_third() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_of_the_source_does_not_undo_a_replacement_by_hand() {
+async fn a_key_from_the_source_does_not_undo_a_replacement_by_hand() {
     let service = MockService::<Abaco>::new();
     accepting(&service, 3);
     let (client, _) = sourced(service.builder_with(key(1)), |_| Ok(key(2)));

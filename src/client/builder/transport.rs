@@ -78,11 +78,11 @@ impl<S: Service> ClientBuilder<S> {
     /// The builder replaces these defaults with its own settings or those of reqwest:
     ///
     /// - Idle connections are closed after reqwest's 90 s instead of 30 s. Load balancers often close them after 60 s,
-    ///   and a POST that meets the closing fails and is not resent.
+    ///   and a POST that is sent at that moment fails and is not resent.
     /// - HTTP/2 connections are not pinged.
     /// - All retries and all runtimes share one connection pool, because a builder makes only one client. A GET that
     ///   meets several broken connections in a row can use up its attempts.
-    /// - TLS is that of the builder, so the features `rustls` and `native-tls` of this crate are not required.
+    /// - TLS comes from the builder, so the features `rustls` and `native-tls` of this crate are not required.
     ///
     /// The client in turn overrides the builder's settings that would break its guarantees. It disables redirects, the
     /// `Referer` header, decompression, verbose logs of connections and reqwest's own retries, and replaces the
@@ -113,7 +113,7 @@ impl<S: Service> ClientBuilder<S> {
     /// `change` receives a builder with the defaults of this crate, which it may change:
     ///
     /// - Idle connections are closed after 30 s, because load balancers close them after 60 s or more. A request that
-    ///   meets the closing fails, and a POST is not resent.
+    ///   is sent at that moment fails, and a POST is not resent.
     /// - HTTP/2 connections are pinged every 10 s, also while they are idle, and closed if no response arrives within
     ///   10 s.
     ///

@@ -16,7 +16,7 @@ use crate::hint::{self, WaitSource};
 ///
 /// Of the body of an error response, the record holds the code, the message, the request ID, and of each field error
 /// the field, the code and the message, as the service wrote them. A service can repeat its input there, such as an
-/// e-mail address that is taken. Of the body of a success that could not be decoded, it holds the path of the value, in
+/// email address that is taken. Of the body of a success that could not be decoded, it holds the path of the value, in
 /// which `*` stands for each name that is not an identifier, and the request ID; no values. `details`, the body and the
 /// headers are omitted, except for the content type in `error`. The key is redacted everywhere.
 ///
