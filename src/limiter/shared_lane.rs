@@ -118,7 +118,8 @@ impl SharedLane {
     /// Returns the statement of this process, and what is kept for processes that join later.
     pub(super) fn tell(&mut self, state: &LaneState, lane: u8, waiting: usize, now: Seconds) -> (Word, Option<Kept>) {
         let (took, _) = self.took(state);
-        let (limit, length) = state.measured().map_or((0, 0.0), |window| (window.limit, window.length));
+        // If nothing was accepted, no window is learned, but the service may have requested the length of the pause.
+        let (limit, length) = state.measured().map_or((0, state.hinted()), |window| (window.limit, window.length));
         let word = self.crowd.tell(lane, now, Facts { took, want: waiting, limit, length });
         let (limit, processes) = self.crowd.kept();
         let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -146,7 +147,7 @@ impl SharedLane {
 
     /// Prolongs a pause without a hint, if the requests of all processes have used up a documented limit.
     fn pause_documented(&mut self, state: &mut LaneState) {
-        if !self.crowd.is_paused() || state.is_hinted() {
+        if !self.crowd.is_paused() || state.hinted() > 0.0 {
             return;
         }
         let took = self.crowd.took();

@@ -119,9 +119,9 @@ impl LaneState {
         self.window.filter(|_| self.measuring.is_none())
     }
 
-    /// Returns true if the service has requested the length of the last pause.
-    pub(crate) fn is_hinted(&self) -> bool {
-        self.hinted > 0.0
+    /// Returns the length of the last pause as the service requested it; 0 if it did not.
+    pub(crate) fn hinted(&self) -> Seconds {
+        self.hinted
     }
 
     /// Returns when the next place in the window comes, if the requests since `began` have used up the limit.
