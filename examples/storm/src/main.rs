@@ -5,8 +5,9 @@
 //! cargo run --release --package steadfast-storm
 //! ```
 //!
-//! It takes about four minutes, prints a table for each case, and draws `docs/img/storm.svg`. The other clients run in
-//! a separate program (`benches/peers`), which it builds first.
+//! It takes about four minutes, prints a table for each case, and draws `docs/img/storm.svg` and
+//! `docs/img/windows.svg`. The other clients run in a separate program (`benches/peers`), which it builds first. The
+//! argument `windows` only draws the second chart, which takes ten seconds.
 //!
 //! With `--features redis`, it also compares four processes that limit themselves alone with four that share a limiter.
 //! The argument `processes` selects only these.
@@ -77,6 +78,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             ["processes"] => return runtime.block_on(processes::run(FIXED)),
             _ => runtime.block_on(processes::run(FIXED))?,
         }
+    }
+    let windows = runtime.block_on(ours(&CASES[1]))?;
+    chart::draw_windows(
+        &windows,
+        WINDOW.as_secs_f64(),
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/img/windows.svg"),
+    )?;
+    println!("wrote docs/img/windows.svg: the second case over time");
+    if std::env::args().nth(1).as_deref() == Some("windows") {
+        return Ok(());
     }
     let peers = peers::build()?;
     let mut first = None;
