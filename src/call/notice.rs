@@ -42,7 +42,7 @@ impl Call<'_> {
             return; // the observer may be the cause of the panic; the next call reports the transitions
         }
         let service = self.core.service;
-        for transition in self.core.limiter.transitions(Instant::now()) {
+        for transition in self.core.limiter.transitions() {
             match transition {
                 Transition::Resumed(lane) => self.notify(LevelFilter::INFO, || Event::Resumed { service, lane }),
                 Transition::Paused(lane, wait, cause) => {
