@@ -49,7 +49,7 @@ pub(crate) struct Settings {
     /// The documented row for the case that no response arrives.
     pub(crate) no_response: Option<&'static CodeInfo>,
     /// Reads an error response in the format of the service.
-    pub(crate) read: fn(StatusCode, &HeaderMap, Bytes, Option<&Secrets>) -> ApiError,
+    pub(crate) read: fn(StatusCode, HeaderMap, Bytes, Option<&Secrets>) -> ApiError,
     /// Returns whether a response with a success status is an error nevertheless.
     pub(crate) is_error: fn(StatusCode, &HeaderMap, &[u8]) -> bool,
     /// Returns the documented route of a request below the base URL, if a table lists it.
