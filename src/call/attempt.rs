@@ -7,7 +7,7 @@
 //! throughput of 64 small calls in flight from 0.973 to 0.985 of bare reqwest's.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -91,8 +91,8 @@ impl Call<'_> {
         self.renewal.runs = core.source.as_ref().map_or(0, |source| source.ended());
         self.pool = core.transport.pool(self.pool.as_ref().filter(|_| self.is_suspect));
         let attempted = match &core.transport {
-            Carrier::Reqwest(reqwest) => self.exchange(sent, permit, |request| reqwest.send(request)).await,
-            Carrier::Given(given, _) => self.exchange(sent, permit, |request| given.send(request)).await,
+            Carrier::Reqwest(reqwest) => pin!(self.exchange(sent, permit, |request| reqwest.send(request))).await,
+            Carrier::Given(given, _) => pin!(self.exchange(sent, permit, |request| given.send(request))).await,
         };
         self.judge_connections(&attempted.result);
         attempted
