@@ -14,7 +14,7 @@ use tracing::level_filters::LevelFilter;
 use crate::catalog::{Category, Effect};
 use crate::core::Core;
 use crate::core::key::Key;
-use crate::error::{ApiError, Attempt, BuildError, Lookup, Rejection, StopReason};
+use crate::error::{ApiError, Attempt, Lookup, Rejection, StopReason};
 use crate::event::Event;
 use crate::hint::WaitSource;
 use crate::limiter::{Ask, Lane, NotAdmitted, Outcome, Permit, Quota, Scope, Throttling};
@@ -34,16 +34,12 @@ mod span;
 
 pub(crate) use settle::settle_unreadable;
 
-/// Sends the request until an attempt succeeds or the retry policy ends the call. A request with a `problem` is not
-/// sent. A call whose effect is unknown is settled by a lookup, if it has one.
-pub(crate) async fn run(
-    core: Arc<Core>,
-    mut parts: Box<RequestParts>,
-    problem: Option<Box<BuildError>>,
-) -> Result<Response, ApiError> {
+/// Sends the request until an attempt succeeds or the retry policy ends the call. A request with a problem is not sent.
+/// A call whose effect is unknown is settled by a lookup, if it has one.
+pub(crate) async fn run(core: Arc<Core>, mut parts: Box<RequestParts>) -> Result<Response, ApiError> {
     let mut key = core.key();
     let mut call = Call::new(&core, &mut parts, &mut key);
-    if let Some(problem) = problem {
+    if let Some(problem) = call.parts.problem.take() {
         return Err(call.not_built(problem));
     }
     'call: loop {
@@ -63,7 +59,7 @@ pub(crate) async fn run(
                 permit.finish(sent, Outcome::NotSent);
                 break 'attempt stop;
             }
-            let attempted = call.attempt(sent, &mut permit).await;
+            let attempted = pin!(call.attempt(sent, &mut permit)).await;
             let (ended, quota) = (attempted.ended, attempted.quota);
             let error = match attempted.result {
                 Ok(incoming) => {
@@ -146,15 +142,13 @@ struct Call<'a> {
     /// The end of the call. Its time runs from the first permit on.
     deadline: Option<Instant>,
     /// The state after a failed attempt, in a box so that the future of a call that succeeds stays small.
-    setback: Option<Box<Setback>>,
+    setback: Option<Box<Setback<'a>>>,
     /// The attempts that failed.
     attempts: Vec<Attempt>,
     /// The number of attempts that the service throttled.
     times_throttled: u32,
     /// True if the call itself waits before the next attempt, and not at the limiter.
     sleeps: bool,
-    /// The tokens that the current retry took from the retry quota.
-    withdrawal: Option<Withdrawal<'a>>,
     /// The pool of the last attempt.
     pool: Option<Arc<Pool>>,
     /// True if a connection of that pool may be the cause of a failure.
@@ -168,12 +162,14 @@ struct Call<'a> {
 
 /// The state of a call after a failed attempt.
 #[derive(Default)]
-struct Setback {
+struct Setback<'a> {
     /// The source of jitter, created on first use.
     random: Option<fastrand::Rng>,
     last_error: Option<ApiError>,
     /// The last error response before the one in `last_error`.
     last_rejection: Option<Box<Rejection>>,
+    /// The tokens that the current retry took from the retry quota.
+    withdrawal: Option<Withdrawal<'a>>,
 }
 
 /// The part of a call's state that concerns the renewal of its key.
@@ -204,7 +200,6 @@ impl<'a> Call<'a> {
             attempts: Vec::new(),
             times_throttled: 0,
             sleeps: false,
-            withdrawal: None,
             pool: None,
             is_suspect: false,
             lookup: None,
@@ -279,10 +274,11 @@ impl<'a> Call<'a> {
         }
         // A request that is sent again with another key is no retry of a failure.
         let is_renewed = std::mem::take(&mut self.renewal.is_planned);
-        let last_error = self.setback.as_ref().and_then(|setback| setback.last_error.as_ref());
-        if let Some(error) = last_error.filter(|_| !is_renewed) {
-            self.withdrawal = self.core.budget.try_withdraw(error.is_rate_limit(), now);
-            if self.withdrawal.is_none() {
+        if let Some(setback) = self.setback.as_deref_mut()
+            && let Some(error) = setback.last_error.as_ref().filter(|_| !is_renewed)
+        {
+            setback.withdrawal = self.core.budget.try_withdraw(error.is_rate_limit(), now);
+            if setback.withdrawal.is_none() {
                 return Err(self.out_of_budget());
             }
         }
@@ -348,7 +344,7 @@ impl<'a> Call<'a> {
     fn plan_retry(&mut self, mut error: ApiError, pause: Option<Duration>) -> Result<Option<Duration>, Stop> {
         let verdict = self.verdict(&mut error);
         let state = CallState { retryable: verdict, ..self.retry_state() };
-        if let Some(withdrawal) = self.withdrawal.take()
+        if let Some(withdrawal) = self.take_withdrawal()
             && !state.is_retryable(&error)
         {
             withdrawal.give_back();
@@ -392,6 +388,11 @@ impl<'a> Call<'a> {
     /// Takes the error of the last attempt, if another attempt was planned.
     fn take_last_error(&mut self) -> Option<ApiError> {
         self.setback.as_mut()?.last_error.take()
+    }
+
+    /// Takes the tokens that the current retry took from the retry quota.
+    fn take_withdrawal(&mut self) -> Option<Withdrawal<'a>> {
+        self.setback.as_mut()?.withdrawal.take()
     }
 
     fn random(&mut self) -> &mut fastrand::Rng {
@@ -455,7 +456,7 @@ impl<'a> Call<'a> {
 
     /// Ends a successful call. Returns its start and its failed attempts.
     fn finish(mut self, incoming: &Incoming, sent: Instant, ended: Instant) -> (Instant, Vec<Attempt>) {
-        self.withdrawal.take().map_or_else(|| self.core.budget.deposit(1), Withdrawal::give_back);
+        self.take_withdrawal().map_or_else(|| self.core.budget.deposit(1), Withdrawal::give_back);
         self.is_over = true;
         self.note_success(incoming, sent, ended);
         (self.began, std::mem::take(&mut self.attempts))

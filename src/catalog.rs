@@ -109,6 +109,7 @@ impl CodeInfo {
 
     /// Returns `true` if the row lists `status`.
     #[must_use]
+    #[inline]
     pub fn is_documented_under(&self, status: StatusCode) -> bool {
         self.statuses.contains(&status.as_u16()) || self.other_statuses.contains(&status.as_u16())
     }

@@ -33,13 +33,14 @@ fn charset(headers: &HeaderMap, body: &[u8]) -> Charset {
         [0xef, 0xbb, 0xbf, ..] => return Charset::Utf8,
         [0xff, 0xfe, ..] => return Charset::Utf16LittleEndian,
         [0xfe, 0xff, ..] => return Charset::Utf16BigEndian,
-        _ => declared(headers).unwrap_or_default(),
+        _ => declared(headers),
     };
     let by_zeros = match body {
         [1..=255, 0, 1..=255, 0, ..] => Some(Charset::Utf16LittleEndian),
         [0, 1..=255, 0, 1..=255, ..] => Some(Charset::Utf16BigEndian),
         _ => None,
     };
+    let Some(declared) = declared else { return by_zeros.unwrap_or(Charset::Utf8) };
     // ASCII text is not UTF-16, whatever it is declared as.
     let is_wide = || body.contains(&0) || !body.is_ascii();
     match declared.as_str() {

@@ -52,7 +52,7 @@ pub(crate) struct Settings {
     /// The documented row for the case that no response arrives.
     pub(crate) no_response: Option<&'static CodeInfo>,
     /// Reads an error response in the format of the service.
-    pub(crate) read: fn(StatusCode, &HeaderMap, Bytes, Option<&Secrets>) -> ApiError,
+    pub(crate) read: fn(StatusCode, HeaderMap, Bytes, Option<&Secrets>) -> ApiError,
     /// Returns whether a response with a success status is an error nevertheless.
     pub(crate) is_error: fn(StatusCode, &HeaderMap, &[u8]) -> bool,
     /// Returns the documented route of a request below the base URL, if a table lists it.
@@ -211,7 +211,7 @@ impl Core {
             return; // the observer may be the cause of the panic; the next call reports the transitions
         }
         let service = self.service;
-        for transition in self.limiter.transitions(Instant::now()) {
+        for transition in self.limiter.transitions() {
             let (level, event): (_, &dyn Fn() -> Event) = match &transition {
                 Transition::Resumed(lane) => (LevelFilter::INFO, &|| Event::Resumed { service, lane: *lane }),
                 Transition::Paused(lane, wait, cause) => {

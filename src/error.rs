@@ -436,6 +436,7 @@ impl ApiError {
 }
 
 impl From<Rejection> for ApiError {
+    #[inline]
     fn from(rejection: Rejection) -> Self {
         let category = rejection.category();
         let rejection = Box::new(rejection);

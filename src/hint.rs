@@ -116,26 +116,30 @@ pub(crate) fn hint(
     received: SystemTime,
 ) -> (Option<Hint>, Vec<Box<str>>) {
     let mut malformed = Vec::new();
-    let mut longest = |longest: Option<Hint>, name: &HeaderName, source, read: &dyn Fn(&str) -> Option<Duration>| {
-        headers.get_all(name).iter().fold(longest, |longest, value| {
-            let wait = trimmed(value).and_then(read);
-            if wait.is_none() {
-                malformed.push(malformed_hint(name, value));
-            }
-            let hint = wait.map(|wait| Hint { wait, source });
-            hint.filter(|hint| longest.is_none_or(|longest| hint.wait >= longest.wait)).or(longest)
-        })
-    };
-    let mut reset_hint = None;
-    if category == Category::RateLimited {
-        reset_hint = longest(None, &RATE_LIMIT_RESET, WaitSource::Reset, &|text| reset(text, headers, received));
-    }
-    let in_body = body.map(|wait| Hint { wait, source: WaitSource::Body });
-    let milliseconds = |text: &str| digits(text).map(Duration::from_millis);
+    let mut explicit = body.map(|wait| Hint { wait, source: WaitSource::Body });
+    let mut reset_hint: Option<Hint> = None;
     let seconds_or_date =
         |text: &str| delay_seconds(text).or_else(|| until(|clock| http_date(text, clock), headers, received));
-    let explicit = longest(in_body, &RETRY_AFTER_MS, WaitSource::Header, &milliseconds);
-    let explicit = longest(explicit, &RETRY_AFTER, WaitSource::Header, &seconds_or_date);
+    // One pass over the headers takes less time than three searches.
+    for (name, value) in headers {
+        let text = || trimmed(value);
+        let (longest, source, wait) = if *name == RETRY_AFTER {
+            (&mut explicit, WaitSource::Header, text().and_then(seconds_or_date))
+        } else if *name == RETRY_AFTER_MS {
+            (&mut explicit, WaitSource::Header, text().and_then(digits).map(Duration::from_millis))
+        } else if *name == RATE_LIMIT_RESET && category == Category::RateLimited {
+            (&mut reset_hint, WaitSource::Reset, text().and_then(|text| reset(text, headers, received)))
+        } else {
+            continue;
+        };
+        match wait {
+            // The hints of the lowest rank are listed first.
+            None if source == WaitSource::Reset => malformed.insert(0, malformed_hint(name, value)),
+            None => malformed.push(malformed_hint(name, value)),
+            Some(wait) if longest.is_none_or(|longest| wait >= longest.wait) => *longest = Some(Hint { wait, source }),
+            Some(_) => {}
+        }
+    }
     // A reset that is not ahead requests no wait.
     (explicit.or(reset_hint.filter(|hint| !hint.wait.is_zero())), malformed)
 }

@@ -168,20 +168,22 @@ impl Request {
 
     /// Returns this request for one page.
     fn page(&mut self, target: &Target, number: u64) -> Self {
+        let problem = self.parts.problem.take();
         let mut parts = self.parts.clone();
+        parts.problem = problem;
         match target {
             Target::Number => address::add_query(&mut parts.url, &format!("page={number}")),
             Target::Start => {}
             Target::Url(url) => parts.url = url.clone(),
         }
-        Self { core: Arc::clone(&self.core), parts, problem: self.problem.take() }
+        Self { core: Arc::clone(&self.core), parts }
     }
 }
 
 impl<T: DeserializeOwned> Pages<T> {
     fn new(mut request: Request) -> Self {
         let page = address::take_page(&mut request.parts.url).unwrap_or_else(|problem| {
-            request.problem.get_or_insert(problem);
+            request.parts.problem.get_or_insert(problem);
             None
         });
         let number = page.unwrap_or(1);

@@ -23,16 +23,16 @@ static SET_COOKIE2: HeaderName = HeaderName::from_static("set-cookie2");
 const MOST_REPLACED: usize = 8;
 
 /// The secret part of a client's key, and those of the keys that it replaced. The newest comes first.
-pub(crate) struct Secrets(Vec<SecretString>);
+pub(crate) struct Secrets(Vec<Secret>);
 
 impl Secrets {
     pub(crate) fn new(secret: SecretString) -> Self {
-        Self(vec![secret])
+        Self(vec![Secret::new(secret)])
     }
 
     /// Returns these secrets after the key was replaced: the new secret, and the last eight others.
     pub(crate) fn replaced_by(&self, secret: SecretString) -> Self {
-        let mut secrets = vec![secret];
+        let mut secrets = vec![Secret::new(secret)];
         secrets.extend(self.others(&secrets).take(MOST_REPLACED));
         Self(secrets)
     }
@@ -45,9 +45,8 @@ impl Secrets {
     }
 
     /// Returns the secrets that `known` does not contain.
-    fn others(&self, known: &[SecretString]) -> impl Iterator<Item = SecretString> + use<> {
-        let is_known =
-            |secret: &&SecretString| known.iter().any(|known| known.expose_secret() == secret.expose_secret());
+    fn others(&self, known: &[Secret]) -> impl Iterator<Item = Secret> + use<> {
+        let is_known = |secret: &&Secret| known.iter().any(|known| known.bytes() == secret.bytes());
         let others: Vec<_> = self.0.iter().filter(|secret| !is_known(secret)).cloned().collect();
         others.into_iter()
     }
@@ -58,110 +57,155 @@ impl Secrets {
     /// are redacted first, because a shorter one can be a part of them. In UTF-16, ASCII characters have a zero byte
     /// beside them; if a secret is there, the zero bytes are removed from the body.
     pub(crate) fn redact(&self, body: Bytes) -> Bytes {
-        if body.contains(&0) {
-            let narrow: Bytes = body.iter().copied().filter(|byte| *byte != 0).collect();
-            let clean = self.redact_narrow(narrow.clone());
-            if clean != narrow {
-                return clean;
-            }
-        }
-        self.redact_narrow(body)
-    }
-
-    fn redact_narrow(&self, body: Bytes) -> Bytes {
-        self.longest_first()
-            .into_iter()
-            .fold(body, |body, secret| redacted(&body, secret.as_bytes(), MIN_PREFIX).map_or(body, Bytes::from))
-    }
-
-    fn longest_first(&self) -> Vec<&str> {
-        let mut secrets: Vec<&str> = self.0.iter().map(ExposeSecret::expose_secret).collect();
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets
+        self.redacted(&body).map_or(body, Bytes::from)
     }
 
     /// Redacts each complete occurrence of a secret in `text`.
     pub(crate) fn redact_in(&self, text: &mut Box<str>) {
-        for secret in self.longest_first() {
-            if let Some(clean) = redacted(text.as_bytes(), secret.as_bytes(), usize::MAX) {
-                *text = String::from_utf8_lossy(&clean).into();
-            }
+        if let Some(clean) = self.redacted_narrow(text.as_bytes(), usize::MAX) {
+            *text = String::from_utf8_lossy(&clean).into();
         }
     }
 
     /// Returns `text` with each occurrence of a secret redacted.
     pub(crate) fn redact_text(&self, text: &str) -> Box<str> {
-        let clean = self.redact(Bytes::copy_from_slice(text.as_bytes()));
-        String::from_utf8_lossy(&clean).into()
+        self.redacted(text.as_bytes()).map_or_else(|| text.into(), |clean| String::from_utf8_lossy(&clean).into())
     }
 
     fn redact_value(&self, value: &mut HeaderValue) {
-        let clean = self.redact(Bytes::copy_from_slice(value.as_bytes()));
-        if clean != value.as_bytes() {
-            *value = HeaderValue::from_maybe_shared(clean).unwrap_or(HeaderValue::from_static(""));
+        if let Some(clean) = self.redacted(value.as_bytes()) {
+            *value = HeaderValue::from_maybe_shared(Bytes::from(clean)).unwrap_or(HeaderValue::from_static(""));
         }
+    }
+
+    /// Returns `text` as [`redact`](Self::redact) does; `None` if it contains no secret.
+    fn redacted(&self, text: &[u8]) -> Option<Vec<u8>> {
+        if text.contains(&0) {
+            let narrow: Vec<u8> = text.iter().copied().filter(|byte| *byte != 0).collect();
+            if let Some(clean) = self.redacted_narrow(&narrow, MIN_PREFIX) {
+                return Some(clean);
+            }
+        }
+        self.redacted_narrow(text, MIN_PREFIX)
+    }
+
+    fn redacted_narrow(&self, text: &[u8], min_prefix: usize) -> Option<Vec<u8>> {
+        if !self.0.iter().any(|secret| secret.find(text, 0, min_prefix).is_some()) {
+            return None;
+        }
+        let mut longest_first: Vec<&Secret> = self.0.iter().collect();
+        longest_first.sort_by_key(|secret| std::cmp::Reverse(secret.bytes().len()));
+        longest_first.into_iter().fold(None, |clean: Option<Vec<u8>>, secret| {
+            secret.redacted(clean.as_deref().unwrap_or(text), min_prefix).or(clean)
+        })
     }
 
     /// Returns `true` if the name of a header contains a secret, whose letters are lower case in a name.
     fn is_in_name(&self, name: &HeaderName) -> bool {
         let name = name.as_str().as_bytes();
-        self.0.iter().map(|secret| secret.expose_secret().as_bytes()).any(|secret| {
+        self.0.iter().map(Secret::bytes).any(|secret| {
             secret.len() >= MIN_SECRET && name.windows(secret.len()).any(|part| part.eq_ignore_ascii_case(secret))
         })
     }
+}
+
+/// A secret to search for, with the first and the second bytes that an occurrence of it can have. Almost all places of
+/// a text are skipped by them.
+#[derive(Clone)]
+struct Secret {
+    text: SecretString,
+    beginnings: [ByteSet; 2],
+}
+
+/// A set of bytes.
+type ByteSet = [u64; 4];
+
+impl Secret {
+    fn new(text: SecretString) -> Self {
+        let beginnings = [0, 1].map(|at| {
+            let of_encodings =
+                ENCODINGS.into_iter().filter_map(|encoding| character(text.expose_secret().as_bytes(), encoding, at));
+            // An escape or a percent-encoded byte can stand for any character.
+            of_encodings.flatten().chain(*b"\\%").fold(ByteSet::default(), with)
+        });
+        Self { text, beginnings }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.text.expose_secret().as_bytes()
+    }
+
+    /// Returns the place and the length of the first occurrence from byte `at` of `text` on. At the end of the text, a
+    /// secret that was cut after at least `min_prefix` characters counts too.
+    fn find(&self, text: &[u8], at: usize, min_prefix: usize) -> Option<(usize, usize)> {
+        let secret = self.bytes();
+        if secret.len() < MIN_SECRET {
+            return None;
+        }
+        let [first, second] = &self.beginnings;
+        let rest = text.get(at..)?;
+        rest.windows(2).zip(at..).find_map(|(pair, at)| match *pair {
+            [one, other] if contains(first, one) && (contains(second, other) || matches!(one, b'\\' | b'%')) => {
+                Some((at, occurrence_length(text.get(at..)?, secret, min_prefix)?))
+            }
+            _ => None,
+        })
+    }
+
+    /// Returns `text` with each occurrence redacted; `None` if it has none.
+    fn redacted(&self, text: &[u8], min_prefix: usize) -> Option<Vec<u8>> {
+        let mut clean = Vec::new();
+        let mut kept = 0;
+        while let Some((at, length)) = self.find(text, kept, min_prefix) {
+            clean.extend_from_slice(text.get(kept..at).unwrap_or_default());
+            clean.extend_from_slice(REDACTED);
+            kept = at.saturating_add(length);
+        }
+        if kept == 0 {
+            return None;
+        }
+        clean.extend_from_slice(text.get(kept..).unwrap_or_default());
+        Some(clean)
+    }
+}
+
+fn with(mut set: ByteSet, byte: u8) -> ByteSet {
+    if let Some(word) = set.get_mut(usize::from(byte >> 6)) {
+        *word |= 1 << (byte & 63);
+    }
+    set
+}
+
+fn contains(set: &ByteSet, byte: u8) -> bool {
+    set.get(usize::from(byte >> 6)).is_some_and(|word| word >> (byte & 63) & 1 != 0)
 }
 
 /// Returns the headers of a response as an error keeps them.
 ///
 /// Cookies are dropped, and so is a header whose name contains a secret. In values, secrets are redacted, and all of
 /// them are marked as sensitive, so that `Debug` output does not show them.
-pub(crate) fn kept_headers(headers: &HeaderMap, secrets: Option<&Secrets>) -> HeaderMap {
-    let mut kept = headers.clone();
-    kept.remove(SET_COOKIE);
-    kept.remove(&SET_COOKIE2);
-    if let Some(secrets) = secrets {
-        let names: Vec<_> = kept.keys().filter(|name| secrets.is_in_name(name)).cloned().collect();
-        for name in names {
-            kept.remove(name);
+pub(crate) fn kept_headers(mut headers: HeaderMap, secrets: Option<&Secrets>) -> HeaderMap {
+    let mut dropped = Vec::new();
+    for (name, value) in &mut headers {
+        if *name == SET_COOKIE || *name == SET_COOKIE2 || secrets.is_some_and(|secrets| secrets.is_in_name(name)) {
+            dropped.push(name.clone());
+            continue;
         }
-        kept.values_mut().for_each(|value| secrets.redact_value(value));
+        if let Some(secrets) = secrets {
+            secrets.redact_value(value);
+        }
+        value.set_sensitive(true);
     }
-    kept.values_mut().for_each(|value| value.set_sensitive(true));
-    kept
+    for name in dropped {
+        headers.remove(name);
+    }
+    headers
 }
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
-}
-
-/// Returns `body` with each occurrence of one secret redacted; `None` if it has none. At the end of the body, a secret
-/// that was cut after at least `min_prefix` characters counts too.
-fn redacted(body: &[u8], secret: &[u8], min_prefix: usize) -> Option<Vec<u8>> {
-    if secret.len() < MIN_SECRET {
-        return None;
-    }
-    let first_characters = ENCODINGS.map(|encoding| character(secret, encoding, 0).unwrap_or_default());
-    let mut clean = Vec::new();
-    let (mut kept, mut at) = (0, 0);
-    while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
-        let may_begin = |byte: &&u8| matches!(byte, b'\\' | b'%') || first_characters.as_flattened().contains(byte);
-        match rest.first().filter(may_begin).and_then(|_| occurrence_length(rest, secret, min_prefix)) {
-            Some(length) => {
-                clean.extend_from_slice(body.get(kept..at).unwrap_or_default());
-                clean.extend_from_slice(REDACTED);
-                at = at.saturating_add(length);
-                kept = at;
-            }
-            None => at = at.saturating_add(1),
-        }
-    }
-    if kept == 0 {
-        return None;
-    }
-    clean.extend_from_slice(body.get(kept..).unwrap_or_default());
-    Some(clean)
 }
 
 /// A secret as the bytes of a header value.

@@ -1,6 +1,7 @@
 //! A request before it is sent: [`Request`].
 
 use std::fmt::{self, Display};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,8 +56,6 @@ use parts::RequestParts;
 pub struct Request {
     pub(crate) core: Arc<Core>,
     pub(crate) parts: Box<RequestParts>,
-    /// The first error in the input.
-    pub(crate) problem: Option<Box<BuildError>>,
 }
 
 impl Request {
@@ -73,14 +72,15 @@ impl Request {
             attempt_timeout: core.attempt_timeout,
             priority: Priority::default(),
             settlement: None,
+            problem: None,
             invalid_path: None,
         });
         let problem = address::add_path(&mut parts.url, path).err();
         if problem.is_some() {
             parts.invalid_path = Some(address::displayable(path).into());
         }
-        let problem = problem.or_else(|| method_problem(&parts.method));
-        Self { core: Arc::clone(core), parts, problem }
+        parts.problem = problem.or_else(|| method_problem(&parts.method));
+        Self { core: Arc::clone(core), parts }
     }
 
     /// Appends one segment to the path, percent-encoded, so that an ID cannot change the path: `a/b` becomes `a%2Fb`.
@@ -344,7 +344,8 @@ impl Request {
     ///
     /// [`ApiError::stop_reason`] returns the reason why there was no further attempt.
     pub async fn send(self) -> Result<Response, ApiError> {
-        call::run(self.core, self.parts, self.problem).await
+        // Pinned where it is created, so that it is not copied.
+        pin!(call::run(self.core, self.parts)).await
     }
 
     /// Sends the request, with retries, and decodes the body of the response from JSON. See [`Response::json`].
@@ -358,7 +359,7 @@ impl Request {
         if self.parts.settlement.is_some() {
             return Box::pin(self.fetch_settled()).await;
         }
-        call::run(self.core, self.parts, self.problem).await?.json()
+        pin!(call::run(self.core, self.parts)).await?.json()
     }
 
     /// Does the same as [`fetch`](Self::fetch), and settles a body that cannot be read and proves nothing.
@@ -378,8 +379,8 @@ impl Request {
     }
 
     fn change(mut self, change: impl FnOnce(&mut RequestParts) -> Result<(), Box<BuildError>>) -> Self {
-        if self.problem.is_none() {
-            self.problem = change(&mut self.parts).err();
+        if self.parts.problem.is_none() {
+            self.parts.problem = change(&mut self.parts).err();
         }
         self
     }

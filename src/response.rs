@@ -221,7 +221,7 @@ impl Response {
     /// Returns the error with the report of the call.
     fn decode_error(&self, mut error: Box<DecodeError>) -> ApiError {
         error.request_id = self.request_id();
-        error.headers = kept_headers(self.headers(), Some(&self.secrets()));
+        error.headers = kept_headers(self.headers().clone(), Some(&self.secrets()));
         error.report.occurred_at = self.occurred_at();
         error.redact_path(&self.secrets());
         let mut attempts = self.attempts().to_vec();

@@ -223,8 +223,8 @@ impl RetryPolicy {
             None if !error.is_retryable() => return Decision::Stop(StopReason::NotRetryable),
             Some(true) | None => {}
         }
-        let is_safe = error.effect() == Effect::None && (!state.at_most_once || is_of_the_service(error));
-        if !(state.idempotent || is_safe) {
+        let is_safe = || error.effect() == Effect::None && (!state.at_most_once || is_of_the_service(error));
+        if !(state.idempotent || is_safe()) {
             return Decision::Stop(StopReason::MayHaveActed);
         }
         if !state.replayable {

@@ -7,7 +7,7 @@
 //! throughput of 64 small calls in flight from 0.973 to 0.985 of bare reqwest's.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -91,8 +91,8 @@ impl Call<'_> {
         self.renewal.runs = core.source.as_ref().map_or(0, |source| source.ended());
         self.pool = core.transport.pool(self.pool.as_ref().filter(|_| self.is_suspect));
         let attempted = match &core.transport {
-            Carrier::Reqwest(reqwest) => self.exchange(sent, permit, |request| reqwest.send(request)).await,
-            Carrier::Given(given, _) => self.exchange(sent, permit, |request| given.send(request)).await,
+            Carrier::Reqwest(reqwest) => pin!(self.exchange(sent, permit, |request| reqwest.send(request))).await,
+            Carrier::Given(given, _) => pin!(self.exchange(sent, permit, |request| given.send(request))).await,
         };
         self.judge_connections(&attempted.result);
         attempted
@@ -159,7 +159,7 @@ impl Call<'_> {
     /// Reports a throttling response to the limiter as soon as its head has arrived, since the body may take long.
     fn notice_head(&mut self, permit: &mut Permit<'_, Arc<Rejection>>, head: &Parts) {
         if matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            let error = (self.core.read)(head.status, &head.headers, Bytes::new(), Some(&self.secrets()));
+            let error = (self.core.read)(head.status, head.headers.clone(), Bytes::new(), Some(&self.secrets()));
             if let Some(rejection) = error.throttling().filter(|_| self.core.is_current(self.key)) {
                 self.report_throttling(permit, Instant::now(), quota(head), rejection);
                 self.report_transitions();
@@ -230,14 +230,14 @@ impl Call<'_> {
         // A complete response is here only if it is an error, even if its status is not.
         if end.is_ok() || !head.status.is_success() {
             let body = body.slice(..body.len().min(MAX_ERROR_BODY));
-            let error = (core.read)(head.status, &head.headers, body, Some(&secrets));
+            let error = (core.read)(head.status, head.headers, body, Some(&secrets));
             return match end {
                 Err(Interruption::TimedOut | Interruption::Body(Incomplete::Broken(_))) => error.with_broken_body(),
                 Ok(()) | Err(Interruption::Body(Incomplete::TooLong) | Interruption::NoResponse(_)) => error,
             };
         }
         let body = secrets.redact(body.slice(..body.len().min(MAX_ERROR_BODY)));
-        let headers = kept_headers(&head.headers, Some(&secrets));
+        let headers = kept_headers(head.headers, Some(&secrets));
         let request_id = request_id(&headers).or_else(|| ErrorBody::request_id_of(&body));
         let partial = PartialResponse { status: head.status, headers, request_id, body };
         match end {

@@ -32,7 +32,7 @@ impl Call<'_> {
 
     /// Waits until the key is replaced. Ends the call if it is not.
     pub(super) async fn renew_key(&mut self, error: ApiError) -> Result<(), Stop> {
-        if let Some(withdrawal) = self.withdrawal.take() {
+        if let Some(withdrawal) = self.take_withdrawal() {
             withdrawal.give_back(); // the key was the problem, not the service
         }
         self.renewal.count = self.renewal.count.saturating_add(1);

@@ -62,6 +62,9 @@ impl ErrorBody {
         if text.starts_with('{') {
             return Some(read(&Members::of(text), code_member));
         }
+        if text.is_empty() {
+            return None;
+        }
         match value(text.trim_end())? {
             Value::String(message) => Some(Self { message: non_blank(&message), ..Self::default() }),
             other => {

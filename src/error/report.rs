@@ -42,6 +42,11 @@ pub(crate) struct Report {
 impl Report {
     /// Creates the report of an error that occurs now.
     pub(crate) fn new() -> Self {
+        Self::at(SystemTime::now())
+    }
+
+    /// Creates the report of an error that occurred at `time`.
+    pub(crate) fn at(occurred_at: SystemTime) -> Self {
         Self {
             lookup: None,
             key_problem: None,
@@ -51,7 +56,7 @@ impl Report {
             method: None,
             path: None,
             host: None,
-            occurred_at: SystemTime::now(),
+            occurred_at,
             attempts: Vec::new(),
             elapsed: Duration::ZERO,
             stop_reason: None,

@@ -102,10 +102,10 @@ impl<R> Limiter<R> {
 
     /// Returns a permit without taking the lock, if no limit is known and no call waits.
     fn acquire_idle(&self, ask: &Ask, began: Instant, now: Instant) -> Option<Permit<'_, R>> {
-        let sends = self.sends(ask.lane).get().filter(|sends| !sends.is_busy())?;
         if ask.priority == Priority::Low || self.is_waiting.load(Ordering::SeqCst) {
             return None;
         }
+        let sends = self.sends(ask.lane).get()?;
         let (number, at) = sends.add(self.seconds(now))?;
         let permit = self.permit(ask, Sent { number, at, kind: Kind::Free }, began, now);
         if permit.is_none() {

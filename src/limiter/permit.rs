@@ -138,9 +138,9 @@ impl<'a, R> Permit<'a, R> {
         let time = self.limiter.seconds(now);
         if !is_awaited
             && outcome == Outcome::Accepted(None)
-            && let Some(sends) = self.limiter.sends(self.lane).get().filter(|sends| !sends.is_busy())
+            && let Some(sends) = self.limiter.sends(self.lane).get()
+            && sends.responded((time - sent.at).max(0.0))
         {
-            sends.responded((time - sent.at).max(0.0));
             return;
         }
         let path = self.path;

@@ -1,16 +1,15 @@
 //! The places of the requests in flight. Each has a time at which it can be taken back.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::time::Duration;
 
 use super::lane::Lane;
 use super::ledger::Seconds;
 use super::sends;
 
-/// The ticket of a slot while it is being freed.
-const FREEING: u64 = 1;
-const NEVER: u64 = u64::MAX;
+/// The ticket of a slot while it is being taken.
+const TAKING: u64 = 1;
 const NUMBER_BITS: u32 = 56;
 /// The distance between the slots at which two threads begin to search, so that they do not share a cache line.
 const STRIDE: usize = 16;
@@ -47,8 +46,16 @@ pub(crate) struct Place {
 struct Slot {
     /// The ticket of the request, or 0 if the slot is free.
     ticket: AtomicU64,
-    /// The time at which the place can be taken back, in milliseconds.
+    /// The time at which the place can be taken back, in milliseconds. It counts while a request holds the slot: a
+    /// request writes it before its ticket, and a reader reads the ticket first.
     end: AtomicU64,
+}
+
+impl Slot {
+    /// Returns the ticket of the request that holds the slot, if one does.
+    fn ticket(&self) -> Option<u64> {
+        Some(self.ticket.load(SeqCst)).filter(|ticket| *ticket > TAKING)
+    }
 }
 
 /// The `max_in_flight` places. Taking and freeing one needs no lock.
@@ -57,7 +64,7 @@ pub(crate) struct Places(Box<[Slot]>);
 
 impl Places {
     pub(crate) fn new(max_in_flight: usize) -> Self {
-        let slot = |_| Slot { ticket: AtomicU64::new(0), end: AtomicU64::new(NEVER) };
+        let slot = |_| Slot { ticket: AtomicU64::new(0), end: AtomicU64::new(0) };
         Self((0..max_in_flight).map(slot).collect())
     }
 
@@ -73,8 +80,9 @@ impl Places {
         let (before, after) = self.0.split_at_checked(start)?;
         let indexes = (start..self.0.len()).chain(0..start);
         for (slot, index) in after.iter().chain(before).zip(indexes) {
-            if slot.ticket.load(Relaxed) == 0 && slot.ticket.compare_exchange(0, ticket.0, SeqCst, Relaxed).is_ok() {
-                slot.end.store(milliseconds(end), SeqCst);
+            if slot.ticket.load(Relaxed) == 0 && slot.ticket.compare_exchange(0, TAKING, SeqCst, Relaxed).is_ok() {
+                slot.end.store(milliseconds(end), Relaxed);
+                slot.ticket.store(ticket.0, Release);
                 return Some(Place { slot: index, ticket });
             }
         }
@@ -91,37 +99,30 @@ impl Places {
     /// Takes back the places whose end has passed. Returns their tickets.
     pub(crate) fn take_back(&self, now: Seconds) -> Vec<Ticket> {
         let now = milliseconds(now);
-        let is_overdue = |slot: &&Slot| slot.end.load(SeqCst) < now;
-        let tickets = self.0.iter().filter(is_overdue).map(|slot| (slot, slot.ticket.load(SeqCst)));
-        let overdue = tickets.filter(|(slot, ticket)| *ticket > FREEING && empty(slot, *ticket));
+        let held = self.0.iter().filter_map(|slot| Some((slot, slot.ticket()?)));
+        let overdue = held.filter(|(slot, ticket)| slot.end.load(Relaxed) < now && empty(slot, *ticket));
         overdue.map(|(_, ticket)| Ticket(ticket)).collect()
     }
 
     /// Returns the time at which the next place can be taken back, which is infinite if all are free.
     pub(crate) fn next_end(&self) -> Seconds {
-        let end = self.0.iter().map(|slot| slot.end.load(Relaxed)).min().unwrap_or(NEVER);
-        if end == NEVER { f64::INFINITY } else { Duration::from_millis(end.saturating_add(1)).as_secs_f64() }
+        let ends = self.0.iter().filter(|slot| slot.ticket().is_some()).map(|slot| slot.end.load(Relaxed));
+        ends.min().map_or(f64::INFINITY, |end| Duration::from_millis(end.saturating_add(1)).as_secs_f64())
     }
 
     /// Returns the number of places that a lane holds.
     pub(crate) fn of_lane(&self, lane: Lane) -> usize {
-        let tickets = self.0.iter().map(|slot| slot.ticket.load(Relaxed));
-        tickets.filter(|ticket| *ticket > FREEING && Ticket(*ticket).lane() == lane.index()).count()
+        self.0.iter().filter_map(Slot::ticket).filter(|ticket| Ticket(*ticket).lane() == lane.index()).count()
     }
 }
 
 /// Empties a slot if it still holds `ticket`. Returns true if it did.
 fn empty(slot: &Slot, ticket: u64) -> bool {
-    let is_own = slot.ticket.compare_exchange(ticket, FREEING, SeqCst, Relaxed).is_ok();
-    if is_own {
-        slot.end.store(NEVER, Relaxed);
-        slot.ticket.swap(0, SeqCst);
-    }
-    is_own
+    slot.ticket.compare_exchange(ticket, 0, SeqCst, Relaxed).is_ok()
 }
 
-/// Returns a time in milliseconds, rounded up.
+/// Returns a time in milliseconds, rounded down.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
 fn milliseconds(time: Seconds) -> u64 {
-    (time * 1000.0).ceil().min(1e18) as u64
+    (time * 1000.0).min(1e18) as u64
 }

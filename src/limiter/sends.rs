@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
-use std::time::Duration;
 
 use super::ledger::{IDLE, MOST, Seconds};
 use super::window::ResponseTime;
@@ -32,9 +31,9 @@ pub(crate) fn thread_index() -> usize {
     })
 }
 
-/// See the module.
+/// See the module. In a box, because few of a limiter's lanes are ever used.
 #[derive(Debug)]
-pub(crate) struct Sends([Shard; SHARDS]);
+pub(crate) struct Sends(Box<[Shard; SHARDS]>);
 
 #[derive(Debug)]
 #[repr(align(128))]
@@ -47,13 +46,19 @@ struct Shard {
     times: Box<[AtomicU64]>,
 }
 
+impl Shard {
+    fn is_busy(&self) -> bool {
+        self.word.load(SeqCst) & BUSY != 0
+    }
+}
+
 impl Default for Sends {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Shard {
+        Self(Box::new(std::array::from_fn(|_| Shard {
             word: AtomicU64::new(BUSY),
             response_time: AtomicU64::new(0),
             times: (0..TIMES).map(|_| AtomicU64::new(0)).collect(),
-        }))
+        })))
     }
 }
 
@@ -71,18 +76,21 @@ pub(crate) struct Imported {
 impl Sends {
     fn shard(&self) -> (usize, &Shard) {
         let index = thread_index() % SHARDS;
-        let [first, ..] = &self.0;
+        let [first, ..] = &*self.0;
         (index, self.0.get(index).unwrap_or(first))
     }
 
     /// Returns true while requests must use the locked state.
     pub(crate) fn is_busy(&self) -> bool {
-        self.shard().1.word.load(SeqCst) & BUSY != 0
+        self.shard().1.is_busy()
     }
 
     /// Records a request. Returns its number and its recorded send time, or `None` if it must use the locked state.
     pub(crate) fn add(&self, now: Seconds) -> Option<(u64, Seconds)> {
         let (index, shard) = self.shard();
+        if shard.is_busy() {
+            return None;
+        }
         let word = shard.word.fetch_add(1, SeqCst);
         if word & BUSY != 0 {
             return None;
@@ -91,7 +99,7 @@ impl Sends {
         let place = usize::try_from(word).ok()?.checked_rem(TIMES)?;
         shard.times.get(place)?.store(microseconds, Relaxed);
         let number = IDLE | (index as u64) << SHARD_BIT | word & ((1 << SHARD_BIT) - 1);
-        Some((number, Duration::from_micros(microseconds).as_secs_f64()))
+        Some((number, seconds(microseconds)))
     }
 
     /// Removes a request that this thread recorded and that is not sent.
@@ -102,18 +110,22 @@ impl Sends {
         }
     }
 
-    /// Records the time of a response.
-    pub(crate) fn responded(&self, time: Seconds) {
+    /// Records the time of a response. Returns false if it must be reported to the locked state.
+    pub(crate) fn responded(&self, time: Seconds) -> bool {
         let shard = self.shard().1;
-        let known = unpack(shard.response_time.load(Relaxed));
-        shard.response_time.store(pack(ResponseTime::with(known, time)), Relaxed);
+        let is_idle = !shard.is_busy();
+        if is_idle {
+            let known = unpack(shard.response_time.load(Relaxed));
+            shard.response_time.store(pack(ResponseTime::with(known, time)), Relaxed);
+        }
+        is_idle
     }
 
     /// Makes requests use the locked state. Returns the requests recorded without it; `None` if they already used it.
     pub(crate) fn set_busy(&self) -> Option<Imported> {
         let mut imported = Imported::default();
         let mut was_idle = false;
-        for shard in &self.0 {
+        for shard in &*self.0 {
             let word = shard.word.fetch_or(BUSY, SeqCst);
             if word & BUSY != 0 {
                 continue;
@@ -123,7 +135,7 @@ impl Sends {
             let recorded = usize::try_from(word).unwrap_or(TIMES).min(TIMES);
             let times = shard.times.iter().take(recorded).map(|time| time.load(Relaxed));
             let sent = times.filter(|time| *time != NOT_SENT);
-            imported.times.extend(sent.map(|time| Duration::from_micros(time).as_secs_f64()));
+            imported.times.extend(sent.map(seconds));
             let time = unpack(shard.response_time.load(Relaxed));
             imported.response_time = match (imported.response_time, time) {
                 (Some(one), Some(other)) if one.mean > other.mean => Some(one),
@@ -136,7 +148,7 @@ impl Sends {
 
     /// Lets requests start without the locked state.
     pub(crate) fn set_idle(&self, response_time: Option<ResponseTime>) {
-        for shard in &self.0 {
+        for shard in &*self.0 {
             shard.response_time.store(response_time.map_or(0, pack), Relaxed);
             shard.word.store(0, SeqCst);
         }
@@ -157,4 +169,9 @@ fn unpack(word: u64) -> Option<ResponseTime> {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
 fn microseconds(time: Seconds) -> u64 {
     (time * 1e6).min(1e18) as u64
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a time of 285 years is still exact")]
+fn seconds(microseconds: u64) -> Seconds {
+    microseconds as f64 / 1e6
 }

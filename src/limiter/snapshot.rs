@@ -106,14 +106,14 @@ impl<R> Limiter<R> {
     }
 
     /// Takes the transitions since the last call, in order for each lane. Costs one atomic load if there are none.
-    pub(crate) fn transitions(&self, now: Instant) -> Vec<Transition<R>>
+    pub(crate) fn transitions(&self) -> Vec<Transition<R>>
     where
         R: Clone,
     {
         if !self.has_news.load(Ordering::Relaxed) {
             return Vec::new();
         }
-        let time = self.seconds(now);
+        let time = self.seconds(Instant::now());
         let mut transitions = Vec::new();
         let mut state = self.lock();
         for entry in state.lanes.values_mut() {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use url::Url;
 
+use crate::error::BuildError;
 use crate::limiter::Priority;
 use crate::retry::RetryPolicy;
 use crate::retry::settlement::Settlement;
@@ -26,6 +27,8 @@ pub(crate) struct RequestParts {
     pub(crate) priority: Priority,
     /// The lookup that settles the call if its outcome is unknown.
     pub(crate) settlement: Option<Settlement>,
+    /// The first error in the input. A request with one is not sent.
+    pub(crate) problem: Option<Box<BuildError>>,
     /// The displayable part of the path, if the path is invalid.
     pub(crate) invalid_path: Option<Box<str>>,
 }

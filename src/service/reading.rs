@@ -1,5 +1,7 @@
 //! Reading of error responses: [`ApiError::from_response`].
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::Value;
@@ -30,12 +32,12 @@ impl ApiError {
     #[must_use]
     pub fn from_response<S: Service>(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let body = body.get(..MAX_ERROR_BODY).unwrap_or(body);
-        Self::read::<S>(status, headers, Bytes::copy_from_slice(body), None)
+        Self::read::<S>(status, headers.clone(), Bytes::copy_from_slice(body), None)
     }
 
     pub(crate) fn read<S: Service>(
         status: StatusCode,
-        headers: &HeaderMap,
+        headers: HeaderMap,
         body: Bytes,
         secrets: Option<&Secrets>,
     ) -> Self {
@@ -47,18 +49,21 @@ impl Rejection {
     /// Reads an error response and redacts the secrets. `body` must not be longer than [`MAX_ERROR_BODY`].
     pub(crate) fn read<S: Service>(
         status: StatusCode,
-        headers: &HeaderMap,
+        headers: HeaderMap,
         body: Bytes,
         secrets: Option<&Secrets>,
     ) -> Self {
-        let report = Report { service: S::NAME, ..Report::new() };
-        let redacted_bytes = |bytes: Bytes| secrets.map_or(bytes.clone(), |secrets| secrets.redact(bytes));
-        let text = to_utf8(headers, &body).map(redacted_bytes);
+        let received = SystemTime::now();
+        let redacted_bytes = |bytes: Bytes| match secrets {
+            Some(secrets) => secrets.redact(bytes),
+            None => bytes,
+        };
+        let headers = kept_headers(headers, secrets);
+        let text = to_utf8(&headers, &body).map(redacted_bytes);
         let body = redacted_bytes(body);
         let text = text.as_ref().unwrap_or(&body);
-        let kept = kept_headers(headers, secrets);
-        let id = request_id(&kept);
-        let mut parts = S::read_error(status, &kept, text).unwrap_or_else(|| ErrorBody::from_text(text));
+        let id = request_id(&headers);
+        let mut parts = S::read_error(status, &headers, text).unwrap_or_else(|| ErrorBody::from_text(text));
         if let Some(secrets) = secrets {
             redact_parts(&mut parts, secrets);
         }
@@ -66,15 +71,14 @@ impl Rejection {
         let by_status = S::Code::ANSWERS.iter().find(|row| row.is_documented_under(status));
         let row = listed.or(by_status);
         let category = category_of(row, status);
-        let (hint, mut malformed_hints) = hint::hint(headers, parts.retry_after, category, report.occurred_at);
+        let (hint, mut malformed_hints) = hint::hint(&headers, parts.retry_after, category, received);
         malformed_hints.extend(parts.malformed_hint);
-        let malformed_hints = malformed_hints.iter().map(|hint| redacted(hint, secrets)).collect();
         let has_fields = matches!(category, Category::InvalidRequest | Category::Conflict);
         Self {
             service: S::NAME,
             status,
             info: listed.or(by_status.filter(|_| parts.code.is_none())),
-            headers: kept,
+            headers,
             code: parts.code,
             message: parts.message,
             request_id: id.or(parts.request_id),
@@ -86,7 +90,7 @@ impl Rejection {
             malformed_hints,
             is_unsent: false,
             has_broken_body: false,
-            report: Report { row: by_status, ..report },
+            report: Report { service: S::NAME, row: by_status, ..Report::at(received) },
         }
     }
 }
@@ -131,17 +135,9 @@ fn redact_value(value: &mut Value, secrets: &Secrets) {
     }
 }
 
-/// Returns `text` with the secrets redacted.
-fn redacted(text: &str, secrets: Option<&Secrets>) -> Box<str> {
-    secrets.map_or_else(|| text.into(), |secrets| secrets.redact_text(text))
-}
-
 /// Returns the request ID from the headers, not redacted.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
-    REQUEST_ID_HEADERS
-        .iter()
-        .filter_map(|name| headers.get(name)?.to_str().ok())
-        .map(str::trim)
-        .find(|id| !id.is_empty())
-        .map(Box::from)
+    let rank = |name: &HeaderName| REQUEST_ID_HEADERS.iter().position(|known| known == name);
+    let ids = headers.iter().filter_map(|(name, value)| Some((rank(name)?, value.to_str().ok()?.trim())));
+    ids.filter(|(_, id)| !id.is_empty()).min_by_key(|(rank, _)| *rank).map(|(_, id)| id.into())
 }

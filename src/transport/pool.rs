@@ -25,7 +25,9 @@ impl Pool {
     }
 
     pub(crate) fn note_response(&self) {
-        self.has_responded.store(true, Ordering::Relaxed);
+        if !self.has_responded() {
+            self.has_responded.store(true, Ordering::Relaxed);
+        }
     }
 }
 
