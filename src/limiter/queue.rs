@@ -120,9 +120,9 @@ impl Queue {
         })
     }
 
-    /// Returns the key of the waiter that comes first, and whether it is on its last attempt.
-    pub(crate) fn first(&self, order: Order) -> Option<(Key, bool)> {
-        self.in_order(order).next().map(|(key, waiter)| (*key, waiter.is_last_attempt))
+    /// Returns the waiter that comes first.
+    pub(crate) fn first(&self, order: Order) -> Option<(&Key, &Waiter)> {
+        self.in_order(order).next()
     }
 
     /// Returns true if fewer waiters are before this one than may start. `room` returns the number of requests of a

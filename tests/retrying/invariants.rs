@@ -49,7 +49,7 @@ impl Reaction {
     /// Returns true if the request may have had an effect.
     fn may_have_acted(&self) -> bool {
         match self {
-            Self::Response { status, .. } => *status != 429,
+            Self::Response { status, .. } => !matches!(status, 421 | 429),
             Self::Silence => true,
             Self::Fault(fault) => *fault == Fault::Reset,
         }
