@@ -5,10 +5,12 @@
 //! polled does not delay the others.
 
 use std::error::Error as StdError;
-use std::panic::AssertUnwindSafe;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -28,6 +30,9 @@ pub(crate) type Fetched = Result<Credentials, Box<dyn StdError + Send + Sync>>;
 
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// The answer to a call that the source makes with the client whose key it renews.
+const USES_ITS_CLIENT: &str = "the key source sent a request with the client whose key it renews; use another client";
+
 /// The source that a client asks for another key after the service has rejected its own.
 pub(crate) struct KeySource {
     fetch: Box<dyn Fn() -> BoxFuture<Fetched> + Send + Sync>,
@@ -41,6 +46,8 @@ struct State {
     run: Option<WeakShared<BoxFuture<Answer>>>,
     /// The reason why the last run gave no other key.
     failure: Option<Arc<str>>,
+    /// The thread that polls the source now.
+    polled_by: Option<ThreadId>,
 }
 
 impl KeySource {
@@ -65,6 +72,10 @@ impl KeySource {
         install: impl FnOnce(Credentials) -> Answer + Send + 'static,
     ) -> Run {
         let mut state = self.state();
+        if state.polled_by == Some(thread::current().id()) {
+            // The source itself makes this call. It would wait for its own result.
+            return ready(Err(USES_ITS_CLIENT.into())).boxed().shared();
+        }
         let current = state.run.as_ref().and_then(WeakShared::upgrade);
         if let Some(run) = current.filter(|run| run.peek().is_none()) {
             return run;
@@ -74,7 +85,7 @@ impl KeySource {
         }
         let source = Arc::clone(self);
         let run = async move {
-            let fetched = AssertUnwindSafe(async { (source.fetch)().await }).catch_unwind();
+            let fetched = AssertUnwindSafe(source.fetch()).catch_unwind();
             let answer = match timeout(limit, fetched).await {
                 Ok(Ok(Ok(credentials))) => install(credentials),
                 Ok(Ok(Err(problem))) => Err(format!("the key source failed: {problem}").into()),
@@ -88,6 +99,20 @@ impl KeySource {
         let run = run.boxed().shared();
         state.run = run.downgrade();
         run
+    }
+
+    /// Runs the source, and notes which thread polls it.
+    async fn fetch(&self) -> Fetched {
+        let mut fetched = self.noted(|| (self.fetch)());
+        poll_fn(|context| self.noted(|| fetched.as_mut().poll(context))).await
+    }
+
+    /// Runs a part of the source, and notes the thread in the meantime.
+    fn noted<T>(&self, part: impl FnOnce() -> T) -> T {
+        self.state().polled_by = Some(thread::current().id());
+        let result = catch_unwind(AssertUnwindSafe(part));
+        self.state().polled_by = None;
+        result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
