@@ -1,5 +1,6 @@
 //! The events of a call's attempts and of its end.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -39,7 +40,7 @@ impl Call<'_> {
     /// Emits the limiter's transitions.
     pub(super) fn report_transitions(&self) {
         if std::thread::panicking() {
-            return; // the observer may be the cause of the panic; the next call reports the transitions
+            return; // a subscriber may be the cause of the panic; the next call reports the transitions
         }
         let service = self.core.service;
         for transition in self.core.limiter.transitions(Instant::now()) {
@@ -124,12 +125,14 @@ impl Call<'_> {
         self.attempts = attempts;
     }
 
-    /// Emits the events of a call whose future was dropped.
+    /// Emits the events of a call whose future was dropped, maybe because the transport panicked. Another panic, of a
+    /// subscriber, would then end the program.
     #[cold]
     pub(super) fn abandon(&mut self) {
-        if std::thread::panicking() {
-            return; // the observer may be the cause of the panic
-        }
+        let _ = catch_unwind(AssertUnwindSafe(|| self.report_abandonment()));
+    }
+
+    fn report_abandonment(&mut self) {
         let reason = Some(StopReason::Abandoned);
         if let Some(sent) = self.in_progress.take() {
             let attempt = self.ended_attempt(sent, Instant::now(), Outcome::Abandoned, Effect::Possible);

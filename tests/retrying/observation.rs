@@ -1,12 +1,16 @@
 //! The events that a client reports to its observer.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use http::Response;
 use steadfast::testing::{MockService, Route};
+use steadfast::transport::{Body, HttpRequest, SendFuture};
 use steadfast::{
-    Abaco, ApiError, Attempt, Client, ClientBuilder, Event, FsmNavigator, RetryPolicy, StopReason, WaitSource, abaco,
-    fsm_navigator,
+    Abaco, ApiError, Attempt, Client, ClientBuilder, Event, FsmNavigator, RetryPolicy, StopReason, Transport,
+    WaitSource, abaco, fsm_navigator,
 };
 
 use crate::support::mock::object;
@@ -251,4 +255,34 @@ async fn an_observer_that_panics_breaks_no_call() {
     let client = service.builder().observer(observe).max_in_flight(1).build().unwrap();
     client.get("/documents").send().await.unwrap();
     client.get("/documents").send().await.unwrap();
+}
+
+/// A transport that panics.
+struct Panics(&'static str);
+
+impl Transport for Panics {
+    fn send(&self, _: HttpRequest) -> SendFuture<'_> {
+        match self.0 {
+            "at once" => panic!("on purpose, at once"),
+            "in the future" => Box::pin(async { panic!("on purpose, in the future") }),
+            _ => Box::pin(async { Ok(Response::new(Body::from_poll(|_| panic!("on purpose, in the body")))) }),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_transport_panics_ends_like_an_abandoned_one_and_holds_no_permit() {
+    for place in ["at once", "in the future", "in the body"] {
+        let (client, seen) = observed(MockService::new().builder().transport(Panics(place)).max_in_flight(1));
+        for _ in 0..2 {
+            let panic = AssertUnwindSafe(client.get("/documents").send()).catch_unwind().await.unwrap_err();
+            assert_eq!(panic.downcast_ref::<&str>(), Some(&format!("on purpose, {place}").as_str()));
+        }
+        let once = [
+            "attempt 1: the call was abandoned, 0 ms after 0 ms, -",
+            "GET /documents: abandoned, 1 in 0 ms with 0 ms of waits, -",
+        ];
+        assert_eq!(ends(&seen), [once, once].concat());
+        tokio::time::timeout(Duration::from_secs(1), client.close()).await.expect("nothing is in flight");
+    }
 }
