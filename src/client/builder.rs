@@ -204,11 +204,11 @@ impl<S: Service> ClientBuilder<S> {
     /// once. The request with the new key needs no tokens of the retry quota. It counts as an attempt, but is also sent
     /// if [`RetryPolicy::with_max_attempts`] allows no more attempts.
     ///
-    /// Calls whose key was rejected at the same time share one run of the source, which continues if some of them are
-    /// dropped. A run may take as long as the client's [`attempt_timeout`](Self::attempt_timeout). No call waits for it
-    /// beyond its deadline. If the source fails, panics, takes too long or returns the rejected key, the calls end
-    /// with their 401 and [`StopReason::KeyNotReplaced`](crate::StopReason::KeyNotReplaced), and its message contains
-    /// the reason. The next 401 asks the source again.
+    /// Calls of a runtime whose key was rejected at the same time share one run of the source, which continues if some
+    /// of them are dropped. A run may take as long as the client's [`attempt_timeout`](Self::attempt_timeout). No call
+    /// waits for it beyond its deadline. If the source fails, panics, takes too long or returns the rejected key, the
+    /// calls end with their 401 and [`StopReason::KeyNotReplaced`](crate::StopReason::KeyNotReplaced), and its message
+    /// contains the reason. The next 401 asks the source again.
     ///
     /// The source must not use the client itself, because it would wait for its own result. A request that it sends with
     /// the client and that is rejected too fails at once, and says so. The source belongs to the key: a client that

@@ -2,7 +2,8 @@
 //!
 //! Calls whose key was rejected at the same time share one run of the source. The run is a shared future that each of
 //! the waiting calls polls: it needs no task, it continues if some of its callers are dropped, and a caller that is not
-//! polled does not delay the others.
+//! polled does not delay the others. Its timers and connections stop with the runtime in which it began, so the calls
+//! of another runtime begin a run of their own.
 
 use std::error::Error as StdError;
 use std::future::poll_fn;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Shared, WeakShared, ready};
+use tokio::runtime::{self, Handle};
 use tokio::time::timeout;
 
 use super::key::Credentials;
@@ -43,11 +45,12 @@ pub(crate) struct KeySource {
 
 #[derive(Default)]
 struct State {
-    run: Option<WeakShared<BoxFuture<Answer>>>,
+    /// The current run, and the runtime that drives it.
+    run: Option<(Option<runtime::Id>, WeakShared<BoxFuture<Answer>>)>,
     /// The reason why the last run gave no other key.
     failure: Option<Arc<str>>,
-    /// The thread that polls the source now.
-    polled_by: Option<ThreadId>,
+    /// The threads that poll the source now.
+    polled_by: Vec<ThreadId>,
 }
 
 impl KeySource {
@@ -72,11 +75,12 @@ impl KeySource {
         install: impl FnOnce(Credentials) -> Answer + Send + 'static,
     ) -> Run {
         let mut state = self.state();
-        if state.polled_by == Some(thread::current().id()) {
+        if state.polled_by.contains(&thread::current().id()) {
             // The source itself makes this call. It would wait for its own result.
             return ready(Err(USES_ITS_CLIENT.into())).boxed().shared();
         }
-        let current = state.run.as_ref().and_then(WeakShared::upgrade);
+        let runtime = Handle::try_current().ok().map(|handle| handle.id());
+        let current = state.run.as_ref().filter(|(own, _)| *own == runtime).and_then(|(_, run)| run.upgrade());
         if let Some(run) = current.filter(|run| run.peek().is_none()) {
             return run;
         }
@@ -97,7 +101,7 @@ impl KeySource {
             answer
         };
         let run = run.boxed().shared();
-        state.run = run.downgrade();
+        state.run = run.downgrade().map(|weak| (runtime, weak));
         run
     }
 
@@ -109,9 +113,10 @@ impl KeySource {
 
     /// Runs a part of the source, and notes the thread in the meantime.
     fn noted<T>(&self, part: impl FnOnce() -> T) -> T {
-        self.state().polled_by = Some(thread::current().id());
+        let thread = thread::current().id();
+        self.state().polled_by.push(thread);
         let result = catch_unwind(AssertUnwindSafe(part));
-        self.state().polled_by = None;
+        self.state().polled_by.retain(|other| *other != thread);
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
