@@ -226,6 +226,8 @@ impl<'a> Call<'a> {
     fn ask(&self) -> Ask {
         let (core, parts) = (self.core, &*self.parts);
         let is_first = self.attempts.is_empty();
+        let waited =
+            self.attempts.last().map_or(Duration::ZERO, |last| self.began.elapsed().saturating_sub(last.ended()));
         Ask {
             lane: self.lane(),
             path: hash(parts.url.path()),
@@ -233,6 +235,7 @@ impl<'a> Call<'a> {
             throttled: self.times_throttled,
             is_last_attempt: !is_first && self.attempts.len().saturating_add(1) >= parts.retry.max_attempts() as usize,
             max_wait: parts.retry.max_wait(),
+            waited,
             longest_pause: if self.deadline.is_some() { Duration::MAX } else { parts.deadline },
             deadline: self.deadline,
             queue_timeout: core.queue_timeout.filter(|_| is_first),
@@ -443,7 +446,7 @@ impl<'a> Call<'a> {
         const PRECISION: Duration = Duration::from_millis(10);
         let Some(attempt) = self.attempts.last_mut() else { return };
         let since = now.saturating_duration_since(self.began);
-        let planned = attempt.wait.replace(since.saturating_sub(attempt.began.saturating_add(attempt.took)));
+        let planned = attempt.wait.replace(since.saturating_sub(attempt.ended()));
         let slept = planned.filter(|_| std::mem::take(&mut self.sleeps)).unwrap_or_default();
         if planned.is_some_and(|planned| slept.saturating_add(waited) > planned.saturating_add(PRECISION)) {
             attempt.wait_source = Some(WaitSource::Limiter);

@@ -62,7 +62,7 @@ impl Call<'_> {
         rate_limit: Option<RateLimitHeaders>,
     ) {
         self.notify(LevelFilter::OFF, || {
-            let previous = earlier.last().map_or(Duration::ZERO, |last| last.began.saturating_add(last.took));
+            let previous = earlier.last().map_or(Duration::ZERO, Attempt::ended);
             Event::AttemptEnded {
                 service: self.core.service,
                 lane: self.lane(),
@@ -176,7 +176,7 @@ impl Call<'_> {
             attempts: attempts.len().saturating_add(1),
             reason,
             request_id,
-            elapsed: attempt.began.saturating_add(attempt.took),
+            elapsed: attempt.ended(),
             exchanging: exchanging(&attempts).saturating_add(attempt.took),
         });
         self.attempts = attempts;

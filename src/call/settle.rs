@@ -82,7 +82,7 @@ impl Call<'_> {
     /// Plans another attempt after the record was found not to exist.
     fn plan_resend(&mut self, error: ApiError) {
         let now = Instant::now().saturating_duration_since(self.began);
-        let waited = self.attempts.last().map(|last| now.saturating_sub(last.began.saturating_add(last.took)));
+        let waited = self.attempts.last().map(|last| now.saturating_sub(last.ended()));
         self.plan_wait(waited.unwrap_or_default(), WaitSource::Lookup);
         self.keep(error);
     }

@@ -160,7 +160,7 @@ impl<R> Entry<R> {
                 let last = self.queue.first(order).filter(|(_, waiter)| !is_certain && waiter.is_last_attempt);
                 // A call that makes no further attempt starts when it is certain, or alone and late, but not so late
                 // that it waits longer than it accepts.
-                let chance = last.map(|(_, waiter)| self.state.last_chance().min(waiter.since + waiter.max_wait));
+                let chance = last.map(|(_, waiter)| self.state.last_chance().min(waiter.latest));
                 match chance {
                     Some(_) if self.state.has_open_requests() => Readiness::NotBefore(f64::INFINITY),
                     Some(chance) if now < chance => Readiness::NotBefore(chance),

@@ -39,6 +39,8 @@ pub(crate) struct Waiter {
     pub(crate) is_last_attempt: bool,
     /// The time at which the call began to wait for this permit.
     pub(crate) since: Seconds,
+    /// The time at which it starts as its last attempt, although its acceptance is not certain.
+    pub(crate) latest: Seconds,
     /// The longest pause that the call accepts, and the time at which it ends.
     pub(crate) max_wait: Seconds,
     pub(crate) deadline: Seconds,
