@@ -21,9 +21,9 @@ pub(crate) use observer::Observer;
 /// # Logs
 ///
 /// The client also logs with [`tracing`], under the target `steadfast`: [`Paused`](Self::Paused) at the level WARN,
-/// [`Resumed`](Self::Resumed) at INFO, [`RetryScheduled`](Self::RetryScheduled) at DEBUG, and a failed
-/// [`CallEnded`](Self::CallEnded) at INFO after retries, else at DEBUG. Each event is logged once, however many calls
-/// wait.
+/// [`Resumed`](Self::Resumed) and [`LookupEnded`](Self::LookupEnded) at INFO,
+/// [`RetryScheduled`](Self::RetryScheduled) at DEBUG, and a failed [`CallEnded`](Self::CallEnded) at INFO after
+/// retries, else at DEBUG. Each event is logged once, however many calls wait.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub enum Event {

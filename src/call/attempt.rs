@@ -214,8 +214,8 @@ impl Call<'_> {
         head.status == StatusCode::NOT_MODIFIED && self.is_conditional()
     }
 
-    /// Returns whether the request asks for a resource only if it was modified. Of another method than GET and HEAD, the
-    /// condition means something else, and the status is never 304 (RFC 9110 §13.1.2).
+    /// Returns whether the request asks for a resource only if it was modified. For another method than GET and HEAD,
+    /// the condition means something else, and the status is never 304 (RFC 9110 §13.1.2).
     #[cold]
     fn is_conditional(&self) -> bool {
         if !matches!(self.parts.method, Method::GET | Method::HEAD) {

@@ -210,9 +210,9 @@ impl<S: Service> ClientBuilder<S> {
     /// calls end with their 401 and [`StopReason::KeyNotReplaced`](crate::StopReason::KeyNotReplaced), and its message
     /// contains the reason. The next 401 asks the source again.
     ///
-    /// The source must not use the client itself, because it would wait for its own result. A request that it sends with
-    /// the client and that is rejected too fails at once, and says so. The source belongs to the key: a client that
-    /// [`Client::with_key`] returns has none.
+    /// The source must not use the client itself, because it would wait for its own result. If such a request is
+    /// rejected too, it fails at once. The source belongs to the key: a client that [`Client::with_key`] returns has
+    /// none.
     ///
     /// ```
     /// use steadfast::testing::MockService;
