@@ -48,11 +48,10 @@ pub(crate) async fn run(
     }
     'call: loop {
         let stop = 'attempt: {
-            let ask = call.ask();
-            let mut permit = match call.try_acquire(&ask) {
+            let mut permit = match call.try_acquire() {
                 Some(permit) => permit,
                 // In a box, so that the future of a call that need not wait stays small.
-                None => match Box::pin(call.acquire(ask)).await {
+                None => match Box::pin(call.acquire()).await {
                     Some(Ok(permit)) => permit,
                     Some(Err(reason)) => break 'attempt call.not_admitted(reason),
                     None => break 'attempt call.closed(),
@@ -244,13 +243,13 @@ impl<'a> Call<'a> {
     }
 
     /// Returns a permit if this is the first attempt and no wait is needed.
-    fn try_acquire(&self, ask: &Ask) -> Option<Permit<'a, Arc<Rejection>>> {
-        if self.attempts.is_empty() { self.core.limiter.try_acquire(ask, self.began) } else { None }
+    fn try_acquire(&self) -> Option<Permit<'a, Arc<Rejection>>> {
+        if self.attempts.is_empty() { self.core.limiter.try_acquire(&self.ask(), self.began) } else { None }
     }
 
     /// Waits for a permit. `None` if the client is closed.
-    async fn acquire(&self, ask: Ask) -> Option<Result<Permit<'a, Arc<Rejection>>, NotAdmitted<Arc<Rejection>>>> {
-        let mut acquire = self.core.limiter.acquire(ask);
+    async fn acquire(&self) -> Option<Result<Permit<'a, Arc<Rejection>>, NotAdmitted<Arc<Rejection>>>> {
+        let mut acquire = self.core.limiter.acquire(self.ask());
         let mut closed = pin!(self.core.closing.closed());
         poll_fn(|context| {
             if closed.as_mut().poll(context).is_ready() {
