@@ -1,5 +1,7 @@
 //! Reading of error responses: [`ApiError::from_response`].
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::Value;
@@ -58,7 +60,9 @@ impl Rejection {
         let text = text.as_ref().unwrap_or(&body);
         let kept = kept_headers(headers, secrets);
         let id = request_id(&kept);
-        let mut parts = S::read_error(status, &kept, text).unwrap_or_else(|| ErrorBody::from_text(text));
+        // A panic would hide the status, and with it whether the request may have taken effect.
+        let read = catch_unwind(AssertUnwindSafe(|| S::read_error(status, &kept, text)));
+        let mut parts = read.ok().flatten().unwrap_or_else(|| ErrorBody::from_text(text));
         if let Some(secrets) = secrets {
             redact_parts(&mut parts, secrets);
         }
