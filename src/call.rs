@@ -44,11 +44,10 @@ pub(crate) async fn run(core: Arc<Core>, mut parts: Box<RequestParts>) -> Result
     }
     'call: loop {
         let stop = 'attempt: {
-            let ask = call.ask();
-            let mut permit = match call.try_acquire(&ask) {
+            let mut permit = match call.try_acquire() {
                 Some(permit) => permit,
                 // In a box, so that the future of a call that need not wait stays small.
-                None => match Box::pin(call.acquire(ask)).await {
+                None => match Box::pin(call.acquire()).await {
                     Some(Ok(permit)) => permit,
                     Some(Err(reason)) => break 'attempt call.not_admitted(reason),
                     None => break 'attempt call.closed(),
@@ -221,6 +220,8 @@ impl<'a> Call<'a> {
     fn ask(&self) -> Ask {
         let (core, parts) = (self.core, &*self.parts);
         let is_first = self.attempts.is_empty();
+        let waited =
+            self.attempts.last().map_or(Duration::ZERO, |last| self.began.elapsed().saturating_sub(last.ended()));
         Ask {
             lane: self.lane(),
             path: hash(parts.url.path()),
@@ -228,6 +229,7 @@ impl<'a> Call<'a> {
             throttled: self.times_throttled,
             is_last_attempt: !is_first && self.attempts.len().saturating_add(1) >= parts.retry.max_attempts() as usize,
             max_wait: parts.retry.max_wait(),
+            waited,
             longest_pause: if self.deadline.is_some() { Duration::MAX } else { parts.deadline },
             deadline: self.deadline,
             queue_timeout: core.queue_timeout.filter(|_| is_first),
@@ -236,16 +238,16 @@ impl<'a> Call<'a> {
     }
 
     /// Returns a permit if this is the first attempt and no wait is needed.
-    fn try_acquire(&self, ask: &Ask) -> Option<Permit<'a, Arc<Rejection>>> {
-        if self.attempts.is_empty() { self.core.limiter.try_acquire(ask, self.began) } else { None }
+    fn try_acquire(&self) -> Option<Permit<'a, Arc<Rejection>>> {
+        if self.attempts.is_empty() { self.core.limiter.try_acquire(&self.ask(), self.began) } else { None }
     }
 
     /// Waits for a permit. `None` if the client is closed.
-    async fn acquire(&self, ask: Ask) -> Option<Result<Permit<'a, Arc<Rejection>>, NotAdmitted<Arc<Rejection>>>> {
+    async fn acquire(&self) -> Option<Result<Permit<'a, Arc<Rejection>>, NotAdmitted<Arc<Rejection>>>> {
         if let Some(link) = &self.key.link {
             link.join(self.core).await;
         }
-        let mut acquire = self.core.limiter.acquire(ask);
+        let mut acquire = self.core.limiter.acquire(self.ask());
         let mut closed = pin!(self.core.closing.closed());
         poll_fn(|context| {
             if closed.as_mut().poll(context).is_ready() {
@@ -447,7 +449,7 @@ impl<'a> Call<'a> {
         const PRECISION: Duration = Duration::from_millis(10);
         let Some(attempt) = self.attempts.last_mut() else { return };
         let since = now.saturating_duration_since(self.began);
-        let planned = attempt.wait.replace(since.saturating_sub(attempt.began.saturating_add(attempt.took)));
+        let planned = attempt.wait.replace(since.saturating_sub(attempt.ended()));
         let slept = planned.filter(|_| std::mem::take(&mut self.sleeps)).unwrap_or_default();
         if planned.is_some_and(|planned| slept.saturating_add(waited) > planned.saturating_add(PRECISION)) {
             attempt.wait_source = Some(WaitSource::Limiter);

@@ -255,6 +255,8 @@ impl<S: Service> Client<S> {
     /// nothing, and every later call, returns [`ApiError::Build`] with [`BuildErrorKind::Closed`]. Clients that
     /// [`with_key`](Self::with_key) has returned stay open.
     ///
+    /// No lookup of [`Request::settled_by`] begins any more; one that has begun keeps its time limit.
+    ///
     /// A request whose future is not polled counts as in flight until its attempt timeout has passed.
     ///
     /// # Cancel safety

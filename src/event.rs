@@ -152,7 +152,8 @@ pub enum Event {
     },
     /// A call ended, with a response or with an error, or because its future was dropped.
     ///
-    /// A response whose body then cannot be decoded counts as a success here.
+    /// A response whose body then cannot be decoded counts as a success here, so the lookup for such a body follows
+    /// this event. A call that a panic of the transport ends counts as dropped.
     #[non_exhaustive]
     CallEnded {
         /// The service's short name, such as `"abaco"`.

@@ -234,6 +234,7 @@ impl Response {
             path: Some(self.parts.url.path().into()),
             attempts,
             elapsed: self.elapsed(),
+            lookup: self.lookup.clone(),
             stop_reason: Some(StopReason::NotRetryable),
             ..Report::new()
         })

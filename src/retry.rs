@@ -130,7 +130,9 @@ impl RetryPolicy {
     /// Sets the maximum wait before a retry. Defaults to 120 s; `Duration::MAX` means no limit.
     ///
     /// If the service requests a longer wait, the call ends at once with [`StopReason::WaitTooLong`], and
-    /// [`ApiError::retry_at`] returns the time at which to retry.
+    /// [`ApiError::retry_at`] returns the time at which to retry. The limiter holds a last attempt back until the
+    /// service is almost certain to accept it, but no longer than this. Only the deadline limits the time in a queue
+    /// behind other calls.
     #[must_use]
     pub const fn with_max_wait(mut self, max_wait: Duration) -> Self {
         self.max_wait = max_wait;

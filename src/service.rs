@@ -103,7 +103,7 @@ pub trait Service: Send + Sync + 'static {
     /// Reads an error body in the service's format; `None` if the body is not in that format.
     ///
     /// `body` contains the first 256 KiB that the server sent. An implementation must not panic, whatever the body
-    /// contains.
+    /// contains: a panic is caught, but leaves the error without a code.
     fn read_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<ErrorBody>;
 
     /// Returns whether a response with a success status is an error nevertheless. Such a response is read by

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::response::Parts;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
@@ -137,10 +137,12 @@ impl Call<'_> {
         };
         let end = {
             let ends = self.attempt_ends(sent);
+            // The length of a response to HEAD is that of a body which is not sent.
+            let max_body = if self.parts.method == Method::HEAD { usize::MAX } else { self.core.max_body };
             let mut is_noticed = false;
             let progress = poll_fn(|context| {
                 let _in_span = span.as_deref().map(Span::enter);
-                let progress = exchange.poll(self.core.max_body, context);
+                let progress = exchange.poll(max_body, context);
                 if let (Poll::Pending, Exchange::Receiving(incoming, _), false) = (&progress, &exchange, is_noticed) {
                     is_noticed = true;
                     self.notice_head(permit, &incoming.head);
@@ -212,9 +214,13 @@ impl Call<'_> {
         head.status == StatusCode::NOT_MODIFIED && self.is_conditional()
     }
 
-    /// Returns whether the request asks for a resource only if it was modified.
+    /// Returns whether the request asks for a resource only if it was modified. For another method than GET and HEAD,
+    /// the condition means something else, and the status is never 304 (RFC 9110 §13.1.2).
     #[cold]
     fn is_conditional(&self) -> bool {
+        if !matches!(self.parts.method, Method::GET | Method::HEAD) {
+            return false;
+        }
         let contains =
             |headers: &HeaderMap| [IF_NONE_MATCH, IF_MODIFIED_SINCE].iter().any(|name| headers.contains_key(name));
         contains(&self.parts.headers) || contains(&self.core.headers)

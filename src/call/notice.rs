@@ -1,5 +1,6 @@
 //! The events of a call's attempts and of its end.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -50,7 +51,7 @@ impl Call<'_> {
         rate_limit: Option<RateLimitHeaders>,
     ) {
         self.notify(LevelFilter::OFF, || {
-            let previous = earlier.last().map_or(Duration::ZERO, |last| last.began.saturating_add(last.took));
+            let previous = earlier.last().map_or(Duration::ZERO, Attempt::ended);
             Event::AttemptEnded {
                 service: self.core.service,
                 lane: self.lane(),
@@ -113,12 +114,14 @@ impl Call<'_> {
         self.attempts = attempts;
     }
 
-    /// Emits the events of a call whose future was dropped.
+    /// Emits the events of a call whose future was dropped, maybe because the transport panicked. Another panic, of a
+    /// subscriber, would then end the program.
     #[cold]
     pub(super) fn abandon(&mut self) {
-        if std::thread::panicking() {
-            return; // the observer may be the cause of the panic
-        }
+        let _ = catch_unwind(AssertUnwindSafe(|| self.report_abandonment()));
+    }
+
+    fn report_abandonment(&mut self) {
         let reason = Some(StopReason::Abandoned);
         if let Some(sent) = self.in_progress.take() {
             let attempt = self.ended_attempt(sent, Instant::now(), Outcome::Abandoned, Effect::Possible);
@@ -162,7 +165,7 @@ impl Call<'_> {
             attempts: attempts.len().saturating_add(1),
             reason,
             request_id,
-            elapsed: attempt.began.saturating_add(attempt.took),
+            elapsed: attempt.ended(),
             exchanging: exchanging(&attempts).saturating_add(attempt.took),
         });
         self.attempts = attempts;

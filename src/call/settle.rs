@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 use tracing::level_filters::LevelFilter;
 
 use super::{Call, Settled, Stop};
@@ -62,7 +62,7 @@ impl Call<'_> {
     async fn look_up(&mut self, settlement: &Settlement) -> Option<Bytes> {
         let began = Instant::now();
         let (lookup, record) = settlement.look_up(share(self.parts)).await;
-        self.notify_lookup(&lookup, began.elapsed());
+        self.notify(LevelFilter::INFO, || ended(self.core, self.parts, &lookup, began.elapsed()));
         self.lookup = Some(Box::new(lookup));
         record
     }
@@ -82,7 +82,7 @@ impl Call<'_> {
     /// Plans another attempt after the record was found not to exist.
     fn plan_resend(&mut self, error: ApiError) {
         let now = Instant::now().saturating_duration_since(self.began);
-        let waited = self.attempts.last().map(|last| now.saturating_sub(last.began.saturating_add(last.took)));
+        let waited = self.attempts.last().map(|last| now.saturating_sub(last.ended()));
         self.plan_wait(waited.unwrap_or_default(), WaitSource::Lookup);
         self.keep(error);
     }
@@ -97,18 +97,6 @@ impl Call<'_> {
             failed: std::mem::take(&mut self.attempts),
             lookup: self.lookup.take(),
         }
-    }
-
-    fn notify_lookup(&self, lookup: &Lookup, took: Duration) {
-        self.notify(LevelFilter::INFO, || Event::LookupEnded {
-            service: self.core.service,
-            lane: self.lane(),
-            method: self.parts.method.clone(),
-            path: self.path(),
-            route: self.route(),
-            outcome: lookup.outcome.clone(),
-            took,
-        });
     }
 }
 
@@ -138,13 +126,31 @@ pub(crate) async fn settle_unreadable(
     mut response: Response,
     error: ApiError,
 ) -> Result<Response, ApiError> {
-    let parts = &response.parts;
-    sleep(parts.retry.backoff(response.attempts().len(), parts.retry.random().f64())).await;
+    let (core, parts) = (&response.core, &response.parts);
+    let backoff = parts.retry.backoff(response.attempts().len(), parts.retry.random().f64());
+    if timeout(backoff, core.closing.closed()).await.is_ok() {
+        return Err(error);
+    }
+    let began = Instant::now();
     let (lookup, record) = settlement.look_up(share(parts)).await;
+    core.observer.notify(LevelFilter::INFO, || ended(core, parts, &lookup, began.elapsed()));
     let Some(record) = record else { return Err(error.with_lookup(lookup)) };
     response.incoming = Box::new(Incoming::of_record(record));
     response.lookup = Some(Box::new(lookup));
     Ok(response)
+}
+
+/// Returns the event of a lookup.
+fn ended(core: &Core, parts: &RequestParts, lookup: &Lookup, took: Duration) -> Event {
+    Event::LookupEnded {
+        service: core.service,
+        lane: (core.lane)(&parts.method, &parts.url),
+        method: parts.method.clone(),
+        path: parts.url.path().into(),
+        route: core.template(&parts.method, &parts.url),
+        outcome: lookup.outcome.clone(),
+        took,
+    }
 }
 
 /// Returns the time that a lookup may take.

@@ -2,17 +2,21 @@
 //!
 //! Calls whose key was rejected at the same time share one run of the source. The run is a shared future that each of
 //! the waiting calls polls: it needs no task, it continues if some of its callers are dropped, and a caller that is not
-//! polled does not delay the others.
+//! polled does not delay the others. Its timers and connections stop with the runtime in which it began, so the calls
+//! of another runtime begin a run of their own.
 
 use std::error::Error as StdError;
-use std::panic::AssertUnwindSafe;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Shared, WeakShared, ready};
+use tokio::runtime::{self, Handle};
 use tokio::time::timeout;
 
 use super::key::Credentials;
@@ -28,6 +32,9 @@ pub(crate) type Fetched = Result<Credentials, Box<dyn StdError + Send + Sync>>;
 
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// The answer to a call that the source makes with the client whose key it renews.
+const USES_ITS_CLIENT: &str = "the key source sent a request with the client whose key it renews; use another client";
+
 /// The source that a client asks for another key after the service has rejected its own.
 pub(crate) struct KeySource {
     fetch: Box<dyn Fn() -> BoxFuture<Fetched> + Send + Sync>,
@@ -38,9 +45,12 @@ pub(crate) struct KeySource {
 
 #[derive(Default)]
 struct State {
-    run: Option<WeakShared<BoxFuture<Answer>>>,
+    /// The current run, and the runtime that drives it.
+    run: Option<(Option<runtime::Id>, WeakShared<BoxFuture<Answer>>)>,
     /// The reason why the last run returned no other key.
     failure: Option<Arc<str>>,
+    /// The threads that poll the source now.
+    polled_by: Vec<ThreadId>,
 }
 
 impl KeySource {
@@ -65,7 +75,12 @@ impl KeySource {
         install: impl FnOnce(Credentials) -> Answer + Send + 'static,
     ) -> Run {
         let mut state = self.state();
-        let current = state.run.as_ref().and_then(WeakShared::upgrade);
+        if state.polled_by.contains(&thread::current().id()) {
+            // The source itself makes this call. It would wait for its own result.
+            return ready(Err(USES_ITS_CLIENT.into())).boxed().shared();
+        }
+        let runtime = Handle::try_current().ok().map(|handle| handle.id());
+        let current = state.run.as_ref().filter(|(own, _)| *own == runtime).and_then(|(_, run)| run.upgrade());
         if let Some(run) = current.filter(|run| run.peek().is_none()) {
             return run;
         }
@@ -74,7 +89,7 @@ impl KeySource {
         }
         let source = Arc::clone(self);
         let run = async move {
-            let fetched = AssertUnwindSafe(async { (source.fetch)().await }).catch_unwind();
+            let fetched = AssertUnwindSafe(source.fetch()).catch_unwind();
             let result = match timeout(limit, fetched).await {
                 Ok(Ok(Ok(credentials))) => install(credentials),
                 Ok(Ok(Err(problem))) => Err(format!("the key source failed: {problem}").into()),
@@ -86,8 +101,23 @@ impl KeySource {
             result
         };
         let run = run.boxed().shared();
-        state.run = run.downgrade();
+        state.run = run.downgrade().map(|weak| (runtime, weak));
         run
+    }
+
+    /// Runs the source, and notes which thread polls it.
+    async fn fetch(&self) -> Fetched {
+        let mut fetched = self.noted(|| (self.fetch)());
+        poll_fn(|context| self.noted(|| fetched.as_mut().poll(context))).await
+    }
+
+    /// Runs a part of the source, and notes the thread in the meantime.
+    fn noted<T>(&self, part: impl FnOnce() -> T) -> T {
+        let thread = thread::current().id();
+        self.state().polled_by.push(thread);
+        let result = catch_unwind(AssertUnwindSafe(part));
+        self.state().polled_by.retain(|other| *other != thread);
+        result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

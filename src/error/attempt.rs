@@ -89,6 +89,11 @@ impl Attempt {
         }
     }
 
+    /// Returns the end of the attempt, measured from the start of the call.
+    pub(crate) fn ended(&self) -> Duration {
+        self.began.saturating_add(self.took)
+    }
+
     /// Returns the effect of this attempt's request on the service.
     #[must_use]
     pub fn effect(&self) -> Effect {

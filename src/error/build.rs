@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use super::Report;
-use super::display::OneLine;
+use super::display::{OneLine, Shortened};
 use super::reason::reason;
 
 /// Invalid input from which no request or client can be built. Nothing was sent.
@@ -17,7 +17,7 @@ use super::reason::reason;
 /// let ApiError::Build(error) = error else { panic!("{error}") };
 /// assert_eq!(error.kind(), BuildErrorKind::Key);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BuildError {
     pub(crate) report: Report,
     kind: BuildErrorKind,
@@ -51,6 +51,15 @@ impl BuildError {
     #[must_use]
     pub fn kind(&self) -> BuildErrorKind {
         self.kind
+    }
+}
+
+/// Cuts the problem, which can quote a long input.
+impl fmt::Debug for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { report, kind, problem } = self;
+        let mut output = f.debug_struct("BuildError");
+        output.field("report", report).field("kind", kind).field("problem", &Shortened(problem)).finish()
     }
 }
 

@@ -184,10 +184,9 @@ impl<R> Limiter<R> {
         }
         let max_wait = ask.max_wait.min(ask.longest_pause).as_secs_f64();
         let is_last_attempt = ask.is_last_attempt;
-        entry.join(
-            key,
-            Waiter { waker: waker.clone(), is_last_attempt, since: self.seconds(began), max_wait, deadline },
-        );
+        let since = self.seconds(began);
+        let latest = since + ask.max_wait.saturating_sub(ask.waited).as_secs_f64();
+        entry.join(key, Waiter { waker: waker.clone(), is_last_attempt, since, latest, max_wait, deadline });
         self.is_waiting.store(true, Ordering::SeqCst);
         let readiness = entry.readiness(time);
         if let Readiness::Now { kind, is_certain } = readiness {

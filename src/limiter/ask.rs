@@ -22,6 +22,8 @@ pub(crate) struct Ask {
     pub(crate) is_last_attempt: bool,
     /// The longest pause that the call accepts.
     pub(crate) max_wait: Duration,
+    /// The time that the call has waited since its last attempt.
+    pub(crate) waited: Duration,
     /// The longest pause that a call accepts before its first permit. This is its deadline, which has not begun to run.
     pub(crate) longest_pause: Duration,
     /// The time at which the call ends. `None` before its first permit, and for a call without a deadline.
@@ -41,6 +43,7 @@ impl Default for Ask {
             throttled: 0,
             is_last_attempt: false,
             max_wait: Duration::MAX,
+            waited: Duration::ZERO,
             longest_pause: Duration::MAX,
             deadline: None,
             queue_timeout: None,

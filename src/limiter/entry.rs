@@ -167,13 +167,14 @@ impl<R> Entry<R> {
                 Readiness::NotBefore(next_round.map_or(until, |next| until.min(next)))
             }
             Admission::Now { kind, is_certain } => {
-                let is_last_attempt = !is_certain
-                    && self.queue.first(Order { is_certain, ..self.order(now) }).is_some_and(|(_, is_last)| is_last);
-                let chance = self.state.last_chance();
-                // A call that makes no further attempt starts when it is certain, or alone and late.
-                match is_last_attempt {
-                    true if self.state.has_open_requests() => Readiness::NotBefore(f64::INFINITY),
-                    true if now < chance => Readiness::NotBefore(chance),
+                let order = Order { is_certain, ..self.order(now) };
+                let last = self.queue.first(order).filter(|(_, waiter)| !is_certain && waiter.is_last_attempt);
+                // A call that makes no further attempt starts when it is certain, or alone and late, but not so late
+                // that it waits longer than it accepts.
+                let chance = last.map(|(_, waiter)| self.state.last_chance().min(waiter.latest));
+                match chance {
+                    Some(_) if self.state.has_open_requests() => Readiness::NotBefore(f64::INFINITY),
+                    Some(chance) if now < chance => Readiness::NotBefore(chance),
                     _ => Readiness::Now { kind, is_certain },
                 }
             }

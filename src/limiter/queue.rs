@@ -39,6 +39,8 @@ pub(crate) struct Waiter {
     pub(crate) is_last_attempt: bool,
     /// The time at which the call began to wait for this permit.
     pub(crate) since: Seconds,
+    /// The time at which it starts as its last attempt, although its acceptance is not certain.
+    pub(crate) latest: Seconds,
     /// The longest pause that the call accepts, and the time at which it ends.
     pub(crate) max_wait: Seconds,
     pub(crate) deadline: Seconds,
@@ -120,9 +122,9 @@ impl Queue {
         })
     }
 
-    /// Returns the key of the waiter that comes first, and whether it is on its last attempt.
-    pub(crate) fn first(&self, order: Order) -> Option<(Key, bool)> {
-        self.in_order(order).next().map(|(key, waiter)| (*key, waiter.is_last_attempt))
+    /// Returns the waiter that comes first.
+    pub(crate) fn first(&self, order: Order) -> Option<(&Key, &Waiter)> {
+        self.in_order(order).next()
     }
 
     /// Returns true if fewer waiters are before this one than may start. `room` returns the number of requests of a

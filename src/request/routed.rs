@@ -23,7 +23,7 @@ impl Request {
             let value = filled(value);
             request = request.change(|parts| {
                 if value.is_empty() || value.chars().any(char::is_control) {
-                    let problem = format!("{value:?} is not a valid ID; use an ID without control characters");
+                    let problem = format!("the ID in {name} is empty or has a control character; use another ID");
                     return Err(BuildError::new(BuildErrorKind::Query, problem));
                 }
                 let pair = form_urlencoded::Serializer::new(String::new()).append_pair(name, &value).finish();

@@ -50,7 +50,11 @@ impl Incoming {
     /// [`MAX_ERROR_BODY`] that of an error.
     pub(crate) fn new(response: Response<Body>, max_body: usize) -> (Box<Self>, Body) {
         let (head, body) = response.into_parts();
-        let expected = body.length().or_else(|| content_length(&head)).unwrap_or(0);
+        // The length that a 204 announces is that of another response (RFC 9110 §8.6).
+        let expected = match head.status {
+            StatusCode::NO_CONTENT => 0,
+            _ => body.length().or_else(|| content_length(&head)).unwrap_or(0),
+        };
         let room = if head.status.is_success() { max_body } else { MAX_ERROR_BODY };
         (
             Box::new(Self {
@@ -118,9 +122,9 @@ impl Incoming {
     }
 }
 
-/// Returns the length that the header announces. That of a 204 describes another response (RFC 9110 §8.6).
+/// Returns the length that the header announces.
 #[cold]
 fn content_length(head: &Parts) -> Option<u64> {
-    let length = head.headers.get(CONTENT_LENGTH).filter(|_| head.status != StatusCode::NO_CONTENT)?;
+    let length = head.headers.get(CONTENT_LENGTH)?;
     length.to_str().ok()?.parse().ok()
 }

@@ -4,14 +4,16 @@
 //! late. Therefore, the record that is found ends the call with a success, while its absence changes nothing unless the
 //! caller allows a resend after a time of quiet.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use tokio::time::timeout;
 
-use crate::error::{ApiError, Lookup, LookupOutcome};
+use crate::error::{ApiError, BuildError, BuildErrorKind, Lookup, LookupOutcome};
 
 type Found = Pin<Box<dyn Future<Output = Result<Option<Bytes>, ApiError>> + Send>>;
 
@@ -29,15 +31,22 @@ impl Settlement {
         Self { look_up: Arc::new(look_up), resend_after: None }
     }
 
-    /// Looks the record up once, within `limit`. Returns its JSON if it was found.
+    /// Looks the record up once, within `limit`. Returns its JSON if it was found. A panic of the lookup must not hide
+    /// the error of the call, and counts as a failure.
     pub(crate) async fn look_up(&self, limit: Duration) -> (Lookup, Option<Bytes>) {
         let at = SystemTime::now();
-        let (outcome, record) = match timeout(limit, (self.look_up)()).await {
-            Ok(Ok(Some(record))) => (LookupOutcome::Found, Some(record)),
-            Ok(Ok(None)) => (LookupOutcome::NotFound, None),
-            Ok(Err(error)) => (LookupOutcome::Failed(Arc::new(error)), None),
+        let found = AssertUnwindSafe(async { (self.look_up)().await }).catch_unwind();
+        let (outcome, record) = match timeout(limit, found).await {
+            Ok(Ok(Ok(Some(record)))) => (LookupOutcome::Found, Some(record)),
+            Ok(Ok(Ok(None))) => (LookupOutcome::NotFound, None),
+            Ok(Ok(Err(error))) => (LookupOutcome::Failed(Arc::new(error)), None),
+            Ok(Err(_)) => (LookupOutcome::Failed(Arc::new(panicked())), None),
             Err(_) => (LookupOutcome::TimedOut(limit), None),
         };
         (Lookup { at, outcome }, record)
     }
+}
+
+fn panicked() -> ApiError {
+    BuildError::new(BuildErrorKind::Configuration, "the lookup of `settled_by` panicked").into()
 }

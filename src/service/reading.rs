@@ -1,5 +1,6 @@
 //! Reading of error responses: [`ApiError::from_response`].
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -63,7 +64,9 @@ impl Rejection {
         let body = redacted_bytes(body);
         let text = text.as_ref().unwrap_or(&body);
         let id = request_id(&headers);
-        let mut parts = S::read_error(status, &headers, text).unwrap_or_else(|| ErrorBody::from_text(text));
+        // A panic would hide the status, and with it whether the request may have taken effect.
+        let read = catch_unwind(AssertUnwindSafe(|| S::read_error(status, &headers, text)));
+        let mut parts = read.ok().flatten().unwrap_or_else(|| ErrorBody::from_text(text));
         if let Some(secrets) = secrets {
             redact_parts(&mut parts, secrets);
         }

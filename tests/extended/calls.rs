@@ -6,7 +6,7 @@ use http::{Method, Response};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use steadfast::testing::MockService;
-use steadfast::{Abaco, ApiError, CallState, Decision, Fault, RetryBudget, RetryPolicy, StopReason};
+use steadfast::{Abaco, ApiError, CallState, Decision, Fault, RetryBudget, RetryPolicy, StopReason, WaitSource};
 
 use crate::mock::{object, times};
 
@@ -49,7 +49,7 @@ impl Reaction {
     /// Returns true if the request may have had an effect.
     fn may_have_acted(&self) -> bool {
         match self {
-            Self::Response { status, .. } => *status != 429,
+            Self::Response { status, .. } => !matches!(status, 421 | 429),
             Self::Silence => true,
             Self::Fault(fault) => *fault == Fault::Reset,
         }
@@ -133,7 +133,12 @@ proptest! {
             prop_assert!(elapsed <= deadline + Duration::from_millis(1), "{:?} of {:?}", elapsed, deadline);
             for (number, pair) in times.windows(2).enumerate() {
                 let wait = pair[1].saturating_sub(attempts[number].began + attempts[number].took);
-                let (reaction, most) = (&reactions[number], policy.max_wait() + Duration::from_secs(3));
+                let reaction = &reactions[number];
+                // Only the deadline limits the wait for a slot in the window that the limiter has learned.
+                let most = match attempts[number].wait_source {
+                    Some(WaitSource::Limiter) if number + 2 < policy.max_attempts() as usize => deadline,
+                    _ => policy.max_wait() + Duration::from_secs(3),
+                };
                 prop_assert!(wait >= reaction.hint(), "{:?} after {:?}", wait, reaction);
                 prop_assert!(wait > Duration::ZERO, "at once after {:?}", reaction);
                 prop_assert!(wait <= most.max(reaction.hint() + Duration::from_secs(11)), "{:?} after {:?}", wait, reaction);

@@ -1,4 +1,4 @@
-//! Writes whose outcome is unknown, for services that act late and fail look-ups.
+//! Writes whose outcome is unknown, for services that act late and fail lookups.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ enum End {
     Hangs,
 }
 
-/// A service that keeps records. It shows a record late, and fails some look-ups.
+/// A service that keeps records. It shows a record late, and fails some lookups.
 #[derive(Clone)]
 struct Ledger(Arc<State>);
 

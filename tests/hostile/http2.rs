@@ -185,3 +185,20 @@ async fn invalid_http2_is_a_broken_connection() {
         assert_eq!((server.requests(), error.stop_reason()), (1, Some(StopReason::MayHaveActed)), "{number}");
     }
 }
+
+#[tokio::test]
+async fn a_length_that_a_head_or_a_204_announces_is_not_that_of_a_body() {
+    let Some(authority) = Authority::trusted_in_a_child(&test_name!()) else { return };
+    let server = Http2Server::start(&authority, |number, stream| {
+        let status = if number == 0 { b"200" } else { b"204" };
+        // The name at index 28 of the static table is `content-length`.
+        let block = [&[0x08, 3], &status[..], &[0x0f, 0x0d, 10], b"5000000000"].concat();
+        frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
+    });
+    let server = server.await;
+    let client = client(&server);
+    let head = client.request(http::Method::HEAD, "/export").send().await.unwrap();
+    assert_eq!((head.headers()["content-length"].to_str().unwrap(), head.body().len()), ("5000000000", 0));
+    assert_eq!(client.post("/documents").send().await.unwrap().status().as_u16(), 204);
+    assert_eq!(server.requests(), 2);
+}

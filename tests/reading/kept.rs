@@ -279,7 +279,24 @@ fn field_errors_keep_their_codes_and_those_with_only_a_code_do_not_vanish() {
         (r#"{"violations": [{"field": "a", "error": "is taken"}]}"#, vec![("a", "is taken", None)]),
         (r#"{"violations": [{"field": "a", "error": "taken"}]}"#, vec![("a", "", Some("taken"))]),
         (r#"{"details": {"field": "email", "code": "duplicate"}}"#, vec![("email", "", Some("duplicate"))]),
-        // An object of fields that has a field named `code`.
+        (r#"{"errors": [{"param": "a", "code": "b"}]}"#, vec![("a", "", Some("b"))]),
+        (r#"{"violations": [{"propertyPath": "a.b", "message": "no"}]}"#, vec![("a.b", "no", None)]),
+        (r#"{"errors": [{"property": "a", "constraint": "max"}]}"#, vec![("a", "", Some("max"))]),
+        (r#"{"errors": [{"field": "a", "rule": "required"}]}"#, vec![("a", "", Some("required"))]),
+        (
+            r#"{"details": [{"field": "/a", "issue": "MISSING", "description": "is missing"}]}"#,
+            vec![("/a", "is missing", Some("MISSING"))],
+        ),
+        (r#"{"errors": [{"field": "a", "message": ["is short", "is weak"]}]}"#, vec![("a", "is short; is weak", None)]),
+        (
+            r#"{"errors": [{"field": "a", "messages": ["is short"]}, {"path": ["b", 0], "errors": ["no"]}]}"#,
+            vec![("a", "is short", None), ("b.0", "no", None)],
+        ),
+        // An object of fields that has a field named `message`, `errors` or `code`.
+        (
+            r#"{"errors": {"letter": {"message": ["is short"], "errors": ["x"]}}}"#,
+            vec![("letter.errors", "x", None), ("letter.message", "is short", None)],
+        ),
         (
             r#"{"errors": {"address": {"code": ["is short"], "zip": ["x"]}}}"#,
             vec![("address.code", "is short", None), ("address.zip", "x", None)],

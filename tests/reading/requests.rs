@@ -570,11 +570,14 @@ async fn a_body_whose_announced_length_is_too_long_is_not_read() {
     };
     length(service.any().respond(unread));
     length(service.any().empty(204));
+    let ended = |_: &_| Response::new(Body::from_poll(|_| Poll::Ready(None)));
+    length(service.on(Method::HEAD, "/export").respond(ended));
     let client = service.client();
     let error = client.get("/export").send().await.unwrap_err();
     assert!(matches!(error, ApiError::Decode(_)), "{error}");
     assert_eq!(error.request_id(), Some("req-7"));
     client.get("/export").send().await.expect("a 204 has no body, whatever its announced length");
+    client.request(Method::HEAD, "/export").send().await.expect("nor has a response to HEAD");
 }
 
 #[tokio::test]

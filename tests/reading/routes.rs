@@ -182,6 +182,17 @@ async fn an_id_that_cannot_be_sent_is_rejected_before_anything_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_id_that_cannot_be_sent_is_neither_shown_from_the_query_nor_at_full_length() {
+    let long = format!("{}\u{1}", "mail@example.com".repeat(1_000));
+    let client = MockService::<FsmNavigator>::new().client();
+    let in_query = client.call(fsm_navigator::Route::Job(&long)).send().await.unwrap_err();
+    assert!(in_query.to_string().contains("the ID in id is empty or has a control character"), "{in_query}");
+    assert!(!format!("{in_query} {in_query:?}").contains("mail@example.com"), "{in_query:?}");
+    let in_path = client.get("/customers").segment(&long).send().await.unwrap_err();
+    assert!(format!("{in_path} {in_path:?}").len() < 2_000, "{in_path:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_error_about_a_missing_scope_names_the_scope_of_the_route() {
     let service = MockService::<FsmNavigator>::new();
     let routes = fsm_navigator_routes();

@@ -36,12 +36,20 @@ async fn a_304_to_a_conditional_request_is_a_response_with_its_headers() {
 #[tokio::test(start_paused = true)]
 async fn a_304_to_a_request_without_a_condition_is_an_error() {
     let service = MockService::<Abaco>::new();
-    service.any().empty(304).empty(304);
+    service.any().empty(304).times(4);
     let client = service.client();
-    for request in [client.get("/documents"), client.post("/documents").header("if-match", "\"v1\"")] {
+    let (get, put) = (client.get("/documents"), client.put("/documents"));
+    let post = || client.post("/documents");
+    for request in [
+        get,
+        post().header("if-match", "\"v1\""),
+        post().header("if-none-match", "*"),
+        put.header("if-none-match", "*"),
+    ] {
         let error = request.send().await.unwrap_err();
         assert!(matches!(error, ApiError::Unrecognized(_)) && !error.is_retryable(), "{error}");
     }
+    assert_eq!(service.request_count(), 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,12 +1,17 @@
 //! The events that a client reports to its observer.
 
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use http::Response;
 use steadfast::testing::{MockService, Route};
+use steadfast::transport::{Body, HttpRequest, SendFuture};
 use steadfast::{
-    Abaco, ApiError, Attempt, Client, ClientBuilder, Event, FsmNavigator, RetryPolicy, StopReason, WaitSource, abaco,
-    fsm_navigator,
+    Abaco, ApiError, Attempt, Client, ClientBuilder, Event, FsmNavigator, RetryPolicy, StopReason, Transport,
+    WaitSource, abaco, fsm_navigator,
 };
 
 use crate::support::mock::object;
@@ -251,4 +256,82 @@ async fn an_observer_that_panics_breaks_no_call() {
     let client = service.builder().observer(observe).max_in_flight(1).build().unwrap();
     client.get("/documents").send().await.unwrap();
     client.get("/documents").send().await.unwrap();
+}
+
+/// A transport that panics.
+struct Panics(&'static str);
+
+impl Transport for Panics {
+    fn send(&self, _: HttpRequest) -> SendFuture<'_> {
+        match self.0 {
+            "at once" => panic!("on purpose, at once"),
+            "in the future" => Box::pin(async { panic!("on purpose, in the future") }),
+            _ => Box::pin(async { Ok(Response::new(Body::from_poll(|_| panic!("on purpose, in the body")))) }),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_transport_panics_ends_like_an_abandoned_one_and_holds_no_permit() {
+    for place in ["at once", "in the future", "in the body"] {
+        let (client, seen) = observed(MockService::new().builder().transport(Panics(place)).max_in_flight(1));
+        for _ in 0..2 {
+            let panic = AssertUnwindSafe(client.get("/documents").send()).catch_unwind().await.unwrap_err();
+            assert_eq!(panic.downcast_ref::<&str>(), Some(&format!("on purpose, {place}").as_str()));
+        }
+        let once = [
+            "attempt 1: the call was abandoned, 0 ms after 0 ms, -",
+            "GET /documents: abandoned, 1 in 0 ms with 0 ms of waits, -",
+        ];
+        assert_eq!(ends(&seen), [once, once].concat());
+        tokio::time::timeout(Duration::from_secs(1), client.close()).await.expect("nothing is in flight");
+    }
+}
+
+/// A transport that counts the requests.
+struct Counting(Arc<dyn Transport>, Arc<AtomicUsize>);
+
+impl Transport for Counting {
+    fn send(&self, request: HttpRequest) -> SendFuture<'_> {
+        self.1.fetch_add(1, Relaxed);
+        self.0.send(request)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_request_has_one_event_and_every_call_one_end_whatever_ends_it() {
+    let second = Duration::from_secs(1);
+    let (mut fewest, mut most) = (usize::MAX, 0);
+    for (at, is_closed) in (0..400).map(|step| (Duration::from_millis(97 * step), step % 3 == 0)) {
+        let service = MockService::<Abaco>::new();
+        service.delay(Duration::from_millis(50));
+        service.any().fail(abaco::Code::RateLimitExceeded).retry_after(2 * second).dropped().hangs();
+        service.any().empty(502).always();
+        let (sends, policy) = (Arc::new(AtomicUsize::new(0)), RetryPolicy::new().with_seed(7).with_max_attempts(6));
+        let counting = Arc::clone(&sends);
+        let builder = service.builder().retry(policy).attempt_timeout(3 * second).max_in_flight(1);
+        let (client, seen) = observed(builder.wrap(|inner| Counting(inner, counting)));
+        let look_up = || async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(None::<u8>)
+        };
+        let write = client.post("/documents").settled_by(look_up).resend_if_absent(second).send();
+        let calls = async { tokio::join!(write, client.get("/documents").send()) };
+        if is_closed {
+            let close = async {
+                tokio::time::sleep(at).await;
+                client.close().await;
+            };
+            let (_, ()) = tokio::join!(calls, close);
+        } else {
+            let _ = tokio::time::timeout(at, calls).await;
+        }
+        let events = seen.lock().unwrap();
+        let attempts = events.iter().filter(|event| matches!(event, Event::AttemptEnded { .. })).count();
+        let ends = events.iter().filter(|event| matches!(event, Event::CallEnded { .. })).count();
+        assert_eq!((attempts, ends), (sends.load(Relaxed), 2), "after {at:?}: {events:?}");
+        (fewest, most) = (fewest.min(attempts), most.max(attempts));
+        service.clear();
+    }
+    assert!(fewest <= 1 && most >= 9, "from {fewest} to {most} requests");
 }

@@ -392,3 +392,20 @@ fn errors_and_futures_can_be_sent_between_threads() {
     sendable(&client.get("/").send());
     sendable(&client.get("/").fetch::<String>());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_a_last_attempt_that_is_certain_to_be_accepted_does_not_exceed_max_wait() {
+    let service = MockService::<Abaco>::new();
+    for _ in 0..2 {
+        service.any().empty(500).header("retry-after", "49").empty(500).header("retry-after", "79");
+        throttled(service.any(), "81"); // the limiter learns a window of more than two minutes from the second one
+    }
+    service.any().json(&object());
+    let policy = RetryPolicy::new().with_seed(1).with_max_attempts(7).with_max_wait(Duration::from_secs(82));
+    let client = service.builder().deadline(Duration::from_secs(3_600)).retry(policy).build().unwrap();
+    let response = client.get("/documents").send().await.unwrap();
+    let waits: Vec<_> = response.attempts().iter().filter_map(|attempt| attempt.wait).collect();
+    assert_eq!((waits.len(), service.request_count()), (6, 7));
+    assert!(waits.iter().all(|wait| wait.as_millis() <= 82_010), "{waits:?}");
+    assert_eq!((waits[5].as_secs(), response.attempts()[5].wait_source), (82, Some(WaitSource::Limiter)));
+}

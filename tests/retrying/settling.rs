@@ -167,3 +167,73 @@ async fn a_resend_without_a_lookup_is_rejected() {
     let error = client.post("/journal-entries").resend_if_absent(SECOND).send().await.unwrap_err();
     assert!(matches!(error, ApiError::Build(_)) && error.to_string().contains("settled_by"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_look_up_that_panics_leaves_the_error_of_the_call() {
+    struct Unserializable;
+    impl serde::Serialize for Unserializable {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            panic!("on purpose, while the record is written")
+        }
+    }
+    fn at_once() -> std::future::Ready<Result<Option<Value>, ApiError>> {
+        panic!("on purpose, at once")
+    }
+    let service = MockService::<Abaco>::new();
+    service.post("/journal-entries").dropped().times(3).html(200);
+    let post = || service.client().post("/journal-entries");
+    let later = || async { panic!("on purpose, later") as Result<Option<Value>, ApiError> };
+    for (request, is_unreadable) in [
+        (post().settled_by(at_once), false),
+        (post().settled_by(later).resend_if_absent(SECOND), false),
+        (post().settled_by(|| async { Ok(Some(Unserializable)) }), false),
+        (post().settled_by(at_once), true),
+    ] {
+        let error = request.fetch::<Value>().await.unwrap_err();
+        assert_eq!(matches!(error, ApiError::Decode(_)), is_unreadable, "{error}");
+        assert!(error.may_have_acted() && error.to_string().contains("`settled_by` panicked"), "{error}");
+        assert!(matches!(error.lookup().unwrap().outcome, LookupOutcome::Failed(_)));
+    }
+    assert_eq!(service.request_count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_look_up_for_an_unreadable_body_is_reported_and_ends_with_the_client() {
+    let service = MockService::<Abaco>::new();
+    service.post("/journal-entries").html(200).times(3);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+    let observe = move |event: &Event| {
+        if let Event::LookupEnded { outcome, path, .. } = event {
+            sink.lock().unwrap().push(format!("{path}: {}", outcome.as_str()));
+        }
+    };
+    let client = service.builder().observer(observe).build().unwrap();
+    let looked_up = Arc::default();
+    let turns = records(&looked_up, &[Some(json!({"id": 7})), None]);
+    let request = client.post("/journal-entries").settled_by(turns);
+    request.clone().fetch::<Value>().await.unwrap();
+    request.clone().fetch::<Value>().await.unwrap_err();
+    assert_eq!(*seen.lock().unwrap(), ["/journal-entries: found", "/journal-entries: not_found"]);
+
+    let began = Instant::now();
+    let slow = RetryPolicy::new().with_initial_delay(20 * SECOND); // the backoff before the lookup
+    let (error, ()) = tokio::join!(request.retry(slow).fetch::<Value>(), async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        client.close().await;
+    });
+    assert!(matches!(error, Err(ApiError::Decode(error)) if error.effect() == Effect::Possible));
+    assert_eq!((began.elapsed().as_secs(), looked_up.load(Relaxed), service.request_count()), (0, 2, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_found_record_of_another_type_is_not_taken_for_a_response_of_the_service() {
+    let service = MockService::<Abaco>::new();
+    service.post("/journal-entries").dropped();
+    let looked_up = Arc::default();
+    let request = service.client().post("/journal-entries").settled_by(records(&looked_up, &[Some(json!({"id": 7}))]));
+    let error = request.fetch::<Vec<u8>>().await.unwrap_err();
+    assert!(matches!(error.lookup().unwrap().outcome, LookupOutcome::Found));
+    assert!(error.may_have_acted() && error.to_string().contains("found the record"), "{error}");
+    assert_eq!((looked_up.load(Relaxed), service.request_count(), error.attempts().len()), (1, 1, 1));
+}

@@ -137,6 +137,7 @@ impl Service for Chat {
     const ENV: &'static str = "CHAT";
 
     fn read_error(_: StatusCode, _: &HeaderMap, body: &[u8]) -> Option<ErrorBody> {
+        assert!(!body.starts_with(b"[0"), "on purpose");
         ErrorBody::from_json(body, "error")
     }
 
@@ -158,4 +159,14 @@ async fn a_service_decides_for_itself() {
     assert_eq!(client.get("/check").fetch::<Value>().await.expect("a success"), json!({"success": false}));
     assert!(client.get("/check").fetch::<Value>().await.expect_err("an error").is(ChatCode::NoChannel));
     assert!(client.get("/check").send().await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_whose_reading_panics_keeps_its_status_and_its_body() {
+    let service = MockService::<Chat>::new();
+    service.post("/messages").raw(502, "application/json", "[0]");
+    let error = service.client().post("/messages").send().await.expect_err("a 502");
+    assert_eq!((error.status(), error.code(), error.may_have_acted()), (Some(StatusCode::BAD_GATEWAY), None, true));
+    assert_eq!(error.rejection().expect("a response").body, "[0]");
+    assert_eq!((error.attempts().len(), service.request_count()), (1, 1));
 }

@@ -1,7 +1,7 @@
 //! The source of new keys: `ClientBuilder::key_source`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use steadfast::testing::{MockService, Received};
@@ -276,4 +276,48 @@ async fn a_key_from_the_source_does_not_undo_a_replacement_by_hand() {
     assert_eq!(outcome.unwrap().attempts().len(), 2);
     client.get("/documents").send().await.unwrap();
     assert_eq!(service.request_count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_uses_its_own_client_fails_at_once_and_says_so() {
+    let service = MockService::<Abaco>::new();
+    accepting(&service, 2);
+    let own = Arc::new(OnceLock::<Client<Abaco>>::new());
+    let client = Arc::clone(&own);
+    let source = move || {
+        let request = client.get().expect("a client").get("/key");
+        async move { request.send().await.map(|_| key(2)) }
+    };
+    let client = own.get_or_init(|| service.builder_with(key(1)).key_source(source).build().unwrap());
+    for requests in [2, 4] {
+        let began = tokio::time::Instant::now();
+        let error = client.get("/documents").send().await.unwrap_err();
+        assert!(error.is(abaco::Code::ApiKeyExpired), "{error}");
+        let shown = error_text_in_every_form(&error);
+        assert!(shown.contains("sent a request with the client whose key it renews"), "{shown}");
+        assert_eq!((began.elapsed(), service.request_count()), (Duration::ZERO, requests));
+    }
+}
+
+#[test]
+fn a_call_does_not_depend_on_another_runtime_that_stands_still_or_ends() {
+    let service = MockService::<Abaco>::new();
+    accepting(&service, 2);
+    let (client, runs) = sourced(service.builder_with(key(1)), |_| Ok(key(2)));
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let (still, ends, runs_on) = (runtime(), runtime(), runtime());
+    for other in [&still, &ends] {
+        let call = other.spawn(client.get("/documents").send());
+        other.block_on(async { sleep(Duration::from_millis(500)).await }); // the source takes a second
+        assert!(!call.is_finished());
+    }
+    let call = runs_on.spawn(client.get("/documents").send());
+    runs_on.block_on(async { sleep(Duration::from_millis(500)).await });
+    drop(ends);
+    runs_on.block_on(async {
+        let response = tokio::time::timeout(Duration::from_secs(1), call).await.expect("no wait for the others");
+        assert_eq!(response.unwrap().unwrap().attempts().len(), 2);
+        client.get("/documents").send().await.unwrap();
+    });
+    assert_eq!((count(&runs), service.request_count()), (3, 5));
 }

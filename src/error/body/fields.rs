@@ -42,12 +42,7 @@ pub(super) fn collect_fields(value: &Value, path: &str, fields: &mut Vec<FieldEr
                 match entry {
                     Value::Object(entry) => {
                         let field = entry_field(entry).or_else(|| non_blank(path));
-                        add_field(
-                            field,
-                            entry_message(entry).or_else(|| entry_title(entry)),
-                            entry_code(entry),
-                            fields,
-                        );
+                        add_field(field, entry_text(entry), entry_code(entry), fields);
                     }
                     _ => collect_fields(entry, path, fields),
                 }
@@ -55,7 +50,7 @@ pub(super) fn collect_fields(value: &Value, path: &str, fields: &mut Vec<FieldEr
         }
         Value::Object(entry) => {
             if let Some(field) = entry_field(entry) {
-                let message = entry_message(entry).or_else(|| entry_title(entry));
+                let message = entry_text(entry);
                 if message.is_some() || entry_code(entry).is_some() {
                     return add_field(Some(field), message, entry_code(entry), fields);
                 }
@@ -99,7 +94,7 @@ fn entry_field(entry: &Map<String, Value>) -> Option<Box<str>> {
         other => scalar_text(other),
     };
     let has_content = || entry_message(entry).is_some() || entry_code(entry).is_some();
-    ["field", "path", "pointer", "loc"]
+    ["field", "path", "pointer", "loc", "param", "property", "propertyPath"]
         .into_iter()
         .find_map(path)
         .or_else(|| scalar_text(entry.get("source")?.get("pointer")?))
@@ -111,16 +106,25 @@ fn entry_message(entry: &Map<String, Value>) -> Option<Box<str>> {
     ["message", "msg", "detail", "reason"].into_iter().find_map(|name| scalar_text(entry.get(name)?))
 }
 
-/// Returns the text that replaces a missing message in an object that names its field.
-fn entry_title(entry: &Map<String, Value>) -> Option<Box<str>> {
+/// Returns the message of an object that names its field: its own, several that are joined, or a text that replaces a
+/// missing one.
+fn entry_text(entry: &Map<String, Value>) -> Option<Box<str>> {
     let text = |name: &str| scalar_text(entry.get(name)?);
-    text("title").or_else(|| text("description")).or_else(|| text("error").filter(|text| !is_code(text)))
+    let texts = |name: &str| {
+        let texts: Vec<_> = entry.get(name)?.as_array()?.iter().filter_map(scalar_text).collect();
+        non_blank(&texts.join("; "))
+    };
+    entry_message(entry)
+        .or_else(|| ["message", "messages", "errors"].into_iter().find_map(texts))
+        .or_else(|| text("title"))
+        .or_else(|| text("description"))
+        .or_else(|| text("error").filter(|text| !is_code(text)))
 }
 
 /// Returns the code of an entry. A text with spaces is not a code: an object with a field named `code` has its message
 /// there.
 fn entry_code(entry: &Map<String, Value>) -> Option<Box<str>> {
-    ["code", "error_code", "errorCode", "type", "error"]
+    ["code", "error_code", "errorCode", "type", "error", "rule", "constraint", "issue"]
         .into_iter()
         .find_map(|name| scalar_text(entry.get(name)?).filter(|text| is_code(text)))
 }
