@@ -226,8 +226,8 @@ impl<S: Service> ClientBuilder<S> {
     /// Calls of a runtime whose key was rejected at the same time share one run of the source, which continues if some
     /// of them are dropped. A run may take as long as the client's [`attempt_timeout`](Self::attempt_timeout). No call
     /// waits for it beyond its deadline. If the source fails, panics, takes too long or returns the rejected key, the
-    /// calls end with their 401 and [`StopReason::KeyNotReplaced`](crate::StopReason::KeyNotReplaced), and the error's line
-    /// contains the reason. The next 401 asks the source again.
+    /// calls end with their 401 and [`StopReason::KeyNotReplaced`](crate::StopReason::KeyNotReplaced), and the error's
+    /// line contains the reason. The next 401 asks the source again.
     ///
     /// The source must not use the client itself, because it would wait for its own result. If such a request is
     /// rejected too, it fails at once. The source belongs to the key: a client that [`Client::with_key`] returns has
