@@ -33,7 +33,7 @@ pub use talk::{Keep, Lost, Notice, Noticeboard, Talk};
 ///
 /// Cloning it is cheap. All clones use the same noticeboard.
 ///
-/// ```
+/// ```no_run
 /// use steadfast::{Client, SharedLimiter, Stayforge, stayforge};
 ///
 /// let shared = SharedLimiter::in_process();

@@ -297,7 +297,7 @@ impl<S: Service> ClientBuilder<S> {
     /// [`max_in_flight`](Self::max_in_flight) are not shared. Do not share the limiter if the service limits each
     /// network address on its own.
     ///
-    /// ```
+    /// ```no_run
     /// use steadfast::{Abaco, Client, SharedLimiter, abaco};
     ///
     /// let client = Client::<Abaco>::builder(abaco::ApiKey::new("abk_abc123", "your-secret")?)

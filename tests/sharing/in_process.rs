@@ -165,7 +165,8 @@ async fn a_process_that_has_gone_is_no_longer_counted() {
 fn a_name_must_be_plain() {
     let key = || stayforge::ApiKey::new("sk_example").unwrap();
     let build = |name: &str| {
-        Client::<Stayforge>::builder(key()).shared_limiter(SharedLimiter::in_process().named(name)).build()
+        let builder = Client::<Stayforge>::builder(key()).base_url("http://127.0.0.1"); // needs no TLS
+        builder.shared_limiter(SharedLimiter::in_process().named(name)).build()
     };
     assert!(build("imports-2").is_ok());
     let error = build("a b").unwrap_err().to_string();
