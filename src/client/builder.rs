@@ -267,7 +267,8 @@ impl<S: Service> ClientBuilder<S> {
     /// limiter. Replaces a callback that was registered before.
     ///
     /// The callback runs inline, in the task of the call that caused the event. It should return quickly and must not
-    /// block. If it panics, the panic is caught and the call continues.
+    /// block. If it panics, the panic is caught and the call continues. The clients that [`Client::with_key`] returns
+    /// use the same callback; a task-local value around the call distinguishes them.
     ///
     /// ```
     /// use std::sync::Arc;
