@@ -346,6 +346,11 @@ impl Request {
     /// used-up quota caused it; its list of attempts is empty.
     ///
     /// [`ApiError::stop_reason`] returns the reason why there was no further attempt.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside a tokio runtime, or in one without timers (`enable_all` of tokio's runtime builder). So do
+    /// `fetch` and the streams of [`pages`](Self::pages).
     pub async fn send(self) -> Result<Response, ApiError> {
         call::run(self.core, self.parts, self.problem).await
     }

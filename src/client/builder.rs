@@ -230,7 +230,8 @@ impl<S: Service> ClientBuilder<S> {
     /// contains the reason. The next 401 asks the source again.
     ///
     /// The source must not use the client itself, because it would wait for its own result. The source belongs to the
-    /// key: a client that [`Client::with_key`] returns has none.
+    /// key: a client that [`Client::with_key`] returns has none. Its errors can have any type, so a closure names it:
+    /// `|| async { Ok::<_, ApiError>(key()) }`.
     ///
     /// ```
     /// use steadfast::testing::MockService;
