@@ -2,7 +2,7 @@
 //! changes nothing at the service.
 //!
 //! ```text
-//! ABACO_API_KEY=<key ID>:<secret> cargo run --example first_real_call
+//! ABACO_API_KEY=<key id>:<secret> cargo run --example first_real_call
 //! FSM_NAVIGATOR_API_KEY=<key>     cargo run --example first_real_call
 //! ```
 //!
@@ -22,7 +22,7 @@ async fn main() -> ExitCode {
         return call(fsm_navigator::Route::Jobs, &[("per_page", 1)]).await;
     }
     println!("No key is set, so nothing was sent.");
-    println!("Set {}_API_KEY (`<key ID>:<secret>`) or {}_API_KEY, and run this again.", Abaco::ENV, FsmNavigator::ENV);
+    println!("Set {}_API_KEY (`<key id>:<secret>`) or {}_API_KEY, and run this again.", Abaco::ENV, FsmNavigator::ENV);
     ExitCode::SUCCESS
 }
 

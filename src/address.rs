@@ -14,7 +14,11 @@ pub(crate) fn parse_base(text: &str, allow_http: bool) -> Result<Url, Box<BuildE
     let url = match Url::parse(text) {
         Ok(url) => url,
         Err(error) => {
-            return invalid(format!("{error}; use the form https://api.example.com or https://example.com/api/v1"));
+            let problem = match error {
+                url::ParseError::RelativeUrlWithoutBase => "no scheme".to_owned(),
+                other => other.to_string(),
+            };
+            return invalid(format!("{problem}; use the form https://api.example.com or https://example.com/api/v1"));
         }
     };
     let is_loopback = match url.host() {
@@ -85,7 +89,7 @@ fn checked_path(path: &str) -> Result<(&str, &str), Box<BuildError>> {
     let invalid = |problem: &str| Err(BuildError::new(BuildErrorKind::Path, problem));
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     if !path.starts_with('/') {
-        return invalid("missing leading `/`; pass a path below the base URL, not a full URL");
+        return invalid("missing leading `/`; pass a path below the base URL, such as `/documents`, not a full URL");
     }
     if path.starts_with("//") {
         return invalid("leading `//` would name another host; start the path with a single `/`");

@@ -97,12 +97,14 @@ impl Request {
     /// Appends parameters to the query.
     ///
     /// `query` must serialize to a flat map or a list of pairs, with strings, numbers and booleans as values. `None`
-    /// values are omitted. A number that is not finite, such as NaN, is rejected.
+    /// values are omitted. A number that is not finite, such as NaN, is rejected. A name may occur several times.
+    ///
+    /// The values of an array have one type. For values of several types, call `query` again, or pass a struct.
     ///
     /// ```no_run
     /// # let key = steadfast::stayforge::ApiKey::new("sk_example")?;
     /// # let client = steadfast::Client::<steadfast::Stayforge>::new(key)?;
-    /// let request = client.get("/v1/branches").query(&[("page", 2), ("limit", 50)]);
+    /// let request = client.get("/v1/branches").query(&[("page", 2), ("limit", 50)]).query(&[("city", "Tela")]);
     /// # Ok::<(), steadfast::ApiError>(())
     /// ```
     pub fn query<Q: Serialize + ?Sized>(self, query: &Q) -> Self {
@@ -242,7 +244,8 @@ impl Request {
     /// If the call would end with [`Effect::Possible`], for example because the response to a POST was lost, it waits
     /// for a backoff and calls `look_up`, which searches for the record, usually with a request of its own:
     ///
-    /// - `Ok(Some(record))`: the write took effect. The call succeeds. [`fetch`](Self::fetch) decodes the record, and
+    /// - `Ok(Some(record))`: the write took effect. The call succeeds, with the record in place of the response, so the
+    ///   record should have the same format. It is serialized to JSON, which [`fetch`](Self::fetch) decodes.
     ///   [`Response::lookup`] distinguishes it from a response of the service.
     /// - `Ok(None)`: the record does not exist. The call fails with its error, and [`ApiError::lookup`] returns the
     ///   time of the lookup. Its effect stays `Possible`, because the request may still be running.
@@ -309,8 +312,8 @@ impl Request {
     /// result.
     ///
     /// The resend counts as an attempt of the retry policy, and its wait is part of the
-    /// [`deadline`](Self::deadline). Call `settled_by` first; otherwise, the call ends with
-    /// [`ApiError::Build`].
+    /// [`deadline`](Self::deadline): if `quiet` ends after the deadline, the request is not sent again. Call
+    /// `settled_by` first; otherwise, the call ends with [`ApiError::Build`].
     pub fn resend_if_absent(mut self, quiet: Duration) -> Self {
         if let Some(settlement) = &mut self.parts.settlement {
             settlement.resend_after = Some(quiet);
@@ -343,12 +346,19 @@ impl Request {
     /// used-up quota caused it; its list of attempts is empty.
     ///
     /// [`ApiError::stop_reason`] returns the reason why there was no further attempt.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside a tokio runtime, or in one without timers (`enable_all` of tokio's runtime builder). So do
+    /// `fetch` and the streams of [`pages`](Self::pages).
     pub async fn send(self) -> Result<Response, ApiError> {
         // Pinned where it is created, so that it is not copied.
         pin!(call::run(self.core, self.parts)).await
     }
 
     /// Sends the request, with retries, and decodes the body of the response from JSON. See [`Response::json`].
+    ///
+    /// [`send`](Self::send) ignores the body. [`pages`](Self::pages) reads a list, also if it is a member of the body.
     ///
     /// # Errors
     ///

@@ -231,7 +231,7 @@ impl<S: Service> ClientBuilder<S> {
     ///
     /// The source must not use the client itself, because it would wait for its own result. If such a request is
     /// rejected too, it fails at once. The source belongs to the key: a client that [`Client::with_key`] returns has
-    /// none.
+    /// none. Its errors can have any type, so a closure names it: `|| async { Ok::<_, ApiError>(key()) }`.
     ///
     /// ```
     /// use steadfast::testing::MockService;
@@ -268,7 +268,8 @@ impl<S: Service> ClientBuilder<S> {
     /// limiter. Replaces a callback that was registered before.
     ///
     /// The callback runs inline, in the task of the call that caused the event. It should return quickly and must not
-    /// block. If it panics, the panic is caught and the call continues.
+    /// block. If it panics, the panic is caught and the call continues. The clients that [`Client::with_key`] returns
+    /// use the same callback; a task-local value around the call distinguishes them.
     ///
     /// ```
     /// use std::sync::Arc;

@@ -99,7 +99,7 @@ impl TransportError {
 
     pub(super) fn advice(&self) -> &'static str {
         match (self.fault, self.row()) {
-            (_, Some(row)) => row.fix,
+            (Fault::Dns | Fault::Connect, Some(row)) => row.fix,
             _ if self.is_of_proxy() => "Check the address of the proxy and its user name and password.",
             (Fault::Tls, _) => {
                 "Check that the host name is the service's, that the clock is right, and that the system trusts the \

@@ -102,10 +102,13 @@ fn find<'m, 'a>(members: &'m Members<'a>, resource: &str) -> Result<(&'m str, &'
     match (empty, filled) {
         (Some((name, list)), None) => Ok((name, list)),
         (Some((name, _)), Some((other, _))) => Err(format!("{name:?} is null, but {other:?} has items")),
-        (None, _) => Err(format!(
-            "it has no array named `data` or {resource:?}, and {} other arrays instead of 1",
-            others().count()
-        )),
+        (None, _) => {
+            let others = match others().count() {
+                0 => "no other array; `fetch` reads a single record".to_owned(),
+                count => format!("{count} other arrays instead of 1"),
+            };
+            Err(format!("it has no array named `data` or {resource:?}, and {others}"))
+        }
     }
 }
 

@@ -62,7 +62,8 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// Creates a key from its key ID, such as `abk_abc123`, and its secret.
+    /// Creates a key from its key ID, such as `abk_abc123`, and its secret. [`Credential::parse`] accepts the form
+    /// `<key id>:<secret>`.
     ///
     /// # Errors
     ///

@@ -95,7 +95,7 @@ pub(crate) fn checked(service: &'static str, what: &str, text: SecretString) -> 
             } else {
                 "a character outside ASCII"
             };
-            format!("{what} contains {kind} at byte {at}; copy it again, without quotes or line breaks")
+            format!("{what} contains {kind} at byte {at}; copy it again, without `Bearer`, quotes or line breaks")
         }
     };
     Err(BuildError::new(BuildErrorKind::Key, problem).of(service).into())

@@ -50,7 +50,7 @@ pub fn error<C: ErrorCode>(code: C) -> ApiError {
 ///
 /// let error = testing::transport_error::<Abaco>(Fault::Reset);
 /// assert_eq!((error.service(), error.effect()), ("abaco", Effect::Possible));
-/// assert!(error.help().is_some(), "abaco documents advice for this case");
+/// assert!(error.help().is_some_and(|help| help.starts_with("Look up whether the request took effect")));
 /// ```
 #[must_use]
 pub fn transport_error<S: Service>(fault: Fault) -> ApiError {

@@ -104,7 +104,8 @@ impl<S: Service> Script<S> {
     }
 
     /// Returns the route of requests with this method and path. The path is the one given to the client, without a
-    /// query. [`Route::when`] matches queries, and [`received`](Self::received) reports them.
+    /// query. [`Route::when`] matches queries, and [`received`](Self::received) reports them. A template such as
+    /// `/documents/{id}` matches no other path; [`any`](Self::any) with a condition matches several.
     ///
     /// # Panics
     ///

@@ -289,6 +289,9 @@ impl<S: Service> fmt::Display for Shared<S> {
         if omitted > 0 {
             writeln!(f, "             {omitted} earlier requests")?;
         }
+        if state.count == 0 {
+            writeln!(f, "  nothing")?;
+        }
         for received in &state.received {
             writeln!(f, "{received}")?;
         }

@@ -180,7 +180,7 @@ async fn an_unreadable_page_reports_the_place() {
     for (body, said) in [
         (json!({"documents": [1, "two"], "total": 2}), "at documents[1]"),
         (json!([1, {"id": 2}]), "at [1]"),
-        (json!({"total": 2}), "it has no array named `data` or \"documents\""),
+        (json!({"total": 2}), "it has no array named `data` or \"documents\", and no other array; `fetch` reads"),
         (json!({"open": [], "paid": []}), "2 other arrays instead of 1"),
         (json!("documents"), "it is neither an array nor a readable object"),
     ] {

@@ -58,6 +58,8 @@ async fn a_diagnostic_has_a_code_a_help_text_and_the_address_of_the_documentatio
     assert!(shown(Diagnostic::url(&error)).is_none(), "no row describes it");
     let error = error_of(|service| _ = service.any().dropped()).await;
     assert_eq!(shown(Diagnostic::code(&error)).as_deref(), Some("abaco::transport"));
+    assert!(shown(Diagnostic::help(&error)).is_some_and(|help| help.starts_with("Look up whether")));
+    let error = steadfast::testing::transport_error::<Abaco>(steadfast::Fault::Connect);
     assert!(shown(Diagnostic::help(&error)).is_some_and(|help| help.contains("port 443")));
 
     let report = miette::Report::new(error_of(|service| _ = service.any().fail(abaco::Code::TokenMissing)).await);

@@ -620,6 +620,8 @@ fn base_urls_that_would_expose_the_key_are_rejected() {
         assert!(matches!(&error, ApiError::Build(build) if build.kind() == BuildErrorKind::BaseUrl), "{url}: {error}");
         assert!(!format!("{error} {error:?}").contains("hunter22"), "{url}");
     }
+    let error = build("api.abaco.hn").unwrap_err().to_string();
+    assert!(error.contains("no scheme; use the form https://"), "{error}");
     for url in
         ["https://a.example", "http://127.0.0.1:1", "http://127.9.9.9", "http://[::1]", "http://localhost:8080/api"]
     {

@@ -26,6 +26,7 @@ fn an_invalid_key_is_rejected_without_showing_it() {
         (" ", "whitespace at byte 0"),
         ("canary-key\n", "whitespace at byte 10"),
         ("canary key", "whitespace at byte 6"),
+        ("Bearer canary", "copy it again, without `Bearer`"),
         ("canary\u{a0}key", "whitespace at byte 6"),
         ("canary\0key", "a control character at byte 6"),
         ("canary\x7f", "a control character at byte 6"),
