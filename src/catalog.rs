@@ -250,14 +250,18 @@ impl Effect {
     ///
     /// | Status | Effect | Reason |
     /// |---|---|---|
-    /// | 400, 411, 414, 417, 422, 431 | `None` | the request, or a part of it, is invalid and is not processed (RFC 9110 §15.5, RFC 6585 §5) |
+    /// | 400, 411, 414, 417, 422, 431 | `None` | an invalid request is not processed (RFC 9110 §15.5, RFC 6585 §5) |
     /// | 401, 402, 403, 407, 451 | `None` | the request is not allowed, which is checked first (RFC 9110 §15.5, RFC 7725) |
     /// | 404, 405, 410 | `None` | nothing at this address accepts the request (RFC 9110 §15.5) |
-    /// | 406, 413, 415, 416, 421, 426 | `None` | the service does not handle this type, size, range, host or protocol (RFC 9110 §15.5) |
+    /// | 406, 413, 415, 416, 421, 426 | `None` | an unsupported type, size, range, host or protocol (RFC 9110) |
     /// | 412, 428 | `None` | a precondition is checked before the method is applied (RFC 9110 §13.2, RFC 6585 §3) |
     /// | 429 | `None` | a rate limit is checked before the request is processed (RFC 6585 §4) |
     /// | 304 | `None` | the resource has not changed since the version that the condition names (RFC 9110 §15.4.5) |
-    /// | all others | `Possible` | a conflict (409) can be with the request's own earlier attempt; a timeout (408), a gateway or a failure (5xx) can occur midway; a redirect can follow processing (303); a 425 can come from a gateway after the service; the rest has no settled meaning |
+    /// | all others | `Possible` | the request may have been processed; see below |
+    ///
+    /// A conflict (409) can be with the request's own earlier attempt. A timeout (408), a gateway or a failure (5xx)
+    /// can occur midway. A redirect can follow processing (303). A 425 can come from a gateway after the service. The
+    /// rest has no settled meaning.
     ///
     /// ```
     /// use http::StatusCode;

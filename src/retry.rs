@@ -26,8 +26,8 @@ pub(crate) mod settlement;
 /// - The connection failed or a time limit expired before the response was complete. A failed TLS handshake is not
 ///   retryable.
 ///
-/// Where the documentation does not mention retries, [`ClientBuilder::retryable`](crate::ClientBuilder::retryable) can
-/// decide otherwise.
+/// [`ClientBuilder::retryable`](crate::ClientBuilder::retryable) can decide otherwise if the documentation does not
+/// mention retries.
 ///
 /// It is *safe to resend*, meaning that it cannot take effect twice, in one of these cases:
 ///
