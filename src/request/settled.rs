@@ -19,7 +19,7 @@ impl Request {
     ///
     /// - `Ok(Some(record))`: the write took effect. The call succeeds, with the record in place of the response, so the
     ///   record should have the same format. It is serialized to JSON, which [`fetch`](Self::fetch) decodes.
-    ///   [`Response::lookup`] distinguishes it from a response of the service.
+    ///   [`Response::lookup`](crate::Response::lookup) distinguishes it from a response of the service.
     /// - `Ok(None)`: the record does not exist. The call fails with its error, and [`ApiError::lookup`] returns the
     ///   time of the lookup. Its effect stays `Possible`, because the request may still be running.
     /// - `Err`: the same, with the error of the lookup.
